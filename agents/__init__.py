@@ -1,0 +1,1 @@
+"""The players: a Researcher, a Builder and a Reviewer, behind one small session protocol."""

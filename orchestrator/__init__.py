@@ -1,0 +1,1 @@
+"""The deterministic half of AutoKaggle: the loop, the referee, the sandbox and the submission ledger."""

@@ -1,0 +1,249 @@
+"""config.json: the one file a person edits.
+
+Settings resolve as environment (`AUTOKAGGLE_LOOP__MAX_ROUNDS=3`) over config.json over the defaults below. Unknown
+keys are errors that name the nearest known key; every error names the file, the key, the value and the fix.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from orchestrator.errors import BadInput
+
+ENVIRONMENT_PREFIX = "AUTOKAGGLE_"
+Label = bool | int | float | str
+Task = Literal["binary", "multiclass", "regression", "multilabel", "multiregression"]
+SubmissionKind = Literal["value", "label", "probability", "class_columns", "ranked_list"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CompetitionSection(Section):
+    kind: Literal["local"] = "local"
+    name: str = Field(default="unnamed", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    builtin: Literal["digits"] | None = None
+    """Made from data that scikit-learn ships, at the start of the first round."""
+    train: str = "train.csv"
+    test: str = "test.csv"
+    sample_submission: str = "sample_submission.csv"
+    """File names under competition/data/."""
+    id_column: str | None = None
+    """The id of the sample submission; None when rows are matched by their order."""
+    target_columns: list[str] = Field(default_factory=list)
+    task: Task = "binary"
+    classes: list[Label] = Field(default_factory=list)
+    """The class labels in the order of the prediction columns; for binary [negative, positive]."""
+    metric: str = "auc"
+    metric_file: str | None = None
+    """A metric.py of your own in the campaign's folder, instead of `metric`."""
+    maximize: bool | None = None
+    """None: as the metric has it."""
+    submission_columns: list[str] = Field(default_factory=list)
+    submission_kind: SubmissionKind = "value"
+    ranked_k: int = Field(default=0, ge=0)
+    """How many labels a row of a ranked_list submission holds (map@k)."""
+    group_column: str | None = None
+    time_column: str | None = None
+    text_columns: list[str] = Field(default_factory=list)
+    date_columns: list[str] = Field(default_factory=list)
+    drop_columns: list[str] = Field(default_factory=list)
+    """Never a feature (columns that exist in train only are dropped on their own)."""
+    daily_limit: int = Field(default=5, ge=0)
+    public_fraction: float = Field(default=0.3, gt=0, lt=1)
+    """The share of a local competition's answers behind its public leaderboard."""
+
+
+class CVSection(Section):
+    strategy: Literal["stratified", "kfold", "group", "time"] = "kfold"
+    folds: int = Field(default=5, ge=2, le=20)
+    seed: int = 42
+
+
+class AgentSection(Section):
+    backend: Literal["offline", "scripted"] = "offline"
+    script: str | None = None
+    """For `scripted`: a JSON file of replies."""
+
+
+class AgentsSection(Section):
+    researcher: AgentSection = AgentSection()
+    builder: AgentSection = AgentSection()
+    reviewer: AgentSection = AgentSection()
+    respawn_rounds: int = Field(default=15, ge=1)
+
+
+class LoopSection(Section):
+    max_rounds: int | None = Field(default=20, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    """Wall-clock cap on the whole campaign, counted over restarts."""
+    deadline: str | None = None
+    """ISO time in UTC after which no round starts."""
+    target_score: float | None = None
+    patience: int = Field(default=8, ge=1)
+    """End when no round was kept in so many, after a bold one was forced."""
+    parallel_strategies: int = Field(default=1, ge=1, le=8)
+    experiment_tries: int = Field(default=3, ge=1, le=10)
+    retro_every: int = Field(default=10, ge=1)
+
+    @field_validator("deadline")
+    @classmethod
+    def _iso(cls, value: str | None) -> str | None:
+        from datetime import datetime
+
+        if value is not None:
+            datetime.fromisoformat(value)
+        return value
+
+
+class RefereeSection(Section):
+    keep_probability: float = Field(default=0.9, gt=0.5, lt=1)
+    gate_sigmas: float = Field(default=2.0, gt=0)
+    """Fold 1 worse than the best by more than so many standard errors ends the round."""
+    final: Literal["mean", "refit"] = "mean"
+    """Test predictions: mean over the folds' models, or one refit on all rows."""
+    shuffled_probe: bool = True
+
+
+class ExecutionSection(Section):
+    backend: Literal["local"] = "local"
+    sandbox: Literal["auto", "A", "B", "C", "none"] = "auto"
+    cores: int | None = Field(default=None, ge=1)
+    """None: all that this process may use."""
+    experiment_minutes: float = Field(default=30.0, gt=0)
+    memory_gb: float | None = Field(default=None, gt=0)
+    """For one experiment, all its folds together; None: 70 % of what is free at start."""
+    disk_gb: float = Field(default=5.0, gt=0)
+    processes: int = Field(default=200, ge=8)
+    log_kb: int = Field(default=256, ge=4)
+
+
+class SubmissionsSection(Section):
+    enabled: bool = True
+    daily_limit: int | None = Field(default=None, ge=0)
+    """None: as many as the competition allows."""
+    reserve: int = Field(default=0, ge=0)
+    """Slots of each day left for a person."""
+
+
+class BudgetSection(Section):
+    usd: float | None = Field(default=10.0, ge=0)
+    tokens: int | None = Field(default=None, ge=0)
+
+
+class Config(Section):
+    competition: CompetitionSection = CompetitionSection()
+    cv: CVSection = CVSection()
+    agents: AgentsSection = AgentsSection()
+    loop: LoopSection = LoopSection()
+    referee: RefereeSection = RefereeSection()
+    execution: ExecutionSection = ExecutionSection()
+    submissions: SubmissionsSection = SubmissionsSection()
+    budget: BudgetSection = BudgetSection()
+    knowledge_files: list[str] = Field(default_factory=list)
+    """Markdown notes that the Researcher reads, relative to the campaign."""
+    guesses: dict[str, str] = Field(default_factory=dict)
+    """What `new` inferred, as dotted key → why; delete an entry once you have checked it."""
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
+    """Read config.json and the environment over it.
+
+    Raises BadInput with every problem found, one sentence each.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise BadInput(f"{path} is missing: make a campaign with `python -m orchestrator new DIR`") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} can't be read: {error}") from error
+    try:
+        raw = json.loads(text, object_pairs_hook=_no_duplicates)
+    except (json.JSONDecodeError, _DuplicateKey, RecursionError) as error:
+        raise BadInput(f"{path} is not valid JSON: {error}; fix the file with an editor") from error
+    if not isinstance(raw, dict):
+        raise BadInput(
+            f"{path} holds {type(raw).__name__}, not an object: start it with {{ and end it with }}"
+        )
+    merged = _with_environment(raw, os.environ if environment is None else environment)
+    return parse(merged, str(path))
+
+
+def parse(raw: dict[str, Any], source: str) -> Config:
+    """Validate an already decoded config; `source` names it in errors."""
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        sentences = [_sentence(source, item) for item in error.errors()]
+        raise BadInput("; ".join(sentences)) from None
+
+
+def as_json(config: Config) -> str:
+    """The whole config, guesses included, as a person will edit it."""
+    return json.dumps(config.model_dump(), indent=2, ensure_ascii=False) + "\n"
+
+
+class _DuplicateKey(ValueError):
+    pass
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise _DuplicateKey(f"the key {key!r} stands twice")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _DuplicateKey(f"the key {key!r} holds {value}, which is no number")
+        seen[key] = value
+    return seen
+
+
+def _with_environment(raw: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    merged: dict[str, Any] = json.loads(json.dumps(raw))
+    for name, text in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or "__" not in name:
+            continue
+        keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        target = merged
+        for key in keys[:-1]:
+            target = target.setdefault(key, {})
+            if not isinstance(target, dict):
+                raise BadInput(
+                    f"the environment variable {name} points below {key!r}, which is not a section"
+                )
+        try:
+            target[keys[-1]] = json.loads(text)
+        except json.JSONDecodeError:
+            target[keys[-1]] = text
+    return merged
+
+
+def _sentence(source: str, item: Any) -> str:
+    path = [str(part) for part in item["loc"]]
+    dotted = ".".join(path)
+    if item["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(path[-1], _known_keys(path[:-1]), n=1)
+        known = ", ".join(sorted(_known_keys(path[:-1])))
+        fix = f"did you mean {near[0]!r}?" if near else f"known keys here: {known}"
+        return f"{source}: unknown key {dotted!r}; {fix}"
+    return f"{source}: {dotted} = {json.dumps(item['input'], default=str)[:80]} is wrong: {item['msg']}"
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    model: Any = Config
+    for part in path:
+        field = model.model_fields.get(part) if isinstance(model, type) else None
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

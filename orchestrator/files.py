@@ -1,0 +1,129 @@
+"""Durable files: one way to write, one way to promote, one lock.
+
+A file lands by: temp in the same folder → fsync → rename → fsync of the folder, so that a reader sees the old bytes
+or the new ones, never a mixture, also after a power cut. JSON records carry a checksum of their own content, so a
+truncated or bit-flipped one is told from a good one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import CampaignBusy, Damaged
+
+CHECKSUM_KEY = "sha256"
+
+
+def atomic_write(path: Path, data: bytes | str) -> None:
+    """Replace `path` by `data` durably; on any error the old file stands and no temp is left."""
+    payload = data.encode("utf-8") if isinstance(data, str) else data
+    handle, temp = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temp, 0o644)
+        os.replace(temp, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temp)
+        raise
+    fsync_folder(path.parent)
+
+
+def promote(staged: Path, target: Path) -> None:
+    """Move a finished file of the same file system to its durable name."""
+    handle = os.open(staged, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    os.replace(staged, target)
+    fsync_folder(target.parent)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep_temps(folder: Path) -> None:
+    """Delete the temps that a killed `atomic_write` left behind."""
+    for temp in folder.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            temp.unlink()
+
+
+def sha256_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file's bytes, read in one pass with flat memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    """Write a record with its own checksum; keys keep their order, floats their full precision."""
+    body = {key: value for key, value in record.items() if key != CHECKSUM_KEY}
+    atomic_write(path, json.dumps({**body, CHECKSUM_KEY: _checksum(body)}, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The record that `write_json` wrote, without its checksum.
+
+    Raises FileNotFoundError when there is none, Damaged when it is torn, empty, flipped or edited by hand.
+    """
+    try:
+        record = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{path} is not readable as JSON: {error}") from error
+    if not isinstance(record, dict) or record.pop(CHECKSUM_KEY, None) != _checksum(record):
+        raise Damaged(f"{path} fails its checksum")
+    return record
+
+
+def read_json_or_none(path: Path) -> dict[str, Any] | None:
+    """Like `read_json`, with None for a file that is missing or damaged."""
+    try:
+        return read_json(path)
+    except (FileNotFoundError, Damaged):
+        return None
+
+
+def _checksum(body: dict[str, Any]) -> str:
+    return sha256_bytes(json.dumps(body, sort_keys=True, separators=(",", ":")).encode())[:32]
+
+
+@contextlib.contextmanager
+def campaign_lock(folder: Path) -> Iterator[None]:
+    """Hold the campaign for this process: freed by the kernel at its death, never by age.
+
+    Raises CampaignBusy at once when another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise CampaignBusy(
+            f"another `orchestrator loop` is playing {folder.resolve()}: wait for it or stop it first"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
