@@ -171,9 +171,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     except (json.JSONDecodeError, _DuplicateKey, RecursionError) as error:
         raise BadInput(f"{path} is not valid JSON: {error}; fix the file with an editor") from error
     if not isinstance(raw, dict):
-        raise BadInput(
-            f"{path} holds {type(raw).__name__}, not an object: start it with {{ and end it with }}"
-        )
+        raise BadInput(f"{path} holds {type(raw).__name__}, not an object: start it with {{ and end it with }}")
     merged = _with_environment(raw, os.environ if environment is None else environment)
     return parse(merged, str(path))
 
@@ -217,9 +215,7 @@ def _with_environment(raw: dict[str, Any], environment: Mapping[str, str]) -> di
         for key in keys[:-1]:
             target = target.setdefault(key, {})
             if not isinstance(target, dict):
-                raise BadInput(
-                    f"the environment variable {name} points below {key!r}, which is not a section"
-                )
+                raise BadInput(f"the environment variable {name} points below {key!r}, which is not a section")
         try:
             target[keys[-1]] = json.loads(text)
         except json.JSONDecodeError:
@@ -239,9 +235,9 @@ def _sentence(source: str, item: Any) -> str:
 
 
 def _known_keys(path: list[str]) -> list[str]:
-    model: Any = Config
+    model: type[BaseModel] = Config
     for part in path:
-        field = model.model_fields.get(part) if isinstance(model, type) else None
+        field = model.model_fields.get(part)
         annotation = field.annotation if field else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
