@@ -41,7 +41,7 @@ class Damaged(AutoKaggleError):
     """A durable file is torn, edited or otherwise fails its own checksum."""
 
 
-class OutputRejected(AutoKaggleError):
+class OutputRejected(AutoKaggleError, ValueError):
     """Predictions, scripts or notes that fail validation: the reason goes back to who made them."""
 
 
