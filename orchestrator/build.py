@@ -1,0 +1,189 @@
+"""The build phase: the Builder writes, the referee runs, failures go back to the Builder a bounded number of times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import OutputRejected
+from orchestrator.files import atomic_write, read_json_or_none, write_json
+from orchestrator.ledger import Entry, best_entry, plan_header
+from orchestrator.rounds import RoundFiles
+
+if TYPE_CHECKING:
+    from orchestrator.campaign import Campaign
+    from orchestrator.phases import Stage
+
+ARTIFACTS = ("experiment.py", "run.log", "oof.npy", "test.npy", "folds_test.npy", "submission.csv", "scores.json")
+TIME_RESERVE = 5.0
+"""Seconds kept for the phases after a build when the campaign has a wall-clock cap."""
+
+
+def build(campaign: Campaign, files: RoundFiles, strategies: list[dict[str, Any]]) -> str:
+    """Run every strategy of the plan, keep the best as the round's own files; returns `CV_SCORE=x` or `FAILED: why`."""
+    several = len(strategies) > 1
+    records = []
+    for number, strategy in enumerate(strategies[: campaign.config.loop.parallel_strategies], 1):
+        variant = RoundFiles(files.folder, files.number, number if several else 0)
+        records.append((variant, _build_one(campaign, variant, strategy)))
+    chosen, record = max(records, key=lambda item: _rank(item[1]))
+    if several:
+        _take_over(chosen, files, record)
+    if record["cv"] is None:
+        return f"FAILED: {record['reason']}"
+    return f"CV_SCORE={record['cv']!r}"
+
+
+def _build_one(campaign: Campaign, files: RoundFiles, strategy: dict[str, Any]) -> dict[str, Any]:
+    """Write, run, heal: at most `experiment_tries` scripts for one strategy.
+
+    What counts is the referee's record; the score in the Builder's reply is compared with it and never believed.
+    """
+    record: dict[str, Any] = {}
+    for attempt in range(1, campaign.config.loop.experiment_tries + 1):
+        reply = campaign.players.ask(
+            "builder",
+            "build" if attempt == 1 else "fix",
+            files,
+            makes=("experiment.py",),
+            turn_id=_turn_id(files, attempt),
+            tools={"run_experiment": lambda: _run(campaign, files, strategy)},
+            facts={
+                "strategy": strategy,
+                "variant": files.variant,
+                "attempt": attempt,
+                "failure": record.get("failure"),
+            },
+        )
+        record = _run(campaign, files, strategy)
+        _check_claim(campaign, files, reply, record)
+        if record["status"] != "failed":
+            return record
+        campaign.progress("note", text=f"{files.prefix} try {attempt} failed: {record['reason']}", level="warning")
+    return record
+
+
+def _turn_id(files: RoundFiles, attempt: int) -> str:
+    parts = [files.label, "build"]
+    if files.variant:
+        parts.append(f"v{files.variant}")
+    if attempt > 1:
+        parts.append(f"try{attempt}")
+    return "/".join(parts)
+
+
+def _run(campaign: Campaign, files: RoundFiles, strategy: dict[str, Any]) -> dict[str, Any]:
+    """Let the referee run the script that stands there; asking again for the same script costs nothing."""
+    if not files.has("experiment.py"):
+        raise OutputRejected(f"{files.path('experiment.py').name} has not been written")
+    seconds = campaign.config.execution.experiment_minutes * 60
+    left = campaign.seconds_left()
+    if left is not None:
+        seconds = max(1.0, min(seconds, left - TIME_RESERVE))
+    best = best_entry(campaign.entries)
+    return campaign.referee.run(
+        files,
+        strategy=strategy,
+        best=campaign.files(best["round"]) if best else None,
+        earlier=[campaign.files(entry["round"]) for entry in campaign.entries if entry["complete"]],
+        seconds=seconds,
+    )
+
+
+def _check_claim(campaign: Campaign, files: RoundFiles, reply: str, record: dict[str, Any]) -> None:
+    claimed = reply.removeprefix("CV_SCORE=") if reply.startswith("CV_SCORE=") else None
+    measured = record["cv"]
+    if claimed is not None and (measured is None or abs(float(claimed) - measured) > 1e-6 * max(1.0, abs(measured))):
+        text = f"{files.prefix}: the Builder claims {claimed}, the referee measured {measured}: the referee's counts"
+        campaign.progress("note", text=text, level="warning")
+
+
+def _rank(record: dict[str, Any]) -> tuple[int, float]:
+    order = {"keep": 2, "discard": 1, "crash": 0}[record["verdict"]]
+    return order + (record["status"] == "ok"), record["gain"] if record["gain"] is not None else float("-inf")
+
+
+def _take_over(chosen: RoundFiles, files: RoundFiles, record: dict[str, Any]) -> None:
+    """Give the best variant's files the round's own names, the record last."""
+    for name in ARTIFACTS[:-1]:
+        if chosen.has(name):
+            atomic_write(files.path(name), chosen.path(name).read_bytes())
+    write_json(files.path("scores.json"), {**record, "variant": chosen.variant})
+
+
+def entry(stage: Stage) -> Entry:
+    """The registry's entry of a round, from its files alone: plan, scores, verify, findings, journal."""
+    campaign, files, journal = stage.campaign, stage.files, stage.journal
+    strategies = _strategies(files)
+    record = read_json_or_none(files.path("scores.json"))
+    variant = record["variant"] if record else 0
+    rejected = journal.reply("verify").startswith("REJECT")
+    body = _scored(record, rejected, journal.reply("verify")) if record else _crashed(journal.reply("crash"))
+    others = [
+        _variant_entry(files, number, strategy) for number, strategy in enumerate(strategies, 1) if len(strategies) > 1
+    ]
+    strategy = strategies[max(variant, 1) - 1] if strategies else {}
+    description = f"{strategy.get('recipe', strategy.get('family', 'no plan'))}: {body['reason']}"
+    return {
+        "round": files.number,
+        "variant": variant,
+        "script": files.path("experiment.py").name if files.has("experiment.py") else "",
+        **_planned(strategy),
+        **body,
+        "usd": 0.0,
+        "variants": [other for other in others if other and other["variant"] != variant],
+        "learnings": _learnings(files),
+        "description": description[:300],
+        "timestamp": campaign.now().isoformat(timespec="seconds"),
+        "elapsed_seconds": round(campaign.elapsed(), 1),
+    }
+
+
+def _strategies(files: RoundFiles) -> list[dict[str, Any]]:
+    try:
+        return plan_header(files.path("plan.md").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+
+
+def _planned(strategy: dict[str, Any]) -> dict[str, Any]:
+    keys = ("family", "recipe", "role", "hypothesis", "expected_gain", "features", "params", "parent")
+    return {key: strategy.get(key) for key in keys}
+
+
+def _scored(record: dict[str, Any], rejected: bool, why: str) -> dict[str, Any]:
+    """The measured half of an entry. A rejected run is never kept and never blended."""
+    keys = ("cv", "se", "fold_scores", "gain", "probability", "against", "correlations", "max_correlation")
+    body = {key: record[key] for key in keys}
+    body["complete"] = record["status"] == "ok" and not rejected
+    body["status"] = "discard" if rejected else record["verdict"]
+    body["reason"] = f"verify: {why}" if rejected else record["reason"]
+    return {**body, "seconds": record["seconds"], "peak_mb": record["peak_mb"], "sandbox": record["sandbox"]}
+
+
+def _crashed(why: str) -> dict[str, Any]:
+    nothing = ("cv", "se", "gain", "probability", "against", "max_correlation", "peak_mb", "sandbox")
+    return {
+        **dict.fromkeys(nothing),
+        "fold_scores": [],
+        "correlations": {},
+        "complete": False,
+        "status": "crash",
+        "reason": why or "the round ended before an experiment ran",
+        "seconds": 0.0,
+    }
+
+
+def _variant_entry(files: RoundFiles, number: int, strategy: dict[str, Any]) -> Entry | None:
+    record = read_json_or_none(RoundFiles(files.folder, files.number, number).path("scores.json"))
+    return {"variant": number, **_planned(strategy), **_scored(record, False, "")} if record else None
+
+
+def _learnings(files: RoundFiles) -> list[str]:
+    """The bullet lines under `## Learnings` of the findings and the retrospective."""
+    lines: list[str] = []
+    for name in ("retro.md", "findings.md"):
+        if files.has(name):
+            text = files.path(name).read_text(encoding="utf-8", errors="replace")
+            section = text.partition("## Learnings")[2].split("\n## ")[0]
+            lines += [line.strip() for line in section.splitlines() if line.strip().startswith("- ")]
+    return lines[:8]

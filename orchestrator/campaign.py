@@ -1,0 +1,208 @@
+"""One campaign, opened: its folder, its settings and the parts that play it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator import config as settings
+from orchestrator.competitions.builtin import prepare
+from orchestrator.competitions.local import LocalCompetition
+from orchestrator.competitions.metrics import Metric, get_metric
+from orchestrator.config import Config
+from orchestrator.errors import BadInput
+from orchestrator.execution.ladder import probe
+from orchestrator.execution.local import LocalExecutor
+from orchestrator.files import read_json_or_none, sweep_temps, write_json
+from orchestrator.journal import Journal
+from orchestrator.ledger import Entry, load_entries, with_submission, write_views
+from orchestrator.players import Players
+from orchestrator.referee.run import Referee
+from orchestrator.rounds import RoundFiles
+from orchestrator.submissions import SubmissionLedger
+
+Progress = Callable[..., None]
+_LEVELS = {"A": 3, "B": 2, "C": 1, "none": 0}
+
+
+class Campaign:
+    """Everything that a round needs. Opening it repairs what a kill left behind.
+
+    `now` gives UTC time; `progress(event, **fields)` hears what happens; `overrides` are the command line's settings,
+    as dotted keys of config.json.
+    """
+
+    def __init__(
+        self, root: Path, *, now: Callable[[], datetime], progress: Progress, overrides: dict[str, Any] | None = None
+    ) -> None:
+        self.root = root
+        self.now = now
+        self.progress = progress
+        self._overrides = overrides or {}
+        self.config = self._load_config()
+        self.rounds = root / "rounds"
+        self.rounds.mkdir(exist_ok=True)
+        for folder in (root, self.rounds):
+            sweep_temps(folder)
+        if self.config.competition.builtin:
+            prepare(root)
+        self.metric: Metric = get_metric_of(root, self.config)
+        sandbox = probe(self.config.execution.sandbox, Path(sys.executable))
+        self.identity = self._identify(sandbox.level)
+        self.executor = LocalExecutor(sandbox, self.cores)
+        self.referee = Referee(root, self.config, self.executor, progress=progress)
+        self.competition = LocalCompetition(root, self.config, now=now)
+        self.players = Players(self)
+        self.entries: list[Entry] = load_entries(self.rounds)
+        self.submissions = self._submission_ledger()
+        write_views(root, self.entries)
+        self._opened = time.monotonic()
+        self._elapsed_before = self._recorded_seconds()
+
+    @property
+    def cores(self) -> int:
+        return self.config.execution.cores or len(os.sched_getaffinity(0))
+
+    @property
+    def next_round(self) -> int:
+        """0 until round 0 is finished, then one after the last finished round."""
+        if not Journal(self.files(0)).is_done("eda", ("profile.json", "folds.json", "eda.md")):
+            return 0
+        return self.entries[-1]["round"] + 1 if self.entries else 1
+
+    def files(self, number: int) -> RoundFiles:
+        return RoundFiles(self.rounds, number)
+
+    def elapsed(self) -> float:
+        """Wall-clock seconds played so far, over all restarts."""
+        return self._elapsed_before + time.monotonic() - self._opened
+
+    def seconds_left(self) -> float | None:
+        """Until the wall-clock cap or the deadline, whichever is nearer; None without either."""
+        left = []
+        if self.config.loop.minutes is not None:
+            left.append(self.config.loop.minutes * 60 - self.elapsed())
+        if self.config.loop.deadline is not None:
+            deadline = datetime.fromisoformat(self.config.loop.deadline)
+            deadline = deadline if deadline.tzinfo else deadline.replace(tzinfo=UTC)
+            left.append((deadline - self.now()).total_seconds())
+        return min(left) if left else None
+
+    def usd(self) -> float:
+        """Money spent so far; the offline and scripted players cost none."""
+        return float(sum(entry["usd"] for entry in self.entries))
+
+    def submission_counts(self) -> dict[str, int]:
+        return {"today": self.submissions.used_today(), "left_today": self.submissions.remaining_today()}
+
+    def refresh_entries(self) -> None:
+        """Take up the round that just finished and leaderboard scores that came in; bring the views up to date."""
+        known = {entry["round"] for entry in self.entries}
+        self.entries = [with_submission(self.rounds, entry) for entry in self.entries]
+        newest = self.next_unrecorded(known)
+        self.entries += newest
+        write_views(self.root, self.entries)
+
+    def next_unrecorded(self, known: set[int]) -> list[Entry]:
+        number = max(known, default=0) + 1
+        record = read_json_or_none(self.files(number).path("result.json"))
+        return [with_submission(self.rounds, record)] if record else []
+
+    def reload_config(self) -> None:
+        """Read config.json again; an edit that can't be used is shown and the last good settings stay."""
+        try:
+            config = self._load_config()
+            self._check_frozen(config)
+        except BadInput as error:
+            self.progress("note", text=f"{error} (the settings from before the edit stay in force)", level="warning")
+            return
+        self.config = config
+        self.referee.config = config
+        self.submissions = self._submission_ledger()
+
+    def _load_config(self) -> Config:
+        environment = dict(os.environ)
+        environment.update({_as_variable(key): json.dumps(value) for key, value in self._overrides.items()})
+        return settings.load(self.root / "config.json", environment)
+
+    def _submission_ledger(self) -> SubmissionLedger:
+        return SubmissionLedger(self.rounds, self.identity, self.competition, self.config, now=self.now)
+
+    def _identify(self, level: str) -> dict[str, Any]:
+        """Read or make R00_campaign.json: who this campaign is and what may not change under it."""
+        path = self.files(0).path("campaign.json")
+        identity = read_json_or_none(path)
+        if identity is None:
+            identity = {
+                "id": uuid.uuid4().hex[:8],
+                "epoch": 1,
+                "machine": machine_id(),
+                "created": self.now().isoformat(timespec="seconds"),
+                "sandbox": level,
+                "frozen": _frozen(self.config),
+            }
+            write_json(path, identity)
+            return identity
+        self.identity = identity
+        self._check_frozen(self.config)
+        if _LEVELS[level] < _LEVELS[identity["sandbox"]] and self.config.execution.sandbox != level:
+            raise BadInput(
+                f"this campaign began in sandbox level {identity['sandbox']} and only {level} works now: restore it, or "
+                f'agree by setting execution.sandbox to "{level}" in {self.root / "config.json"}'
+            )
+        return identity
+
+    def _check_frozen(self, config: Config) -> None:
+        for section, values in _frozen(config).items():
+            for key, value in values.items():
+                before = self.identity["frozen"][section].get(key, value)
+                if before != value:
+                    raise BadInput(
+                        f"{self.root / 'config.json'}: {section}.{key} changed from {before!r} to {value!r} after the "
+                        f"folds were sealed: restore it, or start another campaign with `orchestrator new`"
+                    )
+
+    def _recorded_seconds(self) -> float:
+        before = self.entries[-1]["elapsed_seconds"] if self.entries else Journal(self.files(0)).seconds
+        return float(before) + (Journal(self.files(self.next_round)).seconds if self.next_round else 0.0)
+
+
+def get_metric_of(root: Path, config: Config) -> Metric:
+    """The campaign's metric, with config.json's own direction when it names one."""
+    spec = config.competition
+    metric = get_metric(spec.metric, metric_file=root / spec.metric_file if spec.metric_file else None)
+    if spec.maximize is None or spec.maximize == metric.maximize:
+        return metric
+    return dataclasses.replace(metric, maximize=spec.maximize)
+
+
+def machine_id() -> str:
+    """A stable, anonymous name of this machine."""
+    try:
+        seed = Path("/etc/machine-id").read_text()
+    except OSError:
+        seed = platform.node()
+    return hashlib.sha256(f"autokaggle {seed}".encode()).hexdigest()[:12]
+
+
+def _frozen(config: Config) -> dict[str, Any]:
+    """The settings that every score depends on."""
+    free = {"daily_limit", "public_fraction"}
+    return {
+        "competition": {key: value for key, value in config.competition.model_dump().items() if key not in free},
+        "cv": config.cv.model_dump(),
+    }
+
+
+def _as_variable(key: str) -> str:
+    return settings.ENVIRONMENT_PREFIX + key.replace(".", "__").upper()

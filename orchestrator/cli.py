@@ -1,0 +1,181 @@
+"""The commands: `python -m orchestrator [-C DIR] loop | status | logs | report | new | doctor | grade`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import AutoKaggleError, BadInput
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def main(argv: Sequence[str] | None = None, *, now: Clock = utc_now) -> int:
+    """Run one command; returns the exit code (0 fine, 2 bad input, 3 busy, 4 unusable, 5 competition, 130 stopped)."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments, now))
+    except AutoKaggleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped at once; the same command goes on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        print(f"error: {error}; nothing is lost, the same command goes on once it is mended", file=sys.stderr)
+        return 4
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m orchestrator",
+        description="AutoKaggle plays a Kaggle competition unattended: research, plan, review, code, verify, submit, "
+        "learn, round after round. Killed at any instant, the same command goes on.",
+    )
+    folder = argparse.ArgumentParser(add_help=False)
+    folder.add_argument(
+        "-C",
+        dest="campaign",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="DIR",
+        help="the campaign's folder (default: here)",
+    )
+    top.add_argument("-C", dest="campaign", type=Path, default=Path("."), metavar="DIR", help="the campaign's folder")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace, Clock], int], text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text, parents=[folder])
+        made.set_defaults(run=run)
+        return made
+
+    loop = command("loop", _loop, "play rounds until the campaign ends; resumes where it was")
+    loop.add_argument("--rounds", type=int, metavar="N", help="end after N rounds in all (loop.max_rounds)")
+    loop.add_argument("--minutes", type=float, metavar="N", help="end after N minutes in all (loop.minutes)")
+    loop.add_argument("--plain", action="store_true", help="plain lines instead of the live display")
+    loop.add_argument("--i-accept-no-sandbox", action="store_true", help="run what agents write without any sandbox")
+    command("status", _status, "where the campaign stands")
+    logs = command("logs", _logs, "the campaign's log, or one round's")
+    logs.add_argument("round", nargs="?", type=int, metavar="ROUND")
+    logs.add_argument("--follow", action="store_true", help="go on printing what is added")
+    command("report", _report, "write REPORT.md with plots")
+    new = command("new", _new, "make a campaign from a folder of train, test and sample submission")
+    new.add_argument("directory", type=Path, metavar="NEW_DIR", help="the campaign's new folder")
+    new.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="default: the built-in competition")
+    doctor = command("doctor", _doctor, "check this machine and say how to fix what is missing")
+    doctor.set_defaults(run=_doctor)
+    grade = command("grade", _grade, "score a submission file on the campaign's held-out answers")
+    grade.add_argument("file", type=Path, metavar="FILE")
+    return top
+
+
+def _loop(arguments: argparse.Namespace, now: Clock) -> int:
+    from orchestrator.execution.harden import harden_self
+    from orchestrator.files import campaign_lock
+    from orchestrator.ui import Display
+
+    root = _campaign(arguments)
+    harden_self()
+    overrides: dict[str, Any] = {}
+    if arguments.rounds is not None:
+        overrides["loop.max_rounds"] = arguments.rounds
+    if arguments.minutes is not None:
+        overrides["loop.minutes"] = arguments.minutes
+    if arguments.i_accept_no_sandbox:
+        overrides["execution.sandbox"] = "none"
+    with campaign_lock(root), Display(root, now=now, plain=arguments.plain) as display:
+        from orchestrator.campaign import Campaign
+        from orchestrator.endings import is_fatal
+        from orchestrator.loop import Stopped, play
+
+        campaign = Campaign(root, now=now, progress=display, overrides=overrides)
+        display(
+            "campaign",
+            name=campaign.config.competition.name,
+            metric=campaign.metric.name,
+            maximize=campaign.metric.maximize,
+            sandbox=campaign.executor.sandbox.level,
+            round=campaign.next_round,
+            minutes=campaign.config.loop.minutes,
+            max_rounds=campaign.config.loop.max_rounds,
+            usd_cap=campaign.config.budget.usd,
+        )
+        try:
+            why = play(campaign)
+        except Stopped:
+            display("note", text="stopped after the current step; the same command goes on")
+            return 130
+        finally:
+            campaign.players.close()
+    return 5 if is_fatal(why) else 0
+
+
+def _status(arguments: argparse.Namespace, now: Clock) -> int:
+    from orchestrator.views import status
+
+    print(status(_campaign(arguments)))
+    return 0
+
+
+def _logs(arguments: argparse.Namespace, now: Clock) -> int:
+    from orchestrator.views import logs
+
+    logs(_campaign(arguments), arguments.round, arguments.follow)
+    return 0
+
+
+def _report(arguments: argparse.Namespace, now: Clock) -> int:
+    from orchestrator.report import write_report
+
+    print(write_report(_campaign(arguments), now()))
+    return 0
+
+
+def _new(arguments: argparse.Namespace, now: Clock) -> int:
+    from orchestrator.competitions.create import create
+
+    for line in create(arguments.directory, arguments.source):
+        print(line)
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace, now: Clock) -> int:
+    from orchestrator.doctor import diagnose, render
+
+    checks = diagnose(arguments.campaign if (arguments.campaign / "config.json").exists() else None)
+    print(render(checks))
+    return 0 if all(check.ok is not False for check in checks) else 1
+
+
+def _grade(arguments: argparse.Namespace, now: Clock) -> int:
+    from orchestrator import config
+    from orchestrator.competitions.local import LocalCompetition
+
+    root = _campaign(arguments)
+    competition = LocalCompetition(root, config.load(root / "config.json"), now=now)
+    grade = competition.grade(arguments.file)
+    if not grade.valid:
+        raise BadInput(f"{arguments.file}: {grade.error}")
+    print(f"score {grade.score:.6g} (public {grade.public:.6g}, private {grade.private:.6g})")
+    return 0
+
+
+def _campaign(arguments: argparse.Namespace) -> Path:
+    root: Path = arguments.campaign
+    if not root.is_dir():
+        raise BadInput(f"{root} is not a folder: give the campaign's folder with -C DIR")
+    if not (root / "config.json").is_file():
+        raise BadInput(f"{root.resolve()} has no config.json: go to a campaign's folder or give it with -C DIR")
+    return root

@@ -1,0 +1,56 @@
+"""When a campaign is over: every ending is worked out anew from config.json and rounds/, none is remembered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.ledger import Entry, best_entry, rounds_since_keep
+
+if TYPE_CHECKING:
+    from orchestrator.campaign import Campaign
+
+CRASHES_IN_A_ROW = 3
+
+
+def reason(campaign: Campaign) -> str | None:
+    """Why no further round should start, None to go on."""
+    loop, entries = campaign.config.loop, campaign.entries
+    if loop.max_rounds is not None and len(entries) >= loop.max_rounds:
+        return f"max rounds: {loop.max_rounds} played"
+    left = campaign.seconds_left()
+    if left is not None and left < _seconds_for_a_round(entries):
+        return "wall-clock cap" if loop.minutes is not None else "deadline"
+    best = best_entry(entries)
+    if loop.target_score is not None and best is not None and _reached(campaign, best["cv"], loop.target_score):
+        return f"target score: {best['cv']:.6g} reached {loop.target_score:.6g}"
+    if rounds_since_keep(entries) > loop.patience:
+        return f"patience: nothing kept in {rounds_since_keep(entries)} rounds, the last of them bold"
+    if _crashed_in_a_row(entries) >= CRASHES_IN_A_ROW:
+        return f"fatal: {CRASHES_IN_A_ROW} rounds in a row crashed, the last with: {entries[-1]['reason']}"
+    cap = campaign.config.budget.usd
+    if cap is not None and campaign.usd() > 0 and campaign.usd() >= cap:
+        return f"money cap: {campaign.usd():.2f} of {cap:.2f} USD spent"
+    return None
+
+
+def is_fatal(why: str) -> bool:
+    return why.startswith("fatal")
+
+
+def _seconds_for_a_round(entries: list[Entry]) -> float:
+    """A round is not begun when less is left than its overhead and a short experiment need."""
+    shortest = min((entry["seconds"] for entry in entries if entry["seconds"]), default=5.0)
+    return max(5.0, min(shortest, 30.0))
+
+
+def _reached(campaign: Campaign, score: float, target: float) -> bool:
+    return score >= target if campaign.metric.maximize else score <= target
+
+
+def _crashed_in_a_row(entries: list[Entry]) -> int:
+    count = 0
+    for entry in reversed(entries):
+        if entry["status"] != "crash":
+            break
+        count += 1
+    return count

@@ -1,0 +1,120 @@
+"""The loop: research → plan → review → code → verify → submit → learn, round after round, until an ending."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from orchestrator import endings
+from orchestrator.campaign import Campaign
+from orchestrator.errors import AutoKaggleError, BadInput, CampaignOver
+from orchestrator.final import grade_final
+from orchestrator.journal import Journal
+from orchestrator.phases import ROUND, ROUND_ZERO, Phase, Stage, run_phase
+from orchestrator.state import write_state
+
+
+class Stopped(Exception):
+    """A person asked for a stop; the step that ran is finished and the same command goes on."""
+
+
+def play(campaign: Campaign) -> str:
+    """Play rounds until an ending; returns its reason."""
+    with _stop_at_step() as stop:
+        play_round(campaign, 0, ROUND_ZERO, stop)
+        while (why := endings.reason(campaign)) is None:
+            campaign.reload_config()
+            try:
+                play_round(campaign, campaign.next_round, ROUND, stop)
+            except CampaignOver as over:
+                why = f"fatal: {over}"
+                break
+    finish(campaign, why)
+    return why
+
+
+def play_round(campaign: Campaign, number: int, phases: tuple[Phase, ...], stop: Stop) -> None:
+    """All phases of one round. A round that can't be saved is recorded as a crash and the next one begins."""
+    files = campaign.files(number)
+    stage = Stage(campaign, files, Journal(files))
+    if number:
+        campaign.progress("round", round=number)
+    for phase in phases:
+        stop.check()
+        write_state(campaign, number, phase.name)
+        try:
+            run_phase(stage, phase)
+        except (BadInput, CampaignOver):
+            raise
+        except Exception as error:
+            if number == 0:
+                raise
+            _record_crash(stage, phase.name, error)
+            return
+    _announce(campaign, number)
+
+
+def _record_crash(stage: Stage, phase: str, error: Exception) -> None:
+    """Give the round up: its reason goes into the journal, and `learn` writes its row."""
+    if not isinstance(error, AutoKaggleError):
+        stage.campaign.progress("note", text="".join(traceback.format_exception(error)), level="error")
+    if isinstance(error, OSError):
+        raise CampaignOver(f"{error} (free the resource and run the same command again)") from error
+    stage.journal.end("crash", f"{phase}: {type(error).__name__}: {error}"[:500], 0.0)
+    run_phase(stage, ROUND[-1])
+    _announce(stage.campaign, stage.number)
+
+
+def finish(campaign: Campaign, why: str) -> None:
+    """Grade what the campaign would hand in, write the summary and the report."""
+    from orchestrator.report import write_report
+
+    final = grade_final(campaign)
+    number = campaign.entries[-1]["round"] if campaign.entries else 0
+    write_state(campaign, number, "ended", ending=why, final=final)
+    where = write_report(campaign.root, campaign.now())
+    campaign.progress("ending", reason=why, final=final, where=str(where))
+
+
+def _announce(campaign: Campaign, number: int) -> None:
+    if not number:
+        return
+    last: dict[str, Any] = campaign.entries[-1]
+    shown = {key: last[key] for key in ("round", "cv", "se", "status", "reason")}
+    campaign.progress("verdict", **shown, usd=campaign.usd(), submissions=campaign.submission_counts())
+
+
+class Stop:
+    """Set by the first Ctrl-C or SIGTERM; looked at between steps."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def check(self) -> None:
+        if self.asked:
+            raise Stopped
+
+
+@contextmanager
+def _stop_at_step() -> Iterator[Stop]:
+    """The first signal stops after the current step, a second one at once (only the main thread can listen)."""
+    stop = Stop()
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        if stop.asked:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    before = {}
+    with suppress(ValueError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, handler)
+    try:
+        yield stop
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,175 @@
+"""The table of phases: who does what in a round, and which files prove that it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import build
+from orchestrator.competitions.profile import profile
+from orchestrator.errors import ProtocolError
+from orchestrator.files import atomic_write, read_json, write_json
+from orchestrator.journal import Journal
+from orchestrator.ledger import best_entry, plan_header, rounds_since_keep
+from orchestrator.rounds import RoundFiles
+from orchestrator.submission_policy import decide
+
+if TYPE_CHECKING:
+    from orchestrator.campaign import Campaign
+
+MAX_STARTS = 10
+"""A phase that took the orchestrator down so often is given up."""
+
+
+@dataclass
+class Stage:
+    """One round being played: the campaign, the round's files and its journal."""
+
+    campaign: Campaign
+    files: RoundFiles
+    journal: Journal
+
+    @property
+    def number(self) -> int:
+        return self.files.number
+
+    def ask(self, role: str, phase: str, *makes: str, **facts: Any) -> str:
+        """One agent turn of this round; see `Players.ask`."""
+        return self.campaign.players.ask(role, phase, self.files, makes=makes, facts=facts)
+
+    def scores(self) -> dict[str, Any]:
+        """The referee's record of this round's experiment."""
+        return read_json(self.files.path("scores.json"))
+
+
+@dataclass(frozen=True)
+class Phase:
+    name: str
+    makes: tuple[str, ...]
+    run: Callable[[Stage], str]
+    applies: Callable[[Stage], bool] = lambda stage: True
+
+
+def run_phase(stage: Stage, phase: Phase) -> None:
+    """Skip what is done or does not apply, else do it and write it down: this is also how a killed round goes on."""
+    if stage.journal.is_done(phase.name, phase.makes) or not phase.applies(stage):
+        return
+    if stage.journal.starts(phase.name) >= MAX_STARTS:
+        raise ProtocolError(f"{phase.name} was begun {MAX_STARTS} times and never ended")
+    stage.journal.begin(phase.name)
+    stage.campaign.progress("phase", round=stage.number, phase=phase.name)
+    started = time.monotonic()
+    reply = phase.run(stage)
+    seconds = time.monotonic() - started
+    stage.journal.end(phase.name, reply, seconds)
+    stage.campaign.progress("phase_done", round=stage.number, phase=phase.name, reply=reply, seconds=seconds)
+
+
+def _profile(stage: Stage) -> str:
+    write_json(stage.files.path("profile.json"), profile(stage.campaign.root, stage.campaign.config))
+    return "DONE"
+
+
+def _folds(stage: Stage) -> str:
+    folds = stage.campaign.referee.seal()
+    return f"{folds.folds} folds, hash {folds.hash[:12]}"
+
+
+def _eda(stage: Stage) -> str:
+    return stage.ask("builder", "eda", "eda.md")
+
+
+def _retro(stage: Stage) -> str:
+    return stage.ask("reviewer", "retro", "retro.md")
+
+
+def _research(stage: Stage) -> str:
+    return stage.ask("researcher", "research", "research_raw.md", "research_brief.md")
+
+
+def _plan(stage: Stage) -> str:
+    since = rounds_since_keep(stage.campaign.entries)
+    return stage.ask("builder", "plan", "plan.md", force_bold=since >= stage.campaign.config.loop.patience)
+
+
+def _review(stage: Stage) -> str:
+    return stage.ask("reviewer", "review", "review.md")
+
+
+def _revise(stage: Stage) -> str:
+    """The Builder's one second try; the first plan is kept beside it."""
+    first = stage.files.path("plan_v1.md")
+    if not first.exists():
+        atomic_write(first, stage.files.path("plan.md").read_bytes())
+    return stage.ask("builder", "revise", "plan.md", verdict=stage.journal.reply("review"))
+
+
+def _build(stage: Stage) -> str:
+    strategies = plan_header(stage.files.path("plan.md").read_text(encoding="utf-8"))
+    return build.build(stage.campaign, stage.files, strategies)
+
+
+def _verify(stage: Stage) -> str:
+    write_json(stage.files.path("probes.json"), stage.campaign.referee.probes(stage.files))
+    return stage.ask("reviewer", "verify", "verify.md")
+
+
+def _findings(stage: Stage) -> str:
+    return stage.ask("builder", "findings", "findings.md", verify=stage.journal.reply("verify"))
+
+
+def _submit(stage: Stage) -> str:
+    """Spend a submission when the policy says so: on this round or on an earlier one that teaches more."""
+    campaign = stage.campaign
+    campaign.submissions.scores()
+    entries = [*campaign.entries, build.entry(stage)]
+    held = stage.journal.reply("findings").startswith("HOLD")
+    choice = decide(
+        entries,
+        remaining_today=campaign.submissions.remaining_today(),
+        hold={stage.number} if held else set(),
+        config=campaign.config,
+        now=campaign.now(),
+    )
+    if choice.round is None:
+        return f"none: {choice.reason}"
+    receipt = campaign.submissions.submit(campaign.files(choice.round), choice.reason)
+    campaign.submissions.scores()
+    campaign.progress("submit", round=choice.round, status=receipt.status, reason=choice.reason)
+    return f"R{choice.round:02d} {receipt.status}: {choice.reason}"
+
+
+def _learn(stage: Stage) -> str:
+    write_json(stage.files.path("result.json"), build.entry(stage))
+    stage.campaign.refresh_entries()
+    return "DONE"
+
+
+def _ran(stage: Stage) -> bool:
+    return stage.files.has("scores.json") and stage.scores()["status"] == "ok"
+
+
+def _may_submit(stage: Stage) -> bool:
+    return stage.campaign.config.submissions.enabled and (_ran(stage) or best_entry(stage.campaign.entries) is not None)
+
+
+ROUND_ZERO = (
+    Phase("profile", ("profile.json",), _profile),
+    Phase("folds", ("folds.json",), _folds),
+    Phase("eda", ("eda.md",), _eda),
+)
+
+ROUND = (
+    Phase("retro", ("retro.md",), _retro, lambda s: s.number % s.campaign.config.loop.retro_every == 0),
+    Phase("research", ("research_raw.md", "research_brief.md"), _research),
+    Phase("plan", ("plan.md",), _plan),
+    Phase("review", ("review.md",), _review),
+    Phase("revise", ("plan.md", "plan_v1.md"), _revise, lambda s: s.journal.reply("review").startswith("REVISE")),
+    Phase("build", ("experiment.py", "scores.json"), _build),
+    Phase("verify", ("probes.json", "verify.md"), _verify, _ran),
+    Phase("findings", ("findings.md",), _findings),
+    Phase("submit", (), _submit, _may_submit),
+    Phase("learn", ("result.json",), _learn),
+)
