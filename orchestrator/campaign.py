@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
-import platform
 import sys
 import time
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +26,7 @@ from orchestrator.ledger import Entry, load_entries, with_submission, write_view
 from orchestrator.players import Players
 from orchestrator.referee.run import Referee
 from orchestrator.rounds import RoundFiles
+from orchestrator.submission_records import DiskStore, identify, machine_id
 from orchestrator.submissions import SubmissionLedger
 
 Progress = Callable[..., None]
@@ -39,11 +37,17 @@ class Campaign:
     """Everything that a round needs. Opening it repairs what a kill left behind.
 
     `now` gives UTC time; `progress(event, **fields)` hears what happens; `overrides` are the command line's settings,
-    as dotted keys of config.json.
+    as dotted keys of config.json; `takeover` binds a campaign that another machine played to this one.
     """
 
     def __init__(
-        self, root: Path, *, now: Callable[[], datetime], progress: Progress, overrides: dict[str, Any] | None = None
+        self,
+        root: Path,
+        *,
+        now: Callable[[], datetime],
+        progress: Progress,
+        overrides: dict[str, Any] | None = None,
+        takeover: bool = False,
     ) -> None:
         self.root = root
         self.now = now
@@ -58,7 +62,8 @@ class Campaign:
             prepare(root)
         self.metric: Metric = get_metric_of(root, self.config)
         sandbox = probe(self.config.execution.sandbox, Path(sys.executable))
-        self.identity = self._identify(sandbox.level)
+        self._settle_level(sandbox.level)
+        self.identity = identify(DiskStore(self.rounds), now, machine=machine_id(), takeover=takeover)
         self.executor = LocalExecutor(sandbox, self.cores)
         self.referee = Referee(root, self.config, self.executor, progress=progress)
         self.competition = LocalCompetition(root, self.config, now=now)
@@ -136,36 +141,28 @@ class Campaign:
         return settings.load(self.root / "config.json", environment)
 
     def _submission_ledger(self) -> SubmissionLedger:
-        return SubmissionLedger(self.rounds, self.identity, self.competition, self.config, now=self.now)
+        store = DiskStore(self.rounds)
+        return SubmissionLedger(store, self.identity, self.competition, self.config.submissions, self.now)
 
-    def _identify(self, level: str) -> dict[str, Any]:
-        """Read or make R00_campaign.json: who this campaign is and what may not change under it."""
-        path = self.files(0).path("campaign.json")
-        identity = read_json_or_none(path)
-        if identity is None:
-            identity = {
-                "id": uuid.uuid4().hex[:8],
-                "epoch": 1,
-                "machine": machine_id(),
-                "created": self.now().isoformat(timespec="seconds"),
-                "sandbox": level,
-                "frozen": _frozen(self.config),
-            }
-            write_json(path, identity)
-            return identity
-        self.identity = identity
+    def _settle_level(self, level: str) -> None:
+        """Hold this start against R00_settings.json: the folds' settings stay, the sandbox does not get weaker unasked."""
+        path = self.files(0).path("settings.json")
+        record = read_json_or_none(path)
+        if record is None:
+            record = {"sandbox": level, "frozen": _frozen(self.config)}
+            write_json(path, record)
+        self._frozen = record["frozen"]
         self._check_frozen(self.config)
-        if _LEVELS[level] < _LEVELS[identity["sandbox"]] and self.config.execution.sandbox != level:
+        if _LEVELS[level] < _LEVELS[record["sandbox"]] and self.config.execution.sandbox != level:
             raise BadInput(
-                f"this campaign began in sandbox level {identity['sandbox']} and only {level} works now: restore it, or "
+                f"this campaign began in sandbox level {record['sandbox']} and only {level} works now: restore it, or "
                 f'agree by setting execution.sandbox to "{level}" in {self.root / "config.json"}'
             )
-        return identity
 
     def _check_frozen(self, config: Config) -> None:
         for section, values in _frozen(config).items():
             for key, value in values.items():
-                before = self.identity["frozen"][section].get(key, value)
+                before = self._frozen[section].get(key, value)
                 if before != value:
                     raise BadInput(
                         f"{self.root / 'config.json'}: {section}.{key} changed from {before!r} to {value!r} after the "
@@ -184,15 +181,6 @@ def get_metric_of(root: Path, config: Config) -> Metric:
     if spec.maximize is None or spec.maximize == metric.maximize:
         return metric
     return dataclasses.replace(metric, maximize=spec.maximize)
-
-
-def machine_id() -> str:
-    """A stable, anonymous name of this machine."""
-    try:
-        seed = Path("/etc/machine-id").read_text()
-    except OSError:
-        seed = platform.node()
-    return hashlib.sha256(f"autokaggle {seed}".encode()).hexdigest()[:12]
 
 
 def _frozen(config: Config) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     loop.add_argument("--minutes", type=float, metavar="N", help="end after N minutes in all (loop.minutes)")
     loop.add_argument("--plain", action="store_true", help="plain lines instead of the live display")
     loop.add_argument("--i-accept-no-sandbox", action="store_true", help="run what agents write without any sandbox")
+    loop.add_argument("--takeover", action="store_true", help="go on with a campaign that another machine played")
     command("status", _status, "where the campaign stands")
     logs = command("logs", _logs, "the campaign's log, or one round's")
     logs.add_argument("round", nargs="?", type=int, metavar="ROUND")
@@ -100,7 +101,7 @@ def _loop(arguments: argparse.Namespace, now: Clock) -> int:
         from orchestrator.endings import is_fatal
         from orchestrator.loop import Stopped, play
 
-        campaign = Campaign(root, now=now, progress=display, overrides=overrides)
+        campaign = Campaign(root, now=now, progress=display, overrides=overrides, takeover=arguments.takeover)
         display(
             "campaign",
             name=campaign.config.competition.name,

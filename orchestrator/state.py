@@ -29,7 +29,7 @@ def write_state(
     config, entries = campaign.config, campaign.entries
     best = best_entry(entries)
     state = {
-        "campaign": campaign.identity["id"],
+        "campaign": campaign.identity.run,
         "competition": config.competition.name,
         "metric": config.competition.metric,
         "maximize": campaign.metric.maximize,
