@@ -1,0 +1,70 @@
+"""config.json: every mistake gets one sentence that names the file, the key, the value and the fix."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator import config
+from orchestrator.errors import BadInput
+
+BROKEN = {
+    "unknown section": ('{"competitoin": {}}', "unknown key 'competitoin'; did you mean 'competition'"),
+    "unknown key": ('{"loop": {"max_round": 3}}', "unknown key 'loop.max_round'; did you mean 'max_rounds'"),
+    "far-off key": ('{"loop": {"zzz": 3}}', "known keys here: deadline"),
+    "text for a number": ('{"loop": {"max_rounds": "3"}}', 'loop.max_rounds = "3"'),
+    "negative": ('{"loop": {"minutes": -1}}', "loop.minutes = -1"),
+    "zero folds": ('{"cv": {"folds": 1}}', "cv.folds = 1"),
+    "unknown strategy": ('{"cv": {"strategy": "magic"}}', "cv.strategy"),
+    "unknown back end": ('{"agents": {"builder": {"backend": "gpt"}}}', "agents.builder.backend"),
+    "section as list": ('{"loop": []}', "loop = []"),
+    "no object": ("[1, 2]", "holds list"),
+    "empty": ("", "not valid JSON"),
+    "torn": ('{"loop": {"max_rounds": 3', "not valid JSON"),
+    "trailing comma": ('{"loop": {},}', "not valid JSON"),
+    "key twice": ('{"cv": {"seed": 1, "seed": 2}}', "'seed' stands twice"),
+    "infinity": ('{"loop": {"target_score": Infinity}}', "no number"),
+    "bad date": ('{"loop": {"deadline": "tomorrow"}}', "loop.deadline"),
+    "bad name": ('{"competition": {"name": "../x"}}', "competition.name"),
+    "deep": ("[" * 100_000, "not valid JSON"),
+}
+
+
+@pytest.mark.parametrize("text, part", BROKEN.values(), ids=BROKEN.keys())
+def test_broken_config_is_one_sentence(tmp_path: Path, text: str, part: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        config.load(path, {})
+    assert part in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is missing"):
+        config.load(tmp_path / "config.json", {})
+    (tmp_path / "config.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadInput, match="can't be read"):
+        config.load(tmp_path / "config.json", {})
+
+
+def test_environment_wins_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"loop": {"max_rounds": 3, "patience": 2}}')
+    loaded = config.load(path, {"AUTOKAGGLE_LOOP__MAX_ROUNDS": "9", "AUTOKAGGLE_COMPETITION__NAME": "mine"})
+    assert (loaded.loop.max_rounds, loaded.loop.patience, loaded.competition.name) == (9, 2, "mine")
+    with pytest.raises(BadInput, match=r"loop\.max_rounds"):
+        config.load(path, {"AUTOKAGGLE_LOOP__MAX_ROUNDS": "many"})
+
+
+def test_dump_and_load_agree(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(config.as_json(config.Config()))
+    assert config.load(path, {}) == config.Config()
+
+
+def test_the_committed_config_is_valid() -> None:
+    path = Path(__file__).parent.parent / "config.json"
+    assert config.load(path, {}).competition.builtin == "digits"
+    assert json.loads(path.read_text())["loop"]["max_rounds"]
