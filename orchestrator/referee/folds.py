@@ -1,6 +1,6 @@
 """Which row is validated in which fold: fixed once per campaign, from the data and a seed alone.
 
-An assignment is int16 (rows,): the fold that validates the row, −1 for a row that only ever trains (the first block of
+An assignment is int16 (rows,): the fold that validates the row, -1 for a row that only ever trains (the first block of
 a time split). All out-of-fold predictions of a campaign come from the same assignment, so they may be compared row by
 row and blended.
 """
@@ -31,15 +31,13 @@ def assign(
 
     stratified: each class (each label combination, for multilabel; each run of similar targets, for regression) is
     spread evenly, however rare. kfold: a plain shuffle. group: no group is ever split. time: validation blocks in the
-    order of `times`, the rows before the first block have fold −1.
+    order of `times`, the rows before the first block have fold -1.
     `y` is the encoded target, (rows,) or (rows, targets); `groups` are integer codes; `times` sort ascending.
     Raises BadInput when the rows, groups or times are too few for so many folds.
     """
     rows = len(y)
     if rows < 2 * folds:
-        raise BadInput(
-            f"cv.folds = {folds} is too many for {rows} training rows: set it to {max(rows // 2, 2)} or less"
-        )
+        raise BadInput(f"cv.folds = {folds} is too many for {rows} training rows: set it to {max(rows // 2, 2)}")
     rng = np.random.default_rng([seed, folds])
     if strategy == "group":
         if groups is None:

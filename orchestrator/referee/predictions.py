@@ -92,9 +92,7 @@ def _array(file: IO[bytes], name: str, rows: int, outputs: int, expected: str) -
         raise OutputRejected(f"{name} is not a .npy file of numbers ({reason}): {expected}") from None
     shape, fortran_order, dtype = header
     if dtype.kind not in "fiub" or dtype.hasobject:
-        raise OutputRejected(
-            f"{name} has dtype {str(dtype)[:40]}: {expected}, saved by np.save(..., allow_pickle=False)"
-        )
+        raise OutputRejected(f"{name} has dtype {str(dtype)[:40]}: {expected}")
     if shape != (rows, outputs) and not (outputs == 1 and shape == (rows,)):
         hint = "; take the column of the positive class, [:, 1]" if outputs == 1 and shape == (rows, 2) else ""
         raise OutputRejected(f"{name} has shape {str(shape)[:60]}: {expected}{hint}")

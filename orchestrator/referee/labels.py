@@ -1,0 +1,85 @@
+"""The target columns as numbers: class indices in the order of config.json, or float values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from orchestrator.config import CompetitionSection, Label
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = np.ndarray[Any, Any]
+
+
+def encode(table: pd.DataFrame, spec: CompetitionSection) -> Array:
+    """`y` of a labelled table: int64 (rows,) class index, float64 (rows,), or float64 (rows, targets).
+
+    Raises BadInput for a target column that is absent, has holes, or holds what config.json does not list.
+    """
+    missing = [name for name in spec.target_columns if name not in table.columns]
+    if missing or not spec.target_columns:
+        raise BadInput(f"competition.target_columns = {spec.target_columns}, but {spec.train} has {list(table)[:20]}")
+    for name in spec.target_columns:
+        if holes := int(table[name].isna().sum()):
+            raise BadInput(f"{spec.train}: {holes} rows have no {name}: remove them from the file")
+    if spec.task in ("binary", "multiclass"):
+        return _class_indices(table[spec.target_columns[0]], spec)
+    columns = [_numbers(table[name], spec) for name in spec.target_columns]
+    return columns[0] if spec.task == "regression" else np.column_stack(columns)
+
+
+def output_count(spec: CompetitionSection) -> int:
+    """Columns of a prediction: one per class, one per target, or one."""
+    if spec.task == "multiclass":
+        return len(spec.classes)
+    return len(spec.target_columns) if spec.task in ("multilabel", "multiregression") else 1
+
+
+def label_key(value: Any) -> str:
+    """One spelling for 1, 1.0, "1", True and "true", so that labels match however a file wrote them."""
+    if isinstance(value, str):
+        lowered = value.strip().lower()
+        return {"true": "1", "false": "0"}.get(lowered, value.strip())
+    if isinstance(value, bool | np.bool_ | int | np.integer):
+        return str(int(value))
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def class_values(classes: list[Label], indices: Array) -> Any:
+    """The labels themselves, as an arrow array of one type; text when the classes are of several."""
+    import pyarrow as pa
+
+    one_type = len({type(label) for label in classes}) == 1
+    return pa.array(classes if one_type else [str(label) for label in classes]).take(pa.array(indices))
+
+
+def _class_indices(column: pd.Series, spec: CompetitionSection) -> Array:
+    import pandas as pd
+
+    places = {label_key(label): index for index, label in enumerate(spec.classes)}
+    if len(places) < 2 or len(places) < len(spec.classes) or (spec.task == "binary" and len(places) != 2):
+        raise BadInput(f"competition.classes = {spec.classes} is wrong: list the different labels of {column.name}")
+    codes, values = pd.factorize(column)
+    found = [places.get(label_key(value), -1) for value in values]
+    if -1 in found:
+        stray = values[found.index(-1)]
+        raise BadInput(f"{spec.train}: {column.name} holds {stray!r}, which competition.classes does not list")
+    return np.asarray(found, dtype=np.int64)[codes]
+
+
+def _numbers(column: pd.Series, spec: CompetitionSection) -> Array:
+    try:
+        values = column.to_numpy().astype(np.float64)
+    except (TypeError, ValueError):
+        raise BadInput(f"{spec.train}: {column.name} is not numeric, but competition.task is {spec.task!r}") from None
+    if not np.isfinite(values).all():
+        raise BadInput(f"{spec.train}: {column.name} holds infinite values")
+    if spec.task == "multilabel" and not np.isin(values, (0.0, 1.0)).all():
+        raise BadInput(f"{spec.train}: {column.name} holds other values than 0 and 1, but the task is multilabel")
+    return values
