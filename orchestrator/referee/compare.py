@@ -139,10 +139,8 @@ class _Sample:
     def _influenced(self, y: Array, p: Array, metric: Metric) -> Array:
         """AUC: its value plus the resampled mean of its row influences; classes or columns averaged."""
         some = self._subset(_MOST_INFLUENCES)
-        if metric.base is None and p.shape[1] > 1:
-            truth = y[some] == np.arange(p.shape[1])
-        else:
-            truth = y[some] == 1
+        wanted = np.arange(p.shape[1]) if metric.base is None and p.shape[1] > 1 else 1
+        truth = y[some] == wanted
         parts = [_auc_influence(truth[:, j], p[some, j]) for j in range(p.shape[1])]
         known = [part for part in parts if part is not None]
         if not known:
