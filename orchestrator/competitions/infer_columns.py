@@ -1,0 +1,149 @@
+"""What the columns of a table are: numbers, flags, dates, texts, lists or categories; and which are the ids."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["number", "bool", "date", "text", "json", "category", "constant"]
+SAMPLE_ROWS = 20_000
+DATE_ROWS = 2_000
+DATE_SHAPE = re.compile(
+    r"^\s*(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([ T]\d{1,2}:\d{2}.*)?"
+    r"|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( \d{1,2}:\d{2}.*)?"
+    r"|\d{1,2}[- ][A-Za-z]{3,9}[- ,]+\d{2,4}.*|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}.*)\s*$"
+)
+
+
+def thinned(frame: pd.DataFrame, rows: int = SAMPLE_ROWS) -> pd.DataFrame:
+    """Every n-th row, so that at most about `rows` are left: quick and the same on every run."""
+    return frame.iloc[:: max(1, -(-len(frame) // rows))]
+
+
+def column_kind(column: pd.Series) -> Kind:
+    """The kind of one column, from its non-missing values (a few thousand are enough)."""
+    import pandas as pd
+
+    values = column.dropna()
+    if len(values) == 0 or values.nunique() == 1:
+        return "constant"
+    if values.dtype == bool or (values.dtype == object and all(isinstance(value, bool) for value in values)):
+        return "bool"
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return "number"
+    texts = values.astype(str)
+    if parse_dates(texts.iloc[:: max(1, len(texts) // DATE_ROWS)]) is not None:
+        return "date"
+    return _kind_of_texts(texts)
+
+
+def _kind_of_texts(texts: pd.Series) -> Kind:
+    """Lists, prose or categories. Prose: several words, mostly different from row to row."""
+    stripped = texts.str.strip()
+    if (stripped.str.match(r"^[\[{].*[\]}]$", flags=re.DOTALL)).mean() > 0.9:
+        return "json"
+    distinct = texts.nunique() / len(texts)
+    words = stripped.str.count(r"\s+").mean() + 1
+    wide = texts.map(lambda text: not text.isascii()).mean() > 0.5
+    long = texts.str.len().mean() > (15 if wide else 50) and (words >= 3 or wide)
+    return "text" if distinct > 0.2 and (words > 4.5 or long) else "category"
+
+
+def kinds_of(frame: pd.DataFrame) -> dict[str, Kind]:
+    """Kind of every column; a column that looks constant in the sample is looked at in full."""
+    sample = thinned(frame)
+    kinds: dict[str, Kind] = {}
+    for name in frame.columns:
+        kind = column_kind(sample[name])
+        if kind == "constant" and len(sample) < len(frame):
+            kind = column_kind(frame[name])
+        kinds[str(name)] = kind
+    return kinds
+
+
+def parse_dates(texts: pd.Series) -> pd.Series | None:
+    """Timestamps (naive, UTC) of a column of texts; None unless nearly all of them are dates."""
+    values = texts.dropna().astype(str)
+    if len(values) == 0 or values.iloc[:200].str.match(DATE_SHAPE).mean() < 0.95:
+        return None
+    parsed = _timestamps(values)
+    if parsed.notna().mean() < 0.95:
+        return None
+    series: pd.Series = parsed.reindex(texts.index)
+    return series
+
+
+def _timestamps(values: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    heads = values.str.extract(r"^\s*(\d{1,2})[-/.]", expand=False).dropna()
+    day_first = len(heads) > 0 and heads.astype(int).max() > 12
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas warns where it can't tell days from months; we just did
+        try:
+            parsed = pd.to_datetime(values, errors="coerce", dayfirst=day_first, utc=True)
+            if parsed.notna().mean() < 0.95:
+                parsed = pd.to_datetime(values, errors="coerce", dayfirst=day_first, utc=True, format="mixed")
+        except (ValueError, OverflowError, TypeError):
+            return pd.Series(pd.NaT, index=values.index)
+    naive: pd.Series = parsed.dt.tz_localize(None)
+    return naive
+
+
+def id_column(sample: pd.DataFrame, test: pd.DataFrame) -> str | None:
+    """The column that names the rows: in the sample and in test, unique, with the same values in both."""
+    shared = [name for name in sample.columns if name in test.columns]
+    for name in shared:
+        ids = test[name].astype(str)
+        if ids.is_unique and set(ids) == set(sample[name].astype(str)):
+            return str(name)
+    return None
+
+
+def same_text(value: object) -> str:
+    """A label as text, so that 1, 1.0 and "1" are the same label."""
+    text = str(value).strip()
+    return text[:-2] if re.fullmatch(r"-?\d+\.0", text) else text
+
+
+def match_classes(columns: list[str], values: list[object]) -> dict[str, object] | None:
+    """Pair sample columns with the labels of a target: `{"Class_2": 2, …}` in the order of the columns.
+
+    Columns may carry a common prefix or suffix. A column whose label train lacks gets its own name, typed like the
+    labels if possible. None unless every label has its column.
+    """
+    labels = {same_text(value): value for value in values}
+    for folded in (False, True):
+        keys = {text.casefold() if folded else text: value for text, value in labels.items()}
+        for start, stop in _affixes(columns):
+            cores = [name[start : len(name) - stop] for name in columns]
+            cores = [same_text(core.casefold() if folded else core) for core in cores]
+            if set(keys) <= set(cores) and len(set(cores)) == len(cores):
+                pairs = zip(columns, cores, strict=True)
+                return {name: keys[core] if core in keys else _like(core, values) for name, core in pairs}
+    return None
+
+
+def _affixes(columns: list[str]) -> list[tuple[int, int]]:
+    """Lengths of common (prefix, suffix) to cut off, the shortest first."""
+    prefix, suffix = _common(columns), _common([name[::-1] for name in columns])
+    pairs = [(start, stop) for start in range(min(prefix, 40) + 1) for stop in range(min(suffix, 40) + 1)]
+    return sorted(pairs, key=sum)
+
+
+def _common(names: list[str]) -> int:
+    """How many characters all names start with."""
+    first, last = min(names), max(names)
+    return next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
+
+
+def _like(core: str, values: list[object]) -> object:
+    kind = type(values[0])
+    try:
+        return kind(core) if kind in (int, float) else core
+    except ValueError:
+        return core

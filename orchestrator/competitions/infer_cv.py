@@ -1,0 +1,158 @@
+"""How to split the training rows so that validation resembles the test: at random, by groups, or by time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from orchestrator.competitions.infer_columns import Kind, parse_dates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDS = 5
+TIME_NAME = re.compile(
+    r"(?i)(^|[_ ])(date|time|timestamp|datetime|year|yr|month|week|day|hour|quarter|period|epoch|step)s?($|[_ ])"
+    r"|[a-z](Date|Time|Year|Month|Week|Day)$|date(time)?_?block|^(date|time)"
+)
+GROUP_NAME = re.compile(
+    r"(?i)group|quer(y|ies)|qid|session|srch|search|user|patient|subject|customer|client|house|id$|_id"
+)
+TINY = 300
+
+
+@dataclass(frozen=True)
+class Split:
+    strategy: Literal["stratified", "kfold", "group", "time"]
+    folds: int
+    group_column: str | None
+    time_column: str | None
+    why: str
+    folds_why: str
+
+
+def choose_split(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    kinds: dict[str, Kind],
+    labels: pd.Series | None,
+    *,
+    group_column: str | None,
+    wants_groups: bool,
+) -> Split:
+    """The split for `train` and `test` (features only, ids included when they are dates).
+
+    `labels`: the target when it has classes. `group_column`: stated by meta.json. `wants_groups`: the metric ranks
+    rows within groups, so that some column must be the group.
+    """
+    time, later, apart = _time_order(train, test, kinds)
+    group = group_column or _group(train, test, kinds, needed=wants_groups)
+    plain: Literal["stratified", "kfold"] = "kfold" if labels is None else "stratified"
+    if group_column is None and time and later and not wants_groups:
+        strategies = f"every {time} of test comes after train's, so validation blocks come after what they learn from"
+        return _sized(train, labels, "time", None, time, strategies)
+    if group:
+        why = "stated in meta.json" if group_column else f"rows share a {group}, and test has other values of it"
+        return _sized(train, labels, "group", group, time, why)
+    if time and apart:
+        repeats = train[time].nunique() <= len(train) / 2
+        if repeats and train[time].nunique() >= 2 * FOLDS:
+            why = f"test's {time} lie between train's and are others, so the rows of one {time} stay together"
+            return _sized(train, labels, "group", time, time, why)
+        why = (
+            f"test's {time} lie between train's, so a model for test knows the past and the future: "
+            f"a random split is nearer to that than one by time (scores come out a little high; {time} is a feature)"
+        )
+        return _sized(train, labels, plain, None, time, why)
+    why = "classes are spread evenly over the folds" if labels is not None else "rows look exchangeable"
+    return _sized(train, labels, plain, None, time, why)
+
+
+def _sized(
+    train: pd.DataFrame,
+    labels: pd.Series | None,
+    strategy: Literal["stratified", "kfold", "group", "time"],
+    group: str | None,
+    time: str | None,
+    why: str,
+) -> Split:
+    folds, reason = FOLDS, "enough to average over, few enough to be quick"
+    rows = len(train)
+    if strategy in ("stratified", "kfold") and rows < TINY:
+        folds, reason = 10, f"{rows} rows: each model should see 90 % of them"
+    if strategy == "stratified" and labels is not None:
+        rarest = int(labels.value_counts().min())
+        if folds == 10 and rarest < 10:
+            folds, reason = FOLDS, f"the rarest class has {rarest} rows"
+        rare = labels.value_counts()
+        if 2 <= rarest < folds and rare[rare < folds].sum() > 0.01 * rows:
+            folds, reason = rarest, f"the rarest class has {rarest} rows"
+    if strategy in ("group", "time"):
+        column = train[group if strategy == "group" else time]
+        distinct = int(column.nunique())
+        most = distinct if strategy == "group" else distinct - 1
+        if most < folds:
+            folds, reason = max(2, most), f"{column.name} has {distinct} different values"
+    most = max(2, rows // 2)
+    return Split(strategy, min(folds, most), group, time, why, reason)
+
+
+def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind]) -> tuple[str | None, bool, bool]:
+    """(time column, does test come after train, is no moment of test in train); (None, …) without such a column.
+
+    Only a column in which test is later, or whose moments train and test do not share, orders the rows.
+    """
+    found: tuple[str | None, bool, bool] = (None, False, False)
+    for name in [name for name in train.columns if name in test.columns]:
+        pair = _moments(train[name], test[name], kinds.get(name, "category"))
+        if pair is None:
+            continue
+        left, right = pair
+        if right.quantile(0.01) >= left.quantile(0.99) and right.min() >= left.quantile(0.95) and left.nunique() > 2:
+            return name, True, True
+        apart = kinds.get(name) == "date" and not set(right) & set(left)
+        unique = left.nunique() > 0.9 * len(left) and right.nunique() > 0.9 * len(right)
+        if apart and (left.nunique() >= 10) and (not unique or _blocks(left, right)) and found[0] is None:
+            found = (name, False, True)
+    return found
+
+
+def _blocks(left: pd.Series, right: pd.Series) -> bool:
+    """Do train and test alternate in long runs along time? Rows drawn at random alternate all the time."""
+    import pandas as pd
+
+    order = pd.concat([pd.Series(0, index=left), pd.Series(1, index=right)]).sort_index()
+    runs = int((order.diff() != 0).sum())
+    share = len(right) / len(order)
+    return runs < 0.5 * 2 * share * (1 - share) * len(order)
+
+
+def _moments(left: pd.Series, right: pd.Series, kind: Kind) -> tuple[pd.Series, pd.Series] | None:
+    import pandas as pd
+
+    if kind == "date":
+        first, second = parse_dates(left), parse_dates(right)
+        return None if first is None or second is None else (first.dropna(), second.dropna())
+    numeric = pd.api.types.is_numeric_dtype(left.dtype) and pd.api.types.is_numeric_dtype(right.dtype)
+    if not numeric or not TIME_NAME.search(str(left.name)) or left.isna().all() or right.isna().all():
+        return None
+    return left.dropna().astype(float), right.dropna().astype(float)
+
+
+def _group(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind], *, needed: bool) -> str | None:
+    """A column whose values repeat in train and never come back in test; a likely name wins."""
+    candidates = []
+    for name in [name for name in train.columns if name in test.columns]:
+        left, right = train[name].dropna(), test[name].dropna()
+        if kinds.get(name) not in ("number", "category") or left.dtype.kind == "f" or len(left) < 10 or len(right) < 3:
+            continue
+        distinct = left.nunique()
+        if distinct < max(4, FOLDS) or distinct > len(left) / 1.5:
+            continue
+        named = bool(GROUP_NAME.search(str(name)))
+        values = right.drop_duplicates()
+        apart = not left.isin(values).any() and (len(values) >= 3 or named)
+        if apart or (needed and named):
+            candidates.append((not apart, not named, -distinct, str(name)))
+    return min(candidates)[3] if candidates else None

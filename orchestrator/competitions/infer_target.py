@@ -1,0 +1,224 @@
+"""What is to be predicted, from three tables: the targets, the task, the classes and the form of a submission."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from orchestrator.competitions.infer_columns import match_classes, same_text
+from orchestrator.config import Task
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_INTEGER_CLASSES = 20
+"""Whole numbers with more different values than this are amounts, not classes."""
+POSITIVE = ["1", "true", "t", "yes", "y", "positive", "pos", "p", "+", "malignant", "fraud", "spam", "success", "churn"]
+NEGATIVE = ["0", "false", "f", "no", "n", "negative", "neg", "-1", "-", "benign", "ham", "failure", "normal", "none"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The three tables, ids as text, and what to call them in a message."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    sample: pd.DataFrame
+    names: tuple[str, str, str]
+    id_column: str | None
+
+
+@dataclass(frozen=True)
+class Target:
+    """`style`: one sample column per target, one per class, or one holding a ranked list of labels."""
+
+    columns: list[str]
+    submission_columns: list[str]
+    style: Literal["columns", "classes", "ranked"]
+    classes: list[Any]
+    """In the order of the class columns; else []."""
+    why: str
+    ranked_k: int = 0
+
+
+def find_target(tables: Tables, meta: dict[str, Any]) -> Target:
+    """The target columns: trusted where `meta` names them, else what train has, test lacks and the sample asks for.
+
+    Raises BadInput when no such column exists or the target holds nothing to learn.
+    """
+    asked = _asked(tables, meta)
+    only = [name for name in tables.train.columns if name not in tables.test.columns and name != tables.id_column]
+    stated = meta.get("target_columns")
+    if stated:
+        _check_stated(tables, stated)
+        only = list(stated)
+    target = _same_names(asked, only) or _class_columns(tables, asked, only) or _one_column(tables, asked, only)
+    if target is None:
+        raise BadInput(
+            f"no target found: {tables.names[2]} asks for {_few(asked)}, and {tables.names[0]} has {_few(only)} that "
+            f"{tables.names[1]} lacks; name the target column alike in both, or give target_columns in meta.json"
+        )
+    for name in target.columns:
+        if tables.train[name].isna().all():
+            raise BadInput(f"{tables.names[0]}: the target {name} is missing in every row: fill it in")
+    return _as_ranked_list(tables, target)
+
+
+def _asked(tables: Tables, meta: dict[str, Any]) -> list[str]:
+    """The sample's columns that a submission fills in."""
+    columns = [str(name) for name in tables.sample.columns if name != tables.id_column]
+    stated = meta.get("submission_columns")
+    if stated:
+        lost = [name for name in stated if name not in columns]
+        if lost:
+            raise BadInput(
+                f"meta.json: submission_columns names {lost[0]!r}, which {tables.names[2]} lacks: correct it"
+            )
+        return list(stated)
+    fresh = [name for name in columns if name not in tables.test.columns or tables.test[name].isna().all()]
+    if columns and not fresh:
+        raise BadInput(
+            f"{tables.names[1]} holds {_few(columns)}, which {tables.names[2]} asks for: remove the answers from it"
+        )
+    if not fresh:
+        raise BadInput(f"{tables.names[2]} has no column besides the id: add the column that is to be predicted")
+    return fresh
+
+
+def _check_stated(tables: Tables, stated: list[str]) -> None:
+    lost = [name for name in stated if name not in tables.train.columns]
+    if lost:
+        raise BadInput(f"meta.json: target_columns names {lost[0]!r}, which {tables.names[0]} lacks: correct it")
+    held = [name for name in stated if name in tables.test.columns and tables.test[name].notna().any()]
+    if held:
+        raise BadInput(f"{tables.names[1]} holds the target {held[0]!r}: remove the answers from it")
+
+
+def _same_names(asked: list[str], only: list[str]) -> Target | None:
+    direct = [name for name in asked if name in only]
+    if not direct:
+        folded = {re.sub(r"\W|_", "", name).casefold(): name for name in only}
+        direct = [folded[key] for name in asked if (key := re.sub(r"\W|_", "", name).casefold()) in folded]
+    if len(direct) == len(asked):
+        return Target(direct, asked, "columns", [], "in train and in the sample, not in test")
+    if len(direct) == 1 and direct[0] in asked:
+        return Target(direct, direct, "columns", [], "the sample's only column that train has too")
+    return None
+
+
+def _class_columns(tables: Tables, asked: list[str], only: list[str]) -> Target | None:
+    """The sample has one column per class of a target."""
+    if len(asked) < 2:
+        return None
+    for name in only:
+        values = tables.train[name].dropna()
+        distinct = values.drop_duplicates().tolist()
+        if not 2 <= len(distinct) <= len(asked):
+            continue
+        matched = match_classes(asked, distinct)
+        if matched:
+            why = "its values are the sample's columns"
+            return Target([name], asked, "classes", [plain(label) for label in matched.values()], why)
+    return None
+
+
+def _one_column(tables: Tables, asked: list[str], only: list[str]) -> Target | None:
+    """The sample's one column has a name of its own: the target holds the sample's values, or is alone in train."""
+    if len(asked) != 1 or not only:
+        return None
+    if len(only) == 1:
+        return Target(only, asked, "columns", [], "the only column that test lacks")
+    tokens = set(" ".join(tables.sample[asked[0]].dropna().astype(str).iloc[:1000]).split())
+    tokens |= {same_text(value) for value in tables.sample[asked[0]].dropna().iloc[:1000]}
+    holding = [
+        name for name in only if tokens and tokens <= {same_text(value) for value in tables.train[name].dropna()}
+    ]
+    named = [name for name in only if re.fullmatch(r"(?i)(target|label|class|y|score|outcome|response)", name)]
+    best = holding if len(holding) == 1 else named
+    why = "it holds the sample's values" if len(holding) == 1 else "its name"
+    return Target(best, asked, "columns", [], why) if len(best) == 1 else None
+
+
+def _as_ranked_list(tables: Tables, target: Target) -> Target:
+    """Does the sample's one column hold several labels, separated by spaces?"""
+    if len(target.columns) != 1 or len(target.submission_columns) != 1:
+        return target
+    shown = tables.sample[target.submission_columns[0]].dropna()
+    if len(shown) == 0 or shown.dtype.kind in "biuf":
+        return target
+    labels = {same_text(value) for value in tables.train[target.columns[0]].dropna().drop_duplicates()}
+    lists = shown.astype(str).iloc[:1000].str.split()
+    if shown.astype(str).iloc[:1000].isin(labels).any() or lists.str.len().max() < 2:
+        return target
+    tokens = {same_text(token) for tokens in lists for token in tokens}
+    if not tokens <= labels:
+        return target
+    size = int(lists.str.len().max())
+    return Target(target.columns, target.submission_columns, "ranked", [], target.why, size)
+
+
+def guess_task(tables: Tables, target: Target) -> tuple[Task, str]:
+    """The task that the target's values and the sample's suggest, and why."""
+    import pandas as pd
+
+    if target.style != "columns":
+        return "multiclass", "the sample has one column per class" if target.style == "classes" else "a list of labels"
+    train = [tables.train[name].dropna() for name in target.columns]
+    if len(train) > 1:
+        flags = all(set(map(same_text, column.drop_duplicates())) <= {"0", "1", "True", "False"} for column in train)
+        return ("multilabel", "several targets of 0 and 1") if flags else ("multiregression", "several numeric targets")
+    values = train[0]
+    distinct = values.drop_duplicates()
+    if len(distinct) == 2:
+        return "binary", "the target has two values"
+    if values.dtype == bool or not pd.api.types.is_numeric_dtype(values.dtype):
+        return "multiclass", f"the target has {len(distinct)} labels"
+    shown = tables.sample[target.submission_columns[0]].dropna()
+    whole = pd.api.types.is_numeric_dtype(shown.dtype) and bool((shown.astype(float) % 1 == 0).all())
+    few = len(distinct) <= MAX_INTEGER_CLASSES and len(values) >= 5 * len(distinct)
+    if few and whole and bool((distinct.astype(float) % 1 == 0).all()):
+        return "multiclass", f"the target has {len(distinct)} whole numbers and so has the sample"
+    return "regression", f"the target has {len(distinct)} different numbers"
+
+
+def sorted_classes(tables: Tables, target: Target, task: Task) -> tuple[list[Any], str]:
+    """The labels in the order of the predictions and why; for binary [negative, positive]."""
+    if target.classes:
+        return target.classes, "the order of the sample's columns"
+    distinct = [plain(value) for value in tables.train[target.columns[0]].dropna().drop_duplicates()]
+    try:
+        labels = sorted(distinct)
+    except TypeError:
+        labels = sorted(distinct, key=str)
+    if task != "binary" or len(labels) != 2 or not isinstance(labels[0], str):
+        return labels, "sorted"
+    known = [label for label in labels if label.strip().casefold() in POSITIVE]
+    other = [label for label in labels if label.strip().casefold() in NEGATIVE]
+    if len(known) != 1 and len(other) == 1:
+        known = [label for label in labels if label != other[0]]
+    why = "its usual meaning"
+    if len(known) != 1:
+        named = {same_text(name).casefold() for name in target.submission_columns}
+        known, why = [label for label in labels if label.casefold() in named], "the sample's column is named after it"
+    if len(known) != 1:
+        shown = {str(value) for value in tables.sample[target.submission_columns[0]].dropna()}
+        known, why = (
+            [label for label in labels if len(shown) == 1 and {label} != shown <= set(labels)],
+            "not the sample's",
+        )
+    if len(known) != 1:
+        return labels, "sorted, so the second is taken as the positive class: check it"
+    return [next(label for label in labels if label != known[0]), known[0]], f"{known[0]!r} is positive: {why}"
+
+
+def plain(value: Any) -> Any:
+    """A label as JSON knows it; a whole float becomes an int."""
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _few(names: list[str]) -> str:
+    shown = ", ".join(map(str, names[:5]))
+    return f"{shown}{' …' if len(names) > 5 else ''}" if names else "no column"
