@@ -1,0 +1,77 @@
+"""Numbers and texts as people read them: scores with their error, durations, words without control characters."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+_TERMINAL_SEQUENCES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+NOTHING = "–"  # noqa: RUF001
+
+
+def finite(value: Any) -> float | None:
+    """The value as a float, None for everything that is no finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def score(value: Any, error: Any = None) -> str:
+    """`0.97431 ± 0.00042`: as many decimals as the standard error justifies; six digits without one."""
+    number, se = finite(value), finite(error)
+    if number is None:
+        return NOTHING
+    if not se or se < 0:
+        return f"{number:.6g}"
+    decimals = max(0, min(10, 1 - math.floor(math.log10(se))))
+    return f"{number:.{decimals}f} ± {se:.{decimals}f}"
+
+
+def signed(value: Any) -> str:
+    """`+0.0012`, with three digits."""
+    number = finite(value)
+    return NOTHING if number is None else f"{number:+.3g}"
+
+
+def percent(value: Any) -> str:
+    number = finite(value)
+    return NOTHING if number is None else f"{100 * number:.0f} %"
+
+
+def money(value: Any) -> str:
+    number = finite(value)
+    return NOTHING if number is None else f"${number:.2f}"
+
+
+def duration(seconds: Any) -> str:
+    """`0.4 s`, `42 s`, `3 min 07 s`, `2 h 05 min`."""
+    number = finite(seconds)
+    if number is None:
+        return NOTHING
+    if number < 9.95 and number != round(number):
+        return f"{max(number, 0.0):.1f} s"
+    whole = max(round(number), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def clean(text: Any) -> str:
+    """Text that can do nothing to a terminal: no escape sequences, no control characters but newline and tab."""
+    return _CONTROL.sub("", _TERMINAL_SEQUENCES.sub("", str(text)))
+
+
+def one_line(text: Any, limit: int = 200) -> str:
+    """Clean text on one line, cut to `limit` characters."""
+    line = " ".join(clean(text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def table(rows: list[list[str]]) -> list[str]:
+    """Rows with aligned columns; the first row is the header."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,206 @@
+"""The live display, seen from outside: in a real terminal, in a pipe, and in loop.log."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orchestrator.board import Board, describe
+from orchestrator.files import write_json
+from orchestrator.ui import Display, wrap
+
+PROJECT = Path(__file__).resolve().parent.parent
+NOON = datetime(2025, 3, 1, 12, 0, 0, tzinfo=UTC)
+PLAY = """
+import sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from orchestrator.ui import Display
+with Display(Path(sys.argv[1]), now=lambda: datetime(2025, 3, 1, 12, tzinfo=UTC), plain="plain" in sys.argv) as show:
+    show("campaign", name="digits", metric="accuracy", maximize=True, sandbox=sys.argv[2], round=1, max_rounds=3,
+         minutes=30, usd_cap=10.0)
+    show("round", round=1)
+    show("phase", round=1, phase="build")
+    for fold in range(2):
+        show("fold_start", fold=fold, folds=3)
+        show("fold_done", fold=fold, folds=3, score=0.9 + fold / 100)
+    time.sleep(float(sys.argv[3]))
+    show("phase_done", round=1, phase="build", reply="CV_SCORE=0.905", seconds=61)
+    show("note", text="it says \\x1b[31m[red]danger[/red]\\x07", level="warning")
+    show("verdict", round=1, cv=0.905, se=0.0042, status="keep", reason="first complete run")
+    show("martian", landed=True)
+    show("ending", reason="max rounds: 1 played", final={"score": 0.91, "public": 0.9, "private": None}, where="R.md")
+"""
+
+
+def environment(**extra: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "TERM", "COLUMNS", "LINES")}
+    return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONUTF8": "1", "TERM": "xterm-256color", **extra}
+
+
+def in_terminal(folder: Path, sandbox: str = "A", *options: str, **variables: str) -> str:
+    """What a terminal of 100 columns receives."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    command = [sys.executable, "-W", "error", "-c", PLAY, str(folder), sandbox, "0.6", *options]
+    child = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment(**variables))
+    os.close(slave)
+    received = b""
+    with contextlib.suppress(OSError):  # EIO: the child closed its end
+        while chunk := os.read(master, 65536):
+            received += chunk
+    os.close(master)
+    assert child.wait(timeout=20) == 0, received.decode()
+    return received.decode()
+
+
+def in_pipe(folder: Path, sandbox: str = "A", **variables: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-W", "error", "-c", PLAY, str(folder), sandbox, "0"]
+    return subprocess.run(command, capture_output=True, timeout=20, env=environment(**variables), check=True)
+
+
+def test_terminal_shows_the_panel_and_the_lines(tmp_path: Path) -> None:
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", in_terminal(tmp_path))
+    assert "digits · maximize accuracy" in text
+    assert "R01 of 3  build" in text
+    assert "fold 3 of 3  so far 0.905" in text
+    assert "none kept yet" in text
+    assert "time left 29 min 59 s" in text
+    assert "of $10.00" in text
+    assert "sandbox A" in text
+    assert "R01 KEEP      0.9050 ± 0.0042  first complete run" in text
+    assert "it says [red]danger[/red]" in text  # no markup, no colour of the agent's own
+    assert "max rounds: 1 played" in text
+    assert "martian" not in text
+
+
+def test_terminal_is_warned_of_a_missing_sandbox(tmp_path: Path) -> None:
+    text = in_terminal(tmp_path, "none")
+    assert re.search(r"\x1b\[1;37;41m[^\x1b]*NO SANDBOX", text)
+
+
+@pytest.mark.parametrize("how", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
+def test_terminal_of_someone_who_wants_plain_text(tmp_path: Path, how: dict[str, str]) -> None:
+    assert "\x1b" not in in_terminal(tmp_path, **how)
+
+
+def test_plain_option_in_a_terminal(tmp_path: Path) -> None:
+    assert "\x1b" not in in_terminal(tmp_path, "A", "plain")
+
+
+def test_pipe_gets_plain_lines(tmp_path: Path) -> None:
+    result = in_pipe(tmp_path)
+    assert result.stderr == b""
+    assert result.stdout.decode().splitlines() == [
+        "12:00:00 digits: maximize accuracy, sandbox A, from R01",
+        "12:00:00 R01 begins",
+        "12:00:00 R01           1 of 3 folds, 0.9",
+        "12:00:00 R01           2 of 3 folds, 0.91",
+        "12:00:00 R01 build     CV_SCORE=0.905  (1 min 01 s)",
+        "12:00:00 warning: it says [red]danger[/red]",
+        "12:00:00 R01 KEEP      0.9050 ± 0.0042  first complete run",
+        "12:00:00 The campaign is over: max rounds: 1 played",
+        "Graded on held-out answers: 0.91 (public 0.9)",
+        "Report: R.md",
+    ]
+
+
+def test_pipe_that_knows_ascii_only(tmp_path: Path) -> None:
+    assert b"0.9050 ? 0.0042" in in_pipe(tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0").stdout
+
+
+def test_log_holds_every_event_with_its_time(tmp_path: Path) -> None:
+    in_pipe(tmp_path)
+    in_pipe(tmp_path)
+    lines = (tmp_path / "loop.log").read_text().splitlines()
+    assert len(lines) == 2 * 14
+    assert all(line.startswith("2025-03-01T12:00:00Z ") for line in lines)
+    assert lines[10].endswith("martian landed=True")
+    assert "R01 build begins" in lines[2]
+    assert not any(ord(letter) < 32 for line in lines for letter in line)
+
+
+def test_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", PLAY, str(tmp_path), "A", "0.3"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+    assert child.stdout is not None and child.stderr is not None
+    child.stdout.readline()
+    child.stdout.close()
+    assert child.stderr.read() == b""
+    child.stderr.close()
+    assert child.wait(timeout=20) == 0
+    assert "campaign is over" in (tmp_path / "loop.log").read_text()
+
+
+def test_full_disk_under_the_log_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "loop.log").symlink_to("/dev/full")
+    assert b"campaign is over" in in_pipe(tmp_path).stdout
+
+
+def test_threads_do_not_mix_their_lines(tmp_path: Path) -> None:
+    out = io.StringIO()
+    with Display(tmp_path, now=lambda: NOON, stream=out) as display:
+        threads = [
+            threading.Thread(target=lambda name=name: [display("note", text=name * 50) for _ in range(40)])
+            for name in "abcd"
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for text in (out.getvalue(), (tmp_path / "loop.log").read_text()):
+        assert sorted(line.split()[1] for line in text.splitlines()) == sorted(name * 50 for name in "abcd" * 40)
+
+
+def test_panel_takes_best_and_budgets_from_the_state(tmp_path: Path) -> None:
+    best = {"round": 5, "family": "lightgbm", "cv": 0.974312, "se": 0.00042, "lb": None}
+    state = {"best": best, "kept": 2, "rounds": 5, "usd": 1.5, "submissions": {"today": 2, "left_today": 3}}
+    write_json(tmp_path / "state.json", state)
+    board = Board()
+    board.take_state({**state, "elapsed_seconds": 600.0, "minutes": 30})
+    assert board.best == best
+    assert 600 <= board.seconds() < 601
+    board.take_state(None)
+    assert (board.kept, board.usd, board.submissions["left_today"]) == (2, 1.5, 3)
+
+
+@pytest.mark.parametrize("event", ["campaign", "round", "phase", "phase_done", "fold_start", "fold_done", "gate"])
+def test_events_without_fields_are_harmless(tmp_path: Path, event: str) -> None:
+    out = io.StringIO()
+    with Display(tmp_path, now=lambda: NOON, stream=out) as display:
+        display(event)
+        display(event, colour="blue", nested={"x": [1]})
+        display("verdict")
+        display("submit")
+        display("note")
+        display("ending")
+    assert "The campaign is over" in out.getvalue()
+
+
+def test_second_script_of_a_phase_starts_its_folds_anew() -> None:
+    board = Board()
+    for fold in (0, 1, 0):
+        board.apply("fold_start", {"fold": fold, "folds": 2})
+        board.apply("fold_done", {"fold": fold, "folds": 2, "score": 0.5})
+    assert board.fold_scores == {0: 0.5}
+    assert "1 of 2 folds" in describe("fold_done", {"score": 0.5}, board).text
+
+
+def test_long_lines_go_on_beside_the_column_of_phases() -> None:
+    text = wrap("R01 review    " + "word " * 30 + "\n    File x, line 3", 60).split("\n")
+    assert all(len(line) <= 60 for line in text)
+    assert text[1].startswith(" " * 14 + "word")
+    assert text[-1] == "    File x, line 3"
