@@ -1,0 +1,60 @@
+"""A person's own metric.py, run in this process.
+
+It defines `score(y_true, y_pred) -> float`, `MAXIMIZE: bool`, `PREDICTION = "probability" | "label" | "value"` and,
+if it likes, `NAME`. Labels reach it as positions in the class list; one output comes as (n,), several as (n, outputs).
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from orchestrator.competitions.scoring_functions import Array
+from orchestrator.errors import BadInput
+
+# What a person's code may raise, short of ending the program.
+EXPECTED = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, OSError,
+            RuntimeError, SyntaxError, TypeError, ValueError)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OwnMetric:
+    name: str
+    maximize: bool
+    prediction: Literal["probability", "label", "value"]
+    score: Callable[[Array, Array], float]
+    """Raises BadInput that names the file when the person's code fails."""
+
+
+def load_own_metric(path: Path) -> OwnMetric:
+    """Run the file; raises BadInput that says what does not run, or what it lacks."""
+    module = types.ModuleType("autokaggle_own_metric")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses of the file look themselves up there
+    try:
+        exec(compile(path.read_text("utf-8"), str(path), "exec"), module.__dict__)
+    except EXPECTED as error:
+        raise BadInput(f"metric_file {path} does not run: {type(error).__name__}: {error}") from error
+    score, maximize, prediction = (getattr(module, name, None) for name in ("score", "MAXIMIZE", "PREDICTION"))
+    if not callable(score):
+        raise BadInput(f"metric_file {path} lacks a function score(y_true, y_pred)")
+    if not isinstance(maximize, bool):
+        raise BadInput(f"metric_file {path} lacks MAXIMIZE = True or MAXIMIZE = False")
+    if prediction not in ("probability", "label", "value"):
+        raise BadInput(f'metric_file {path} lacks PREDICTION = "probability", "label" or "value"')
+    return OwnMetric(str(getattr(module, "NAME", path.stem)), maximize, prediction, _guarded(score, path))
+
+
+def _guarded(score: Callable[[Array, Array], Any], path: Path) -> Callable[[Array, Array], float]:
+    def guarded(y: Array, predictions: Array) -> float:
+        flat = predictions[:, 0] if predictions.ndim == 2 and predictions.shape[1] == 1 else predictions
+        try:
+            return float(score(y, flat))
+        except EXPECTED as error:
+            raise BadInput(f"score of metric_file {path} fails: {type(error).__name__}: {error}") from error
+
+    return guarded
