@@ -1,0 +1,116 @@
+"""Level A: bubblewrap. Own namespaces of every kind, an allow-list of read-only binds, and a system-call filter."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+from orchestrator.errors import SandboxUnavailable
+from orchestrator.execution import seccomp
+from orchestrator.execution.jobs import Job, Outcome, Tick
+from orchestrator.execution.stage import LAUNCHER, SYSTEM_ETC, Installation, Stage
+from orchestrator.execution.watch import Running, start, watch
+
+_IN, _OUT, _HOME, _TMP = Path("/work/in"), Path("/work/out"), Path("/work/home"), Path("/tmp")
+
+
+class Bubblewrap:
+    """IN is /work/in, OUT /work/out; HOME and the working folder are scratch on disk, /tmp is scratch in RAM."""
+
+    level = "A"
+
+    def __init__(self, python: Installation) -> None:
+        program = shutil.which("bwrap", path="/usr/bin:/usr/local/bin:/bin")
+        if program is None:
+            raise SandboxUnavailable("bubblewrap is not installed")
+        if not seccomp.supported():
+            raise SandboxUnavailable(f"no system-call table for {platform.machine()}")
+        self._bwrap, self._python = program, python
+        usage = subprocess.run([program, "--help"], capture_output=True, text=True).stdout
+        self._can_size = "--size BYTES" in usage
+
+    def run(self, job: Job, on_tick: Tick | None = None, cancel: threading.Event | None = None) -> Outcome:
+        if not self._python.python.exists():
+            raise SandboxUnavailable(f"{self._python.python} is gone")
+        with Stage(job) as stage:
+            status = os.pipe()
+            program = _filter_file()
+            try:
+                spec = stage.folder / "spec.json"
+                argv = self._command(job, stage, status[1], program)
+                spec.write_text(json.dumps(self._spec(job, argv)))
+                environment = self._python.environment(job, _HOME, _TMP)
+                command = [str(self._python.python), "-I", "-S", "-B", str(LAUNCHER), str(spec)]
+                process, log = start(command, environment, status, job.limits.log_kb, (program,))
+            finally:
+                os.close(program)
+            run = Running(process, status[0], (job.out, stage.scratch), _tmpfs_mb, namespace=True)
+            return watch(run, log, job, on_tick, cancel)
+
+    def _spec(self, job: Job, argv: list[str]) -> dict[str, object]:
+        return {
+            "supervise": False,
+            "parent": os.getpid(),
+            "file_bytes": job.limits.disk_mb << 20,
+            "argv": argv,
+        }
+
+    def _command(self, job: Job, stage: Stage, status: int, program: int) -> list[str]:
+        binds = [word for name, path in job.inputs.items() for word in ("--ro-bind", str(path), str(_IN / name))]
+        variables = self._python.environment(job, _HOME, _TMP).items()
+        script = f"/work/{job.script.name}"
+        return [
+            *(self._bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+            *("--json-status-fd", str(status), "--seccomp", str(program), "--clearenv"),
+            *(word for name, value in variables for word in ("--setenv", name, value)),
+            *self._system(job),
+            *("--dir", str(_IN), *binds, "--ro-bind", str(stage.script), script),
+            *("--bind", str(job.out.resolve()), str(_OUT), "--bind", str(stage.home), str(_HOME)),
+            *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(_HOME)),
+            *("--", str(self._python.python), script, str(_IN), str(_OUT)),
+        ]
+
+    def _system(self, job: Job) -> list[str]:
+        """Binds of what a Python program reads, and the mounts of the sandbox's own."""
+        words = ["--ro-bind", "/usr", "/usr"]
+        for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
+            if os.path.islink(name):
+                words += ["--symlink", os.readlink(name), name]
+            elif os.path.isdir(name):
+                words += ["--ro-bind", name, name]
+        for name in (*(f"/etc/{name}" for name in SYSTEM_ETC), "/sys/devices/system/cpu"):
+            words += ["--ro-bind-try", name, name]
+        words += ["--proc", "/proc", "--dev", "/dev", *self._tmpfs("/dev/shm", job), *self._tmpfs("/tmp", job)]
+        for folder in self._python.folders:
+            words += ["--ro-bind", str(folder), str(folder)]
+        return words
+
+    def _tmpfs(self, path: str, job: Job) -> list[str]:
+        return [*(("--size", str(job.limits.memory_mb << 20)) if self._can_size else ()), "--tmpfs", path]
+
+
+def _filter_file() -> int:
+    """An open file with the system-call filter, at its start."""
+    handle = os.memfd_create("filter")
+    os.write(handle, seccomp.program(strict=False))
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle
+
+
+def _tmpfs_mb(run: Running) -> float:
+    """What lies in /tmp and /dev/shm of a running sandbox."""
+    used = 0.0
+    for name in ("tmp", "dev/shm"):
+        with contextlib.suppress(OSError):
+            mount = f"/proc/{run.child}/root/{name}"
+            if os.stat(mount).st_dev == os.stat(f"/{name}").st_dev:
+                continue  # still setting up: this is the host's
+            space = os.statvfs(mount)
+            used += (space.f_blocks - space.f_bfree) * space.f_frsize / 1048576.0
+    return used

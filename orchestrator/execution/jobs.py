@@ -1,0 +1,89 @@
+"""The contract between who asks for a run and who sandboxes it: Job in, Outcome out."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from orchestrator.errors import BadInput
+
+Status = Literal["ok", "failed", "timeout", "memory", "disk", "processes", "lost"]
+Tick = Callable[[float, float], None]
+"""Called every 0.2 s or so with (seconds so far, MB in use); runs in the thread of `Sandbox.run`."""
+
+_INPUT_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may use; going over one of them ends the whole process tree."""
+
+    seconds: float
+    """Wall clock."""
+    memory_mb: int
+    """Resident memory of the whole tree, pages shared between processes counted once."""
+    disk_mb: int = 5_000
+    """OUT and scratch together; also the largest single file."""
+    processes: int = 200
+    """Processes (not threads) alive at once."""
+    log_kb: int = 256
+    """Head and tail of stdout and stderr that are kept; the rest is read and dropped."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """`python script IN OUT` with `inputs` under IN, read-only.
+
+    Raises BadInput for an input name that is not `name` or `folder/name`, or for an OUT that is no folder.
+    """
+
+    script: Path
+    inputs: dict[str, Path]
+    """Name under IN → file or folder of the host."""
+    out: Path
+    """An existing, empty folder: OUT."""
+    limits: Limits
+    cores: int = 1
+    env: dict[str, str] = field(default_factory=dict)
+    """Added to the allow-list of variables: never a secret."""
+    name: str = "job"
+
+    def __post_init__(self) -> None:
+        for name in self.inputs:
+            if not _INPUT_NAME.fullmatch(name):
+                raise BadInput(f"input name {name!r} of {self.name} is not of the form `name` or `folder/name`")
+        if not self.out.is_dir():
+            raise BadInput(f"the output folder {self.out} of {self.name} does not exist")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended.
+
+    `lost`: ended from outside (cancelled, or its supervisor was killed); says nothing about the script.
+    `returncode` is negative for a death by signal, None when the watchdog ended the job.
+    """
+
+    status: Status
+    returncode: int | None
+    seconds: float
+    peak_mb: float
+    log: str
+
+
+class Sandbox(Protocol):
+    """One level of isolation. Thread-safe: one object serves all the folds."""
+
+    level: str
+    """"A", "B", "C" or "none"."""
+
+    def run(self, job: Job, on_tick: Tick | None = None, cancel: threading.Event | None = None) -> Outcome:
+        """Run the job to its end and leave no process behind.
+
+        Raises SandboxUnavailable when the sandbox itself fails: that is never reported as a failed job.
+        """
+        ...

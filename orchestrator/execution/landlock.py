@@ -1,0 +1,152 @@
+"""Level B: Landlock (ABI ≥ 3) with the strict system-call filter, for containers and distributions without namespaces.
+
+The experiment sees the host's paths, but may open only the Python installation, its inputs and its own folders.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import platform
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.errors import SandboxUnavailable
+from orchestrator.execution import seccomp
+from orchestrator.execution.bare import run_supervised
+from orchestrator.execution.jobs import Job, Outcome, Tick
+from orchestrator.execution.stage import SYSTEM_ETC, Installation, Stage
+from orchestrator.execution.watch import Running
+
+_VERSION_QUERY = (444, None, 0, 1)
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_FILE, _MAKE_REG = (1 << bit for bit in (0, 1, 2, 3, 5, 8))
+_REFER, _TRUNCATE, _IOCTL_DEVICE = 1 << 13, 1 << 14, 1 << 15
+_FIRST_RIGHTS = (1 << 13) - 1
+_CONNECT_AND_BIND, _ABSTRACT_SOCKETS_AND_SIGNALS = 3, 3
+_MAKE_DEVICES_AND_SOCKETS = 1 << 6 | 1 << 11 | 1 << 9
+
+_READ = _EXECUTE | _READ_FILE | _READ_DIR
+_OWN = (_FIRST_RIGHTS | _REFER | _TRUNCATE) & ~_MAKE_DEVICES_AND_SOCKETS
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_SHM = Path("/dev/shm")
+
+
+def kernel_abi() -> int:
+    """The Landlock version of this kernel; 0 without it."""
+    if not os.path.exists("/proc/self/status") or not seccomp.supported():
+        return 0
+    return max(ctypes.CDLL(None, use_errno=True).syscall(*_VERSION_QUERY), 0)
+
+
+class Landlock:
+    """IN is a private folder of links, OUT the real folder; HOME, TMPDIR and the working folder are scratch on disk.
+
+    `abi` pretends an older kernel.
+    """
+
+    level = "B"
+
+    def __init__(self, python: Installation, abi: int | None = None) -> None:
+        if not seccomp.supported():
+            raise SandboxUnavailable(f"no system-call table for {platform.machine()}")
+        self._abi = kernel_abi() if abi is None else min(abi, kernel_abi())
+        if self._abi < 3:
+            raise SandboxUnavailable(f"Landlock of this kernel is at version {self._abi}, 3 is needed")
+        self._python = python
+        self._shared = SharedMemory()
+
+    def run(self, job: Job, on_tick: Tick | None = None, cancel: threading.Event | None = None) -> Outcome:
+        def shared_mb(_: Running) -> float:
+            return self._shared.new_mb()
+
+        with Stage(job) as stage, self._shared.use():
+            (stage.scratch / "shm").mkdir()
+            return run_supervised(
+                job, stage, self._python, self._confinement(job, stage), on_tick, cancel, shared_mb=shared_mb
+            )
+
+    def _confinement(self, job: Job, stage: Stage) -> dict[str, object]:
+        size, file_system = 8, _FIRST_RIGHTS | _REFER | _TRUNCATE
+        if self._abi >= 4:
+            size = 16
+        if self._abi >= 5:
+            file_system |= _IOCTL_DEVICE
+        if self._abi >= 6:
+            size = 24
+        handled = [file_system, _CONNECT_AND_BIND, _ABSTRACT_SOCKETS_AND_SIGNALS]
+        rules = list(self._rules(job, stage))
+        landlock = {"size": size, "handled": handled, "rules": rules}
+        return {"landlock": landlock, "scoped_signals": self._abi >= 6}
+
+    def _rules(self, job: Job, stage: Stage) -> Iterator[tuple[str, int]]:
+        system = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+        other = ("/proc", "/sys/devices/system/cpu", "/sys/fs/cgroup", *(f"/etc/{name}" for name in SYSTEM_ETC))
+        own_read = (stage.inputs, stage.script.parent, *(path.resolve() for path in job.inputs.values()))
+        for path in map(Path, (*system, *other, *self._python.folders, *own_read)):
+            if path.exists():
+                yield str(path), _READ
+        for path in (job.out.resolve(), stage.scratch):
+            yield str(path), _OWN
+        for name in _DEVICES:
+            yield f"/dev/{name}", _READ_FILE | _WRITE_FILE
+        if _SHM.is_dir():  # semaphores of multiprocessing; not listable, so other programs' names stay unknown
+            yield str(_SHM), _READ_FILE | _WRITE_FILE | _TRUNCATE | _MAKE_REG | _REMOVE_FILE
+
+
+class SharedMemory:
+    """What experiments put in /dev/shm, which has no owner but the user: counted while they run, deleted after."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._active = 0
+        self._before: set[str] = set()
+
+    @contextlib.contextmanager
+    def use(self) -> Iterator[None]:
+        """Hold for the time of a run; the last of several that overlap cleans up."""
+        with self._lock:
+            if self._active == 0:
+                self._before = {path.name for path in self._files()}
+            self._active += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._active -= 1
+                if self._active == 0:
+                    self._delete_abandoned()
+
+    def new_mb(self) -> float:
+        total = 0.0
+        for path in self._files():
+            if path.name not in self._before:
+                with contextlib.suppress(FileNotFoundError):
+                    total += path.lstat().st_blocks * 512 / 1048576.0
+        return total
+
+    def _files(self) -> list[Path]:
+        try:
+            return [path for path in _SHM.iterdir() if path.is_file() and not path.is_symlink()]
+        except OSError:
+            return []
+
+    def _delete_abandoned(self) -> None:
+        fresh = [path for path in self._files() if path.name not in self._before]
+        if not fresh:
+            return
+        in_use = _mapped_files()
+        for path in fresh:
+            with contextlib.suppress(OSError):
+                if path.lstat().st_uid == os.getuid() and str(path) not in in_use:
+                    path.unlink()
+
+
+def _mapped_files() -> set[str]:
+    """Files of /dev/shm that a process which can be looked at has mapped."""
+    found: set[str] = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/maps") as file:
+            found.update(line.split(maxsplit=5)[5].strip() for line in file if str(_SHM) in line)
+    return found

@@ -1,0 +1,75 @@
+"""How much memory a set of processes holds and how much disk a folder takes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+_MB = 1024.0 * 1024.0
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / _MB
+_LEAST_ENTRY = 4096  # an empty file costs an inode: a million of them are not free
+
+
+def resident_mb(pids: Iterable[int]) -> float:
+    """Sum of resident set sizes: cheap, and too high where processes share pages."""
+    if sys.platform != "linux":
+        return _resident_elsewhere(pids)
+    pages = 0
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/statm", "rb") as file:
+            pages += int(file.read().split()[1])
+    return pages * _PAGE_MB
+
+
+def _resident_elsewhere(pids: Iterable[int]) -> float:
+    import psutil
+
+    total = 0.0
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            total += psutil.Process(pid).memory_info().rss
+    return total / _MB
+
+
+def memory_mb(pids: Iterable[int], shared_files_mb: float) -> float:
+    """Resident memory with shared pages counted once, plus files in RAM that nobody maps; slower."""
+    total = shmem = 0.0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup") as file:
+                sizes = {line.split(":")[0]: float(line.split()[1]) / 1024.0 for line in file if line.endswith("kB\n")}
+        except FileNotFoundError:
+            total += resident_mb([pid])  # not this kernel's habit, or gone
+        except OSError:
+            total += resident_mb([pid])
+        else:
+            total += sizes.get("Pss", 0.0)
+            shmem += sizes.get("Pss_Shmem", 0.0)
+    return max(total, total - shmem + shared_files_mb)
+
+
+def disk_mb(folder: Path) -> float:
+    """Allocated size of a tree, links not followed; infinite when a part of it is hidden from this user."""
+    total, todo = 0, [str(folder)]
+    while todo:
+        try:
+            with os.scandir(todo.pop()) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):
+                        total += max(entry.stat(follow_symlinks=False).st_blocks * 512, _LEAST_ENTRY)
+                        if entry.is_dir(follow_symlinks=False):
+                            todo.append(entry.path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            return float("inf")
+    return total / _MB
+
+
+def free_mb(folder: Path) -> float:
+    """What an ordinary user may still write on the file system of a folder."""
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize / _MB

@@ -1,0 +1,238 @@
+"""Watching one run: time, memory, disk, processes; ending the whole tree; telling how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.errors import SandboxUnavailable
+from orchestrator.execution.jobs import Job, Outcome, Status, Tick
+from orchestrator.execution.launcher import descendants, kill_below, process_table
+from orchestrator.execution.output import LogKeeper
+from orchestrator.execution.usage import disk_mb, free_mb, memory_mb, resident_mb
+
+_FAST, _FULL = 0.05, 0.2
+_FREE_FLOOR_MB = 100.0
+
+
+@dataclass
+class Running:
+    """A started run: `process` is bubblewrap or the supervisor, `status` the pipe on which it tells what happens."""
+
+    process: subprocess.Popen[bytes]
+    status: int
+    folders: tuple[Path, ...]
+    """What counts as disk: OUT and scratch."""
+    shared_mb: Callable[[Running], float] = lambda _: 0.0
+    """Memory that lies in files in RAM, mapped or not."""
+    namespace: bool = False
+    """The child is the first process of a process namespace: its death is everybody's."""
+    child: int | None = None
+    child_handle: int | None = None
+    exit_code: int | None = None
+    peak_mb: float = 0.0
+    error: str | None = None
+    ended: bool = False
+    seen: dict[int, int] = field(default_factory=dict)
+    """Process id → start time, of the tree as last looked at."""
+    _partial: bytes = b""
+
+    def listen(self, seconds: float) -> None:
+        """Wait for news; `ended` once the status pipe has no writer."""
+        if self.ended or not select.select([self.status], [], [], max(seconds, 0.0))[0]:
+            return
+        data = os.read(self.status, 4096)
+        self.ended = not data
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                self._note(json.loads(line))
+
+    def _note(self, news: dict[str, object]) -> None:
+        if isinstance(child := news.get("child-pid"), int):
+            self.child = child
+            if self.namespace:
+                with contextlib.suppress(OSError):
+                    self.child_handle = os.pidfd_open(child)
+        if isinstance(code := news.get("exit-code"), int):
+            self.exit_code = 128 - code if self.namespace and 128 < code <= 192 else code
+        if isinstance(peak := news.get("peak-mb"), float):
+            self.peak_mb = peak
+        if isinstance(error := news.get("error"), str):
+            self.error = error
+
+    def kill(self) -> None:
+        """End every process of the run and wait until they are gone."""
+        if self.namespace:
+            self._kill_namespace()
+        else:
+            self._kill_supervised()
+        self.process.wait()
+
+    def _kill_namespace(self) -> None:
+        end = time.monotonic() + 1.0
+        while self.child is None and not self.ended and time.monotonic() < end:
+            self.listen(0.05)
+        if self.child_handle is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.child_handle, signal.SIGKILL)
+            select.select([self.child_handle], [], [], 10.0)  # readable when the namespace is empty
+            os.close(self.child_handle)
+            self.child_handle = None
+        self.process.kill()
+
+    def _kill_supervised(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        end = time.monotonic() + 10.0
+        while not self.ended and time.monotonic() < end:
+            self.listen(0.1)
+        if not self.ended:
+            kill_below(self.process.pid)
+            self.process.kill()
+        self.process.wait()
+        table = process_table()
+        for pid, start in self.seen.items():  # whoever outlived a supervisor that was killed from outside
+            if table.get(pid, (0, -1))[1] == start:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+class Gauge:
+    """What a running tree uses, measured often where it is cheap and seldom where it is not."""
+
+    def __init__(self, run: Running, job: Job) -> None:
+        self.run, self.limits = run, job.limits
+        self.memory = self.peak = self.disk = 0.0
+        self._next_full = self._next_disk = 0.0
+        self._growth = 0.0
+        self._processes = 0
+
+    def pause(self) -> float:
+        """Seconds until the next look: shorter when memory would pass the limit soon."""
+        return 0.01 if self.memory + 3 * self._growth > self.limits.memory_mb else _FAST
+
+    def excess(self, now: float) -> Status | None:
+        """The limit that is passed now, if any."""
+        full = now >= self._next_full
+        if full:
+            self._next_full = now + _FULL
+            self._look_at_tree()
+        self._look_at_memory()
+        if now >= self._next_disk:
+            self._look_at_disk(now)
+        if self.memory > self.limits.memory_mb:
+            return "memory"
+        if self._processes > self.limits.processes:
+            return "processes"
+        return "disk" if self.disk > self.limits.disk_mb else None
+
+    def _look_at_tree(self) -> None:
+        table = process_table()
+        tree = descendants(self.run.process.pid, table)
+        self.run.seen = {pid: table[pid][1] for pid in tree}
+        self._processes = len(tree) - self.run.namespace
+        if self._processes > self.limits.processes // 4:
+            self._next_full = 0.0
+
+    def _look_at_memory(self) -> None:
+        shared = self.run.shared_mb(self.run)
+        before, self.memory = self.memory, resident_mb(self.run.seen) + shared
+        if self.memory > self.limits.memory_mb:
+            self.memory = memory_mb(self.run.seen, shared)
+        self._growth = self.memory - before
+        self.peak = max(self.peak, self.memory)
+
+    def _look_at_disk(self, now: float) -> None:
+        self.disk = sum(disk_mb(folder) for folder in self.run.folders)
+        if any(free_mb(folder) < _FREE_FLOOR_MB for folder in self.run.folders):
+            self.disk = float("inf")
+        self._next_disk = now + max(_FULL, 5 * (time.monotonic() - now))
+
+
+def watch(run: Running, log: LogKeeper, job: Job, on_tick: Tick | None, cancel: threading.Event | None) -> Outcome:
+    """Follow a run to its end and leave nothing of it alive, also when this raises.
+
+    Raises SandboxUnavailable when it was the sandbox that failed.
+    """
+    began = time.monotonic()
+    gauge = Gauge(run, job)
+    reason: Status | None = None
+    next_tick = 0.0
+    try:
+        while reason is None:
+            run.listen(min(gauge.pause(), began + job.limits.seconds - time.monotonic()))
+            if run.ended:
+                break
+            now = time.monotonic()
+            reason = gauge.excess(now)
+            if now - began >= job.limits.seconds:
+                reason = "timeout"
+            if cancel is not None and cancel.is_set():
+                reason = "lost"
+            if on_tick is not None and now >= next_tick:
+                next_tick = now + _FULL
+                on_tick(now - began, gauge.memory)
+    finally:
+        seconds = time.monotonic() - began
+        run.kill()
+        os.close(run.status)
+    log.join(5.0)
+    return _outcome(run, log, job, gauge, reason, seconds)
+
+
+def _outcome(run: Running, log: LogKeeper, job: Job, gauge: Gauge, reason: Status | None, seconds: float) -> Outcome:
+    code = None if reason else run.exit_code
+    peak = max(gauge.peak, run.peak_mb)
+    if reason is None:
+        if run.error is not None:
+            raise SandboxUnavailable(f"the sandbox failed to start {job.name}: {run.error}")
+        if code is None and run.process.returncode > 0:
+            raise SandboxUnavailable(f"the sandbox failed to start {job.name}: {log.text().strip()[-500:]}")
+        reason = _status(code, sum(disk_mb(folder) for folder in run.folders), peak, job)
+    return Outcome(reason, code, seconds, peak, log.text())
+
+
+def _status(code: int | None, disk: float, peak: float, job: Job) -> Status:
+    if code is None:
+        return "lost"
+    if disk > job.limits.disk_mb or (code != 0 and disk > 0.98 * job.limits.disk_mb):
+        return "disk"
+    if code == -signal.SIGKILL and peak > 0.5 * job.limits.memory_mb:
+        return "memory"  # nobody here killed it: the kernel did, for want of memory
+    return "ok" if code == 0 else "failed"
+
+
+def start(
+    command: list[str],
+    environment: dict[str, str],
+    status: tuple[int, int],
+    log_kb: int,
+    pass_fds: tuple[int, ...] = (),
+) -> tuple[subprocess.Popen[bytes], LogKeeper]:
+    """Start a launcher with nothing inherited but the write end of the status pipe and `pass_fds`.
+
+    In its own session, so that a Ctrl-C in the terminal reaches the orchestrator alone.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        cwd="/",
+        pass_fds=(status[1], *pass_fds),
+        start_new_session=True,
+    )
+    os.close(status[1])
+    assert process.stdout is not None
+    return process, LogKeeper(process.stdout.fileno(), log_kb * 1024)
