@@ -1,0 +1,251 @@
+"""`status` and `logs`: what a person asks while, before and after the loop plays. Reads files only, changes none."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from orchestrator import show
+from orchestrator.errors import BadInput, Damaged
+from orchestrator.files import read_json
+from orchestrator.journal import Journal
+from orchestrator.ledger import Entry, with_submission
+from orchestrator.rounds import RoundFiles, label, numbers
+from orchestrator.state import State
+from orchestrator.summary import is_playing, picture, raw_config
+
+LAST_ROUNDS = 5
+TAIL_LINES = 40
+TAIL_BYTES = 64_000
+POLL_SECONDS = 0.5
+LOG_NAME = "loop.log"
+
+
+def status(root: Path, *, colour: bool | None = None) -> str:
+    """Where the campaign stands, as lines for a terminal.
+
+    Comes from state.json; when that is missing or damaged, from rounds/. Raises BadInput for a folder that is no
+    campaign. `colour` None: when stdout is a terminal.
+    """
+    if not (root / "config.json").is_file():
+        raise BadInput(f"{root.resolve()} has no config.json: go to a campaign's folder or give it with -C DIR")
+    state = picture(root)
+    if colour is None:
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    lines = [_headline(state)]
+    if state.get("sandbox") == "none":
+        banner = "NO SANDBOX: what agents write runs here with all your rights"
+        lines.append(f"\x1b[1;37;41m {banner} \x1b[0m" if colour else banner)
+    facts = _facts(root, state)
+    width = max(len(name) for name, _ in facts)
+    lines += [f"  {name:{width}}  {text}" for name, text in facts if text]
+    rows = _last_rounds(root / "rounds", state.get("round") or 0)
+    if len(rows) > 1:
+        lines += ["", *(f"  {line}" for line in show.table(rows))]
+    return "\n".join(lines)
+
+
+def _headline(state: State) -> str:
+    maximize = state.get("maximize")
+    direction = "" if maximize is None else f", {'higher' if maximize else 'lower'} is better"
+    return f"{show.one_line(state.get('competition') or '?')}: {show.one_line(state.get('metric') or '?')}{direction}"
+
+
+def _facts(root: Path, state: State) -> list[tuple[str, str]]:
+    playing = is_playing(root)
+    where = "" if root.resolve() == Path.cwd() else f"-C {shlex.quote(str(root))} "
+    going_on = "playing now" if playing else f"not running; go on with: python -m orchestrator {where}loop"
+    if state.get("ending") and not playing:
+        going_on = "over"
+    return [
+        ("loop", going_on),
+        ("ending", show.one_line(state.get("ending") or "", 300)),
+        ("round", _round(state)),
+        ("best", _best(state.get("best"))),
+        ("graded", _graded(state.get("final"))),
+        ("kept", f"{state.get('kept', 0)} of {state.get('rounds', 0)} rounds"),
+        ("CV and LB", _cv_lb(state.get("cv_lb") or [])),
+        ("submissions", _submissions(state)),
+        ("time", _of(show.duration, state.get("elapsed_seconds"), _seconds(state.get("minutes")))),
+        ("money", _of(show.money, state.get("usd"), state.get("usd_cap"))),
+        ("agents", ", ".join(f"{role} {number}" for role, number in (state.get("agents") or {}).items())),
+        ("sandbox", str(state.get("sandbox") or "")),
+        ("unchecked", _guesses(root)),
+        ("updated", str(state.get("updated") or "").replace("T", " ").replace("+00:00", " UTC")),
+        ("damaged", _damage(state)),
+    ]
+
+
+def _round(state: State) -> str:
+    total = f" of {state['max_rounds']}" if state.get("max_rounds") else ""
+    phase = f", {state['phase']}" if state.get("phase") else ""
+    return f"{label(state.get('round') or 0)}{total}{phase}"
+
+
+def _best(best: Entry | None) -> str:
+    if not best:
+        return "nothing kept yet"
+    family = f", {show.one_line(best['family'], 40)}" if best.get("family") else ""
+    board = f"; leaderboard {show.score(best['lb'])}" if best.get("lb") is not None else ""
+    return f"{show.score(best.get('cv'), best.get('se'))} ({label(best['round'])}{family}){board}"
+
+
+def _graded(final: dict[str, Any] | None) -> str:
+    if not final or show.finite(final.get("score")) is None:
+        return ""
+    parts = [f"{name} {show.score(final[name])}" for name in ("public", "private") if final.get(name) is not None]
+    return f"{show.score(final['score'])} on held-out answers" + f" ({', '.join(parts)})" * bool(parts)
+
+
+def _cv_lb(pairs: list[list[Any]]) -> str:
+    shown = [f"{label(number)} {show.score(cv)} and {show.score(lb)}" for number, cv, lb in pairs[-3:]]
+    return "; ".join(shown)
+
+
+def _submissions(state: State) -> str:
+    counts = state.get("submissions")
+    if not counts:
+        return ""
+    day = str(state.get("updated") or "")[:10]
+    return f"{counts.get('today', 0)} sent and {counts.get('left_today', 0)} left on {day} (UTC)"
+
+
+def _of(shown: Callable[[Any], str], value: Any, cap: Any) -> str:
+    if value is None:
+        return ""
+    return shown(value) if cap is None else f"{shown(value)} of {shown(cap)}"
+
+
+def _seconds(minutes: Any) -> float | None:
+    return None if minutes is None else float(minutes) * 60
+
+
+def _guesses(root: Path) -> str:
+    guesses = raw_config(root).get("guesses")
+    if not isinstance(guesses, dict) or not guesses:
+        return ""
+    names = ", ".join(show.one_line(name, 60) for name in list(guesses)[:4])
+    what = "guess" if len(guesses) == 1 else "guesses"
+    return f"{len(guesses)} {what} in config.json: {names}{', …' if len(guesses) > 4 else ''}"
+
+
+def _damage(state: State) -> str:
+    damaged = ", ".join(map(label, state.get("damaged") or []))
+    notes = ["state.json is missing or damaged; this comes from rounds/"] if state.get("rebuilt") else []
+    if damaged:
+        notes.append(f"{damaged}: the record fails its checksum and its score is not shown")
+    return "; ".join(notes)
+
+
+def _last_rounds(folder: Path, newest: int) -> list[list[str]]:
+    """A header and the last finished rounds, looked up by name so that a long campaign is no slower than a short."""
+    rows: list[list[str]] = []
+    for number in range(newest, 0, -1):
+        if len(rows) == LAST_ROUNDS or number < newest - 3 * LAST_ROUNDS:
+            break
+        try:
+            entry = with_submission(folder, read_json(RoundFiles(folder, number).path("result.json")))
+        except FileNotFoundError:
+            continue
+        except Damaged:
+            rows.append([label(number), "(damaged)", "", "", "", ""])
+            continue
+        rows.append(_row(entry))
+    return [["round", "score", "LB", "status", "family", "why"], *reversed(rows)]
+
+
+def _row(entry: Entry) -> list[str]:
+    return [
+        label(entry["round"]),
+        show.score(entry.get("cv"), entry.get("se")),
+        show.score(entry["lb"]),
+        str(entry.get("status") or ""),
+        show.one_line(entry.get("family") or "", 20),
+        show.one_line(entry.get("reason") or "", 60),
+    ]
+
+
+def logs(
+    root: Path,
+    number: int | None = None,
+    follow: bool = False,
+    out: TextIO | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Print the end of loop.log, or what happened in one round; `follow` goes on until Ctrl-C.
+
+    Control characters are left out. Raises BadInput for a round that has no files.
+    """
+    stream = sys.stdout if out is None else out
+    lines = _log_lines(root / LOG_NAME) if number is None else _round_lines(root / "rounds", number)
+    try:
+        for line in lines:
+            if line is not None:
+                stream.write(show.clean(line) + "\n")
+                continue
+            stream.flush()
+            if not follow:
+                return
+            sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+def _log_lines(path: Path) -> Iterator[str | None]:
+    """The last lines of a growing file, then what is added; None whenever there is no more for now."""
+    position = -1
+    partial = b""
+    while True:
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                if position < 0:
+                    position = max(0, size - TAIL_BYTES)
+                    file.seek(position)
+                    tail = file.read(size - position).split(b"\n")
+                    whole = tail[:-1] if position == 0 else tail[1:-1]
+                    yield from (line.decode("utf-8", "replace") for line in whole[-TAIL_LINES:])
+                    position, partial = size, tail[-1]
+                elif size < position:  # truncated or replaced by a shorter one
+                    position, partial = 0, b""
+                file.seek(position)
+                while chunk := file.read(TAIL_BYTES):
+                    position += len(chunk)
+                    *ended, partial = (partial + chunk).split(b"\n")
+                    yield from (line.decode("utf-8", "replace") for line in ended)
+        except FileNotFoundError:
+            if position < 0:
+                yield f"{path} is not there yet: it begins with the first `python -m orchestrator loop`"
+            position = 0
+        yield None
+
+
+def _round_lines(folder: Path, number: int) -> Iterator[str | None]:
+    """The phases of a round as they end, and its run logs whenever they are written anew."""
+    files = RoundFiles(folder, number)
+    known = numbers(folder) if folder.is_dir() else []
+    if number not in known:
+        last = f"the last one is {label(known[-1])}" if known else "no round has been played yet"
+        raise BadInput(f"round {number} has no files in {folder}: {last}")
+    told: set[str] = set()
+    printed: dict[Path, tuple[int, int]] = {}
+    while True:
+        phases = Journal(files).phases
+        for phase in [name for name in phases if name not in told]:
+            told.add(phase)
+            took = show.duration(phases[phase]["seconds"])
+            yield f"{files.label} {phase:8}  {show.one_line(phases[phase]['reply'], 500)}  ({took})"
+        for path in [files.path("run.log"), *sorted(folder.glob(f"{files.label}_v*_run.log"))]:
+            try:
+                status = path.stat()
+                if printed.get(path) != (status.st_ino, status.st_mtime_ns):
+                    printed[path] = (status.st_ino, status.st_mtime_ns)
+                    yield from ["", f"{path.name}:", *path.read_text("utf-8", "replace").splitlines()]
+            except FileNotFoundError:
+                continue
+        yield None
