@@ -136,7 +136,7 @@ def _class_weights(counts: CountScore | None, y: Array, p: Array) -> Array:
     plain = np.zeros(size)
     if counts is None or len(np.unique(y)) < 2:
         return plain
-    most = int(np.clip(2e8 / size**2, 5000, MOST_ROWS))
+    most = int(np.clip(4e7 / size**2, 5000, MOST_ROWS))
     if len(y) > most:
         rows = np.random.default_rng(_SEED).choice(len(y), most, replace=False)
         y, p = y[rows], p[rows]
@@ -167,7 +167,7 @@ def _move(counts: CountScore, y: Array, logs: Array, weights: Array, c: int) -> 
     rival = rivals.argmax(axis=1)
     margin = rivals[np.arange(len(y)), rival] - logs[:, c]  # a row goes to c when the weight exceeds it
     points = _grid(margin, margin[y == c])
-    if len(points) < 2:
+    if not len(points):
         return weights
     place = np.searchsorted(points, margin, side="right")
     left = _cumulated(place, rival, size, len(points))
@@ -196,7 +196,7 @@ def _grid(values: Array, extra: Array) -> Array:
 
 
 def _smooth(curve: Array) -> Array:
-    half = max(1, len(curve) // 40)
+    half = len(curve) // 40
     padded = np.pad(curve, half, mode="edge")
     return np.convolve(padded, np.full(2 * half + 1, 1 / (2 * half + 1)), mode="valid")
 

@@ -77,7 +77,7 @@ class Metric:
         return predictions if self.low is None and self.high is None else np.clip(predictions, self.low, self.high)
 
     def score(self, y: Array, predictions: Array, groups: Array | None = None) -> float:
-        """One number; nan when it is undefined: no rows, predictions not finite, auc of one class, r2 of a constant.
+        """One number; nan when it is undefined: no rows, predictions not finite, auc of one class, log of 0.
 
         Columns (or classes, for auc and average precision) where it is undefined are left out of a mean over them.
         """
@@ -91,7 +91,8 @@ class Metric:
             return float("nan")
         y, predictions = self._prepared(y, predictions)
         if self.losses is not None:
-            return float(self.from_mean(np.mean(self.losses(y, predictions))))
+            score = float(self.from_mean(np.mean(self.losses(y, predictions))))
+            return score if np.isfinite(score) else float("nan")
         if self.counts is not None:
             return float(self.counts(*sf.label_counts(y, predictions)))
         if self.objective == "rank":

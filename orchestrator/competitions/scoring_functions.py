@@ -114,8 +114,8 @@ def average_precision(y: Array, p: Array) -> float:
 
 def gini(y: Array, p: Array) -> float:
     """Normalised Gini: 1 for the right order. Ties share their values, so for classes 0 and 1 it is 2 * auc - 1."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return float(_lorenz(y, p[:, 0]) / _lorenz(y, y))
+    best = _lorenz(y, y) if y.sum() else 0.0
+    return _lorenz(y, p[:, 0]) / best if best else float("nan")
 
 
 def spearman(y: Array, p: Array) -> float:

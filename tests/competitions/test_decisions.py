@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.competitions.decisions import Decision, fit_decision
-from orchestrator.competitions.metrics import get_metric
+from orchestrator.competitions.metrics import METRICS, get_metric
 from orchestrator.errors import BadInput
 
 
@@ -67,6 +68,13 @@ def test_the_threshold_is_near_the_best_of_all() -> None:
     assert metric.score(y, fit_decision(metric, y, p).apply(p)) > best - 0.02
 
 
+def test_predictions_of_few_values_get_the_threshold_between_them() -> None:
+    y = np.tile([0, 0, 1], 100)
+    assert fit_decision(get_metric("f1"), y, 0.2 * y).apply(0.2 * y).tolist() == y.tolist()
+    steps = np.tile([0.1, 0.2, 0.3, 0.4], 100)
+    assert 0.3 < fit_decision(get_metric("f1"), (steps > 0.3).astype(int), steps).numbers[0] < 0.4
+
+
 @pytest.mark.parametrize("name", ["f1_macro", "balanced_accuracy", "mcc"])
 def test_class_weights_are_no_worse_and_help_rare_classes(name: str) -> None:
     metric = get_metric(name)
@@ -94,6 +102,19 @@ def test_one_class_keeps_the_plain_rule() -> None:
     assert fit_decision(get_metric("f1"), y[:0], p[:0]).numbers == (0.5,)
     assert fit_decision(get_metric("f1"), y, p * 0 + 0.3).numbers == (0.5,)
     assert fit_decision(get_metric("f1_macro"), y * 0, classes(100)[1]).numbers == (1.0,) * 4
+
+
+@pytest.mark.parametrize("name", [*METRICS, "map@3", "ndcg@3"])
+def test_next_to_no_rows_are_no_crash(name: str) -> None:
+    metric = get_metric(name)
+    rng = np.random.default_rng(0)
+    for n, size in itertools.product((0, 1, 2, 3, 19, 25), (1, 4)):
+        if size == 1 or (metric.kind in ("label", "probability") and name not in ("f1", "gini")) or name == "map@3":
+            y, p = rng.integers(0, max(size, 2), n), rng.random((n, size))
+            decided = fit_decision(metric, y, p).apply(p)
+            assert len(decided) == n
+            score = metric.score(y, decided, np.zeros(n))
+            assert np.isnan(score) or np.isfinite(score)
 
 
 def test_cut_points_beat_rounding_on_new_rows() -> None:

@@ -181,7 +181,8 @@ def test_label_metrics_on_any_table(rows: list[tuple[int, int]]) -> None:
 
 @pytest.mark.parametrize("name", ["auc", "gini", "average_precision", "r2", "pearson", "spearman", "qwk"])
 def test_one_class_or_a_constant_is_nan(name: str) -> None:
-    assert np.isnan(get_metric(name).score(np.zeros(5), np.zeros(5)))
+    for y in (np.zeros(5), np.ones(5), np.ones(1)):
+        assert np.isnan(get_metric(name).score(y, y))
 
 
 def test_nan_predictions_and_no_rows_are_nan_and_never_better() -> None:
