@@ -1,0 +1,161 @@
+"""What a person's guidance.md asks for, as far as the offline policy understands it.
+
+One wish a line, in free text: "use catboost", "avoid neural nets", "only linear", "try svm next", "blend now",
+"tune lightgbm", "stop tuning", "no blends", "bold", "do not submit". Every other line is kept and shown in the plan,
+so that nobody believes it was heard when it was not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+FAMILY_WORDS = {
+    "lightgbm": ("lightgbm", "lgbm", "lgb"),
+    "xgboost": ("xgboost", "xgb"),
+    "catboost": ("catboost",),
+    "hist": ("histgradientboosting", "hist gradient boosting", "hist"),
+    "trees": ("extra trees", "extratrees", "random forest", "randomforest", "forest", "forests", "bagged trees"),
+    "linear": ("linear", "logistic", "ridge", "lasso", "elastic net"),
+    "svm": ("svm", "svc", "svr", "support vector", "kernel"),
+    "knn": ("knn", "nearest neighbours", "nearest neighbors", "neighbours", "neighbors"),
+    "mlp": ("mlp", "neural", "neural net", "neural nets", "neural network", "neural networks", "nn"),
+    "bayes": ("naive bayes", "bayes"),
+    "text": ("tfidf", "tf-idf", "text"),
+}
+BOOSTING = ("boosting", "gbdt", "gbm", "boosted trees")
+BOOSTERS = frozenset({"lightgbm", "xgboost", "catboost", "hist"})
+
+_ONLY = re.compile(r"\b(only|nothing but|just)\b")
+_WITHOUT = re.compile(r"\b(no|avoid|without|skip|don'?t (use|try|run)|never|not|stop|ban)\b")
+_PARTS = re.compile(r"[;.!](?:\s|$)|,\s*(?=(?:but|and|then|use|try|no|not|avoid|don'?t|do|stop|tune|blend|never)\b)")
+_NO_SUBMIT = re.compile(
+    r"\b(do not submit|don'?t submit|no (more )?submi\w+|stop submitting|hold( the| all| every)? ?(submi\w+)?$)"
+)
+_WANT = re.compile(r"\b(use|try|play|prefer|run|add|give|go|go with|include|more|next|switch|focus|first)\b")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """ "tune lightgbm" is role tune and family lightgbm; "use catboost" has no role, "blend now" no family."""
+
+    role: str | None
+    families: frozenset[str]
+
+    def names(self, family: str, recipe: str) -> bool:
+        return bool(_names_of(family, recipe) & self.families)
+
+
+@dataclass
+class Guidance:
+    """The wishes that were understood, and the lines that were not."""
+
+    only: set[str] = field(default_factory=set)
+    avoid: set[str] = field(default_factory=set)
+    wishes: list[Wish] = field(default_factory=list)
+    banned_roles: set[str] = field(default_factory=set)
+    hold: bool = False
+    understood: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    def allows(self, family: str, recipe: str = "") -> bool:
+        """Whether a recipe of this family (and name) may be used at all."""
+        names = _names_of(family, recipe)
+        if names & self.avoid:
+            return False
+        return not self.only or bool(names & self.only) or is_blend(family)
+
+    @property
+    def roles(self) -> set[str]:
+        """The roles asked for."""
+        return {wish.role for wish in self.wishes if wish.role}
+
+    def with_more(self, other: Guidance) -> Guidance:
+        """Both at once; used to obey a review's words like a person's for one plan."""
+        return Guidance(
+            only=self.only | other.only,
+            avoid=self.avoid | other.avoid,
+            wishes=self.wishes + other.wishes,
+            banned_roles=self.banned_roles | other.banned_roles,
+            hold=self.hold or other.hold,
+            understood=self.understood,
+            unknown=self.unknown,
+        )
+
+
+def is_blend(family: str) -> bool:
+    return family in ("blend", "stack", "ensemble")
+
+
+def keys_of(text: str) -> set[str]:
+    """The family keys that a text (a guidance line, or a recipe's family and name) speaks of."""
+    plain = re.sub(r"[_\-/]+", " ", text.lower())
+    return {key for key, words in FAMILY_WORDS.items() if any(_has_word(plain, word) for word in words)}
+
+
+def _names_of(family: str, recipe: str) -> set[str]:
+    return keys_of(f"{family} {recipe}") | {family, recipe}
+
+
+def _has_word(text: str, word: str) -> bool:
+    plain = re.escape(word.replace("-", " "))
+    return re.search(rf"(?<![a-z0-9]){plain}(?![a-z0-9])", text) is not None
+
+
+def parse(text: str, names: Iterable[str] = ()) -> Guidance:
+    """Read guidance.md; headings, empty lines and HTML comments are no wishes.
+
+    `names` are the playbook's own families and recipes, which a line may name exactly.
+    """
+    names = frozenset(names)
+    guidance = Guidance()
+    for raw in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).splitlines():
+        if raw.lstrip().startswith("#"):
+            continue
+        for part in _PARTS.split(raw):
+            line = re.sub(r"^[\s>*\-\d.)]+", "", part).strip()
+            if line:
+                kind = guidance.understood if _read(line.lower(), names, guidance) else guidance.unknown
+                kind.append(line)
+    return guidance
+
+
+def _read(line: str, names: frozenset[str], guidance: Guidance) -> bool:
+    if _NO_SUBMIT.search(line):
+        guidance.hold = True
+        return True
+    exact = {name for name in names if _has_word(line, name)}
+    rest = line
+    for name in exact:
+        rest = rest.replace(name, " ")
+    families = sorted(keys_of(rest) | exact)
+    if not families and any(_has_word(line, word) for word in BOOSTING):
+        families = sorted(BOOSTERS)
+    negative = _WITHOUT.search(line) is not None
+    role = _role_in(line)
+    if negative and (role == "tune" or (role and not families)):
+        guidance.banned_roles.add(str(role))
+        return True
+    if negative and families:
+        guidance.avoid.update(families)
+        return True
+    if families and _ONLY.search(line):
+        guidance.only.update(families)
+        return True
+    if role or (families and (_WANT.search(line) or len(line.split()) <= 2)):
+        guidance.wishes.append(Wish(role, frozenset(families)))
+        return True
+    return False
+
+
+def _role_in(line: str) -> str | None:
+    for role, pattern in (
+        ("tune", r"\b(tun(e|ing)|hyper-?param\w*|search)\b"),
+        ("blend", r"\b(blend\w*|ensembl\w*|stack\w*)\b"),
+        ("bold", r"\b(bold\w*|radical\w*|something (new|different))\b"),
+        ("diversify", r"\b(diversi\w+|new famil(y|ies))\b"),
+    ):
+        if re.search(pattern, line):
+            return role
+    return None

@@ -1,0 +1,134 @@
+"""Which option to play: value for time, with priors corrected by what this campaign measured."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+from agents.offline.costs import Costs
+from agents.offline.ledgers import calibration
+from agents.offline.notebook import Notebook
+from agents.offline.options import Option, all_options
+from agents.offline.recipe import Recipe
+
+OVERHEAD = 20.0
+"""Seconds that a round costs besides its experiment."""
+SHARE_OF_CAP = 0.8
+"""An option that would fill more of an experiment's time limit than this is not started."""
+SHARE_OF_LEFT = 0.6
+"""Nor one that would take more of the campaign's remaining time."""
+GUIDED = 1000.0
+"""A wish of the guidance outweighs every estimate."""
+
+
+@dataclass
+class Choice:
+    """What to play, what else there was, and why the rest was refused."""
+
+    chosen: list[Option] = field(default_factory=list)
+    others: list[Option] = field(default_factory=list)
+    refused: list[tuple[Option, str]] = field(default_factory=list)
+
+
+def choose(
+    notebook: Notebook,
+    playbook: Sequence[Recipe],
+    count: int = 1,
+    banned: Collection[str] = (),
+    cap: float | None = None,
+) -> Choice:
+    """The `count` best options of different families; `banned` are fingerprints, `cap` is a limit on cost in seconds.
+
+    Always chooses something when any recipe applies: when all options are refused, the cheapest of them is played.
+    """
+    limit = min(time_limit(notebook), cap if cap is not None else float("inf"))
+    choice = Choice()
+    costs = Costs(notebook, playbook)
+    options = [appraise(notebook, option, costs) for option in all_options(notebook, playbook)]
+    for option in sorted(options, key=lambda item: (-item.value, item.cost, item.fingerprint)):
+        why = refusal(notebook, option, limit, banned)
+        if why:
+            choice.refused.append((option, why))
+        elif len(choice.chosen) < count and option.recipe.family not in {done.recipe.family for done in choice.chosen}:
+            choice.chosen.append(option)
+        else:
+            choice.others.append(option)
+    while len(choice.chosen) < count and choice.others:
+        choice.chosen.append(choice.others.pop(0))
+    if not choice.chosen and choice.refused:
+        _fall_back(notebook, choice, banned)
+    return choice
+
+
+def _fall_back(notebook: Notebook, choice: Choice, banned: Collection[str]) -> None:
+    """Everything was refused: time still lets us play, so take the cheapest of the options that break no wish."""
+    pool = [item for item in choice.refused if item[0].fingerprint not in banned] or choice.refused
+    bold = [item for item in pool if item[0].role == "bold"] if notebook.facts.get("force_bold") else []
+    item = min(bold or pool, key=lambda pair: (pair[0].cost, pair[0].fingerprint))
+    choice.refused.remove(item)
+    choice.chosen.append(item[0])
+
+
+def time_limit(notebook: Notebook) -> float:
+    """The most seconds an experiment may be estimated at, from its own limit and the campaign's remaining time."""
+    cap = SHARE_OF_CAP * notebook.number("experiment_seconds", float("inf"))
+    return max(1.0, min(cap, SHARE_OF_LEFT * notebook.number("seconds_left", float("inf"))))
+
+
+def refusal(notebook: Notebook, option: Option, limit: float, banned: Collection[str]) -> str:
+    """Why an option may not be played now; "" when it may."""
+    if notebook.facts.get("force_bold") and option.role != "bold":
+        return "a bold round is due"
+    if option.fingerprint in banned:
+        return "the review sent it back"
+    if option.role in notebook.guidance.banned_roles:
+        return f"guidance: no {option.role}"
+    if option.cost > limit:
+        return f"costs {option.cost:.0f} s, the limit is {limit:.0f} s"
+    if (
+        option.role == "tune"
+        and "tune" not in notebook.guidance.roles
+        and tuning_is_stale(notebook, option.recipe.family)
+    ):
+        return "two tunings in a row brought nothing"
+    return ""
+
+
+def tuning_is_stale(notebook: Notebook, family: str) -> bool:
+    """Two tunings of the family in a row without a keep, and nothing else was kept since."""
+    tunes = [run for run in notebook.runs if run.family == family and run.role == "tune"][-2:]
+    if len(tunes) < 2 or any(run.status == "keep" for run in tunes):
+        return False
+    return notebook.round - tunes[-1].round <= 6
+
+
+def appraise(notebook: Notebook, option: Option, costs: Costs) -> Option:
+    """Fill in gain (metric units), cost (seconds) and value (gain for time)."""
+    units = option.units * calibration(notebook, option.role)
+    cost = costs.estimate(option.recipe, option.params)
+    value = units / (1 + (OVERHEAD + cost) / 60) ** time_pressure(notebook, cost) * wish(notebook, option)
+    return replace(option, gain=units * notebook.noise, cost=cost, value=value)
+
+
+def time_pressure(notebook: Notebook, cost: float) -> float:
+    """The exponent of time in the value: 0.3 with plenty of time, 1 when this option would eat half of what is left."""
+    left = notebook.number("seconds_left", float("inf"))
+    return 0.3 + 0.7 * min(1.0, 2 * cost / max(left, 1.0))
+
+
+def wish(notebook: Notebook, option: Option) -> float:
+    """How strongly the guidance asks for this option, as a factor of its value."""
+    factors = [1.0]
+    for asked in notebook.guidance.wishes:
+        named = asked.names(option.recipe.family, option.recipe.name)
+        fresh = not any(run.recipe == option.recipe.name for run in notebook.runs)
+        lately = _often_lately(notebook, option.role)
+        role = asked.role == option.role and (named or not asked.families) and not lately
+        factors.append(GUIDED if role or (named and fresh and option.role != "bold") else 1.5 if named else 1.0)
+    return max(factors)
+
+
+def _often_lately(notebook: Notebook, role: str) -> bool:
+    """A standing wish for a role is followed for three rounds, then value decides again for a while."""
+    recent = [run for run in notebook.runs if run.round >= notebook.round - 5]
+    return sum(run.role == role for run in recent) >= (1 if role in ("blend", "bold") else 3)
