@@ -56,7 +56,7 @@ def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], descrip
     scoring = _scoring(tables, target, meta, description)
     _check_learnable(tables, target, scoring.task)
     competition, guesses = _target_section(tables, target, scoring)
-    labels = tables.train[target.columns[0]] if scoring.task in ("binary", "multiclass") else None
+    labels = _labels(tables.train[target.columns], scoring)
     cv = _features(tables, target, scoring, meta, labels, competition, guesses)
     competition |= {"train": names[0], "test": names[1], "sample_submission": names[2]}
     return Inferred(competition, cv, guesses, int((~labelled).sum()))
@@ -227,6 +227,14 @@ def _target_section(tables: Tables, target: Target, scoring: _Scoring) -> tuple[
     if scoring.task in ("binary", "multiclass") or scoring.metric.kind == "ordinal":
         section["classes"], guesses["competition.classes"] = sorted_classes(tables, target, scoring.task)
     return section, guesses
+
+
+def _labels(targets: pd.DataFrame, scoring: _Scoring) -> pd.Series | None:
+    """The target to spread evenly over the folds, of several the rarest; None for amounts."""
+    if scoring.task == "multilabel":
+        return targets[targets.astype(float).sum().idxmin()]
+    classes = scoring.task in ("binary", "multiclass") or scoring.metric.kind == "ordinal"
+    return targets.iloc[:, 0] if classes else None
 
 
 def _list_length(metric: Metric, target: Target) -> int:

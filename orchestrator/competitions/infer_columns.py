@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    _Rows = TypeVar("_Rows", pd.DataFrame, pd.Series)
 
 Kind = Literal["number", "bool", "date", "text", "json", "category", "constant"]
 SAMPLE_ROWS = 20_000
@@ -19,9 +21,10 @@ DATE_SHAPE = re.compile(
 )
 
 
-def thinned(frame: pd.DataFrame, rows: int = SAMPLE_ROWS) -> pd.DataFrame:
+def thinned(frame: _Rows, rows: int = SAMPLE_ROWS) -> _Rows:
     """Every n-th row, so that at most about `rows` are left: quick and the same on every run."""
-    return frame.iloc[:: max(1, -(-len(frame) // rows))]
+    few: _Rows = frame.iloc[:: max(1, -(-len(frame) // rows))]
+    return few
 
 
 def column_kind(column: pd.Series) -> Kind:
@@ -29,12 +32,12 @@ def column_kind(column: pd.Series) -> Kind:
     import pandas as pd
 
     values = column.dropna()
+    if pd.api.types.is_numeric_dtype(values.dtype) and values.dtype != bool:
+        return "number" if len(values) and values.min() != values.max() else "constant"
     if len(values) == 0 or values.nunique() == 1:
         return "constant"
     if values.dtype == bool or (values.dtype == object and all(isinstance(value, bool) for value in values)):
         return "bool"
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        return "number"
     texts = values.astype(str)
     if parse_dates(texts.iloc[:: max(1, len(texts) // DATE_ROWS)]) is not None:
         return "date"
@@ -80,7 +83,7 @@ def parse_dates(texts: pd.Series) -> pd.Series | None:
 def _timestamps(values: pd.Series) -> pd.Series:
     import pandas as pd
 
-    heads = values.str.extract(r"^\s*(\d{1,2})[-/.]", expand=False).dropna()
+    heads = values.iloc[:: -(-len(values) // SAMPLE_ROWS)].str.extract(r"^\s*(\d{1,2})[-/.]", expand=False).dropna()
     day_first = len(heads) > 0 and heads.astype(int).max() > 12
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas warns where it can't tell days from months; we just did
@@ -98,8 +101,9 @@ def id_column(sample: pd.DataFrame, test: pd.DataFrame) -> str | None:
     """The column that names the rows: in the sample and in test, unique, with the same values in both."""
     shared = [name for name in sample.columns if name in test.columns]
     for name in shared:
-        ids = test[name].astype(str)
-        if ids.is_unique and set(ids) == set(sample[name].astype(str)):
+        ids, asked = test[name].astype(str), sample[name].astype(str)
+        same = len(ids) == len(asked) and bool((ids.to_numpy() == asked.to_numpy()).all())
+        if ids.is_unique and (same or set(ids) == set(asked)):
             return str(name)
     return None
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from orchestrator.competitions.infer_columns import Kind, parse_dates
+from orchestrator.competitions.infer_columns import Kind, parse_dates, thinned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,14 +104,18 @@ def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind])
     Only a column in which test is later, or whose moments train and test do not share, orders the rows.
     """
     found: tuple[str | None, bool, bool] = (None, False, False)
+    few_train, few_test = thinned(train, 500), thinned(test, 500)
     for name in [name for name in train.columns if name in test.columns]:
-        pair = _moments(train[name], test[name], kinds.get(name, "category"))
+        kind = kinds.get(name, "category")
+        if _moments(few_train[name], few_test[name], kind) is None:
+            continue
+        pair = _moments(train[name], test[name], kind)
         if pair is None:
             continue
         left, right = pair
         if right.quantile(0.01) >= left.quantile(0.99) and right.min() >= left.quantile(0.95) and left.nunique() > 2:
             return name, True, True
-        apart = kinds.get(name) == "date" and not set(right) & set(left)
+        apart = kind == "date" and not right.isin(left).any()
         unique = left.nunique() > 0.9 * len(left) and right.nunique() > 0.9 * len(right)
         if apart and (left.nunique() >= 10) and (not unique or _blocks(left, right)) and found[0] is None:
             found = (name, False, True)
@@ -143,7 +147,10 @@ def _moments(left: pd.Series, right: pd.Series, kind: Kind) -> tuple[pd.Series, 
 def _group(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind], *, needed: bool) -> str | None:
     """A column whose values repeat in train and never come back in test; a likely name wins."""
     candidates = []
+    few_train, few_test = thinned(train), thinned(test)
     for name in [name for name in train.columns if name in test.columns]:
+        if not needed and few_train[name].isin(few_test[name].dropna()).any():
+            continue
         left, right = train[name].dropna(), test[name].dropna()
         if kinds.get(name) not in ("number", "category") or left.dtype.kind == "f" or len(left) < 10 or len(right) < 3:
             continue

@@ -119,25 +119,42 @@ def _arrow(
             convert_options=arrow_csv.ConvertOptions(include_columns=wanted, null_values=MISSING, **convert),
         )
 
-    def as_strings(wanted: list[str], holes: bool) -> pa.Table:
+    def as_text(wanted: list[str], holes: bool) -> pa.Table:
         return read(wanted, column_types={name: pa.string() for name in wanted}, strings_can_be_null=holes)
 
-    tables = [as_strings(verbatim, False)] if verbatim else []
-    if typed:
-        table = read(typed, strings_can_be_null=True)
-        temporal = [field.name for field in table.schema if pa.types.is_temporal(field.type)]
-        if temporal:
-            texts = as_strings(temporal, True)
-            for name in temporal:
-                table = table.set_column(table.schema.get_field_index(name), name, texts.column(name))
-        nulls = [field.name for field in table.schema if pa.types.is_null(field.type)]
-        for name in nulls:
-            table = table.set_column(table.schema.get_field_index(name), name, pa.nulls(table.num_rows, pa.float64()))
-        tables.append(table)
-    merged: pd.DataFrame = tables[0].to_pandas()
-    if len(tables) == 2:
-        merged[typed] = tables[1].to_pandas()[typed]
-    return merged
+    text = {name: pa.string() for name in [*verbatim, *_temporal_in_head(path, names, delimiter, encoding)]}
+    table = read([*verbatim, *typed], column_types=text, strings_can_be_null=True)
+    holed = [name for name in verbatim if table.column(name).null_count]
+    temporal = [field.name for field in table.schema if pa.types.is_temporal(field.type)]
+    replaced = [as_text(wanted, holes) for wanted, holes in ((holed, False), (temporal, True)) if wanted]
+    columns = {name: part.column(name) for part in replaced for name in part.column_names}
+    for field in table.schema:
+        if pa.types.is_null(field.type):
+            columns[field.name] = pa.nulls(table.num_rows, pa.float64())
+    for name, values in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), name, values)
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _temporal_in_head(path: Path, names: list[str], delimiter: str, encoding: str) -> list[str]:
+    """Columns that the fast reader takes for dates or times, from the first rows: to be read as text at once."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    with path.open("rb") as file:
+        head = file.read(65536)
+    lines = head[: head.rfind(b"\n") + 1]
+    try:
+        table = arrow_csv.read_csv(
+            io.BytesIO(lines),
+            read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1, encoding=encoding),
+            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(null_values=MISSING, strings_can_be_null=True),
+        )
+    except pa.ArrowInvalid:
+        return []
+    return [field.name for field in table.schema if pa.types.is_temporal(field.type)]
 
 
 def _slow(
