@@ -70,7 +70,7 @@ def weights(
     found = []
     for space in _spaces(judge, task):
         stack = [np.concatenate([forward(space, piece, task) for piece in parts[label]]) for label in chosen]
-        found.append((*_greedy(stack, lambda mean, space=space: loss(back(space, mean, task)), steps), space))  # type: ignore[misc]
+        found.append((*_greedy(stack, lambda mean, space=space: loss(back(space, mean, task)), steps), space))
     counts, _, space = min(found, key=lambda item: item[1])
     return Blend(_rounded(dict(zip(chosen, counts, strict=True))), space)
 
@@ -109,7 +109,8 @@ def _spaces(judge: Metric, task: str) -> tuple[str, ...]:
         return ("value",)
     if task == "binary" and judge.name in _RANKED:
         return ("probability", "rank")
-    return ("probability", "logit") if judge.kind == "probability" else ("probability",)
+    exclusive = judge.kind == "probability" and task in ("binary", "multiclass")
+    return ("probability", "logit") if exclusive else ("probability",)
 
 
 def _greedy(stack: list[Array], loss: Any, steps: int) -> tuple[list[int], float]:

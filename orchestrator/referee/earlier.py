@@ -1,0 +1,109 @@
+"""Predictions of earlier rounds: what a new experiment may see of them, and what it is compared with.
+
+In fold k an experiment sees what each earlier round's fold-k model said about fold k's validation rows and about the
+test rows, and nothing else. Other folds' models learned from fold k's labels, and a script could carry labels in the
+digits of its predictions; for the same reason no prediction on a labelled row of IN/train is ever handed out. The fold
+"full" validates on the test rows, so there both files hold the mean test predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orchestrator.competitions import scoring_functions as sf
+from orchestrator.competitions.metrics import Metric
+from orchestrator.errors import Damaged
+from orchestrator.files import read_json, sha256_file
+from orchestrator.referee.sealed import FoldSet
+from orchestrator.rounds import RoundFiles
+
+Array = np.ndarray[Any, Any]
+ARTIFACTS = {"oof": "oof.npy", "test": "test.npy", "folds_test": "folds_test.npy", "submission": "submission.csv"}
+_CORRELATED_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """One complete earlier round, memory-mapped."""
+
+    label: str
+    record: dict[str, Any]
+    oof: Array
+    """(rows, outputs)."""
+    test: Array
+    """(n_test, outputs), what was submitted."""
+    folds_test: Array
+    """float32 (folds, n_test, outputs)."""
+
+    def seen_in(self, folds: FoldSet, fold: int | str) -> tuple[Array, Array]:
+        """(valid, test) as an experiment of that fold may see them."""
+        if fold == "full":
+            mean = self.folds_test.mean(axis=0, dtype=np.float64)
+            return mean, mean
+        return self.oof[folds.valid_rows[int(fold)]], self.folds_test[int(fold)].astype(np.float64)
+
+
+class Archive:
+    """Opens earlier rounds and remembers which of their files were hashed already."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int, int], str] = {}
+
+    def intact(self, files: RoundFiles, record: dict[str, Any]) -> bool:
+        """Whether every artifact that the record names is there with the bytes it had."""
+        hashes = record.get("hashes") or {}
+        return all(value is None or self._hash(files.path(ARTIFACTS[name])) == value for name, value in hashes.items())
+
+    def open(self, files: RoundFiles, folds: FoldSet) -> Earlier:
+        """Raises Damaged unless the round's record and predictions are complete and fit these folds."""
+        try:
+            record = read_json(files.path("scores.json"))
+        except FileNotFoundError:
+            raise Damaged(f"{files.path('scores.json')} is missing") from None
+        if record["status"] != "ok" or not self.intact(files, record):
+            raise Damaged(f"the predictions of {files.label} are not complete or not what they were")
+        arrays = [np.load(files.path(name), mmap_mode="r", allow_pickle=False) for name in list(ARTIFACTS.values())[:3]]
+        sizes = (folds.rows, folds.outputs), (folds.test_rows, folds.outputs)
+        if tuple(array.shape for array in arrays) != (*sizes, (folds.folds, *sizes[1])):
+            raise Damaged(f"the predictions of {files.label} do not fit the sealed folds")
+        return Earlier(files.label, record, *arrays)
+
+    def open_all(self, rounds: Iterable[RoundFiles], folds: FoldSet) -> list[Earlier]:
+        """Those of the rounds that are intact; a damaged one is left out."""
+        found = []
+        for files in rounds:
+            try:
+                found.append(self.open(files, folds))
+            except Damaged:
+                continue
+        return found
+
+    def _hash(self, path: Path) -> str | None:
+        try:
+            status = path.lstat()
+        except OSError:
+            return None
+        key = (str(path), status.st_size, status.st_mtime_ns)
+        if key not in self._known:
+            self._known[key] = sha256_file(path)
+        return self._known[key]
+
+
+def correlations(metric: Metric, folds: FoldSet, oof: Array, earlier: list[Earlier]) -> dict[str, float]:
+    """Pearson's correlation of the out-of-fold predictions with each earlier round's, of ranks for ranking metrics."""
+    rows = folds.validated
+    rows = rows[:: max(1, -(-len(rows) // _CORRELATED_ROWS))]
+    ranked = (metric.base or metric).name in ("auc", "gini", "average_precision", "spearman")
+
+    def flat(values: Array) -> Array:
+        values = np.asarray(values[rows], dtype=np.float64)
+        return (np.column_stack([sf.mean_ranks(column) for column in values.T]) if ranked else values).ravel()
+
+    own = flat(oof)
+    found = {other.label: sf.pearson(own, flat(other.oof)) for other in earlier}
+    return {label: round(float(value), 5) for label, value in found.items() if np.isfinite(value)}

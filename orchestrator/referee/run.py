@@ -1,0 +1,266 @@
+"""The referee: runs an experiment fold by fold in the sandbox, scores it on sealed labels, and says keep or discard.
+
+What an experiment prints is kept as its log and never read for anything else; what it writes is read by the rules of
+`predictions.py` alone; the labels that grade a fold are in none of its files.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orchestrator.competitions.metrics import Metric, get_metric
+from orchestrator.config import Config
+from orchestrator.errors import Damaged, OutputRejected
+from orchestrator.files import atomic_write, read_json_or_none, sha256_bytes, write_json
+from orchestrator.referee import verdict
+from orchestrator.referee.earlier import ARTIFACTS, Archive, Earlier, correlations
+from orchestrator.referee.runner import Failure, FoldRunner
+from orchestrator.referee.score import fold_score, plainly_decided, score
+from orchestrator.referee.seal import seal
+from orchestrator.referee.sealed import FoldSet
+from orchestrator.referee.submission_file import build as build_csv
+from orchestrator.referee.workdir import Workdir, read_script, syntax_error
+from orchestrator.rounds import RoundFiles
+
+Array = np.ndarray[Any, Any]
+_NOTHING: dict[str, Any] = {
+    "failure": None, "fold_scores": [], "cv": None, "se": None, "gain": None, "probability": None, "against": None,
+    "decision": None, "correlations": {}, "max_correlation": None, "fold_seconds": [], "peak_mb": None,
+    "hashes": {}, "final": "mean",
+}  # fmt: skip
+
+
+def _silent(event: str, **fields: Any) -> None:
+    pass
+
+
+class Referee:
+    """Owns the sealed folds of one campaign. Not thread-safe: one experiment at a time."""
+
+    def __init__(
+        self, campaign: Path, config: Config, executor: Any, *, progress: Callable[..., None] = _silent
+    ) -> None:
+        self.campaign = campaign
+        self.config = config
+        self.executor = executor
+        self.progress = progress
+        self._folds: FoldSet | None = None
+        self._archive = Archive()
+
+    @property
+    def metric(self) -> Metric:
+        """The campaign's metric, with config.json's own direction when it names one."""
+        spec = self.config.competition
+        metric = get_metric(spec.metric, self.campaign / spec.metric_file if spec.metric_file else None, task=spec.task)
+        return metric if spec.maximize is None else replace(metric, maximize=spec.maximize)
+
+    def seal(self) -> FoldSet:
+        """Round 0: the folds, loaded when intact and built otherwise.
+
+        Raises BadInput for data that can't be split, FatalEnding when a rebuilt split would not be the recorded one.
+        """
+        if self._folds is None:
+            self._folds = seal(self.campaign, self.config)
+        return self._folds
+
+    def probes(self, files: RoundFiles) -> dict[str, Any]:
+        """Evidence for the Reviewer about a complete run, see `probes.probe`. Raises Damaged without one."""
+        from orchestrator.referee.probes import probe
+
+        folds = self.seal()
+        return probe(self.config, self.metric, folds, self._archive.open(files, folds))
+
+    def run(
+        self,
+        files: RoundFiles,
+        *,
+        strategy: dict[str, Any],
+        best: RoundFiles | None,
+        earlier: list[RoundFiles],
+        seconds: float,
+    ) -> dict[str, Any]:
+        """Run and judge a round's `experiment.py`; returns the scores record, which is the last file written.
+
+        The same script does not run again while its record and artifacts are intact. Whatever an experiment does ends
+        in the record (status ok, gated or failed) and never raises. `seconds` are for all its folds together.
+        """
+        started = time.monotonic()
+        folds = self.seal()
+        trial = _Trial(self, folds, files, strategy, started)
+        try:
+            source = read_script(files.path("experiment.py"))
+        except OutputRejected as error:
+            trial.clear_artifacts()
+            return trial.fail(Failure("too_big" if "larger than" in str(error) else "crash", str(error)))
+        trial.script_sha256 = sha256_bytes(source)
+        record = read_json_or_none(files.path("scores.json"))
+        if record and record["script_sha256"] == trial.script_sha256 and self._archive.intact(files, record):
+            return record
+        trial.clear_artifacts()
+        if (message := syntax_error(source, files.path("experiment.py").name)) is not None:
+            return trial.fail(Failure("syntax", message))
+        work = Workdir(self.campaign / ".work" / files.prefix)
+        try:
+            script = work.make(files.path("experiment.py").name, source)
+            return trial.play(work, script, self._archive.open_all(earlier, folds), best, seconds)
+        finally:
+            work.clear()
+
+    def champion(self, best: RoundFiles | None, folds: FoldSet) -> tuple[Earlier | None, dict[str, Any] | None]:
+        """The best round's predictions and its record; the record alone when the predictions are damaged."""
+        if best is None:
+            return None, None
+        try:
+            found = self._archive.open(best, folds)
+            return found, found.record
+        except Damaged as error:
+            record = read_json_or_none(best.path("scores.json"))
+            self.progress("note", text=f"{error}: the comparison uses its recorded score", level="warning")
+            return None, record if record and record["cv"] is not None else None
+
+
+class _Trial:
+    """One experiment before the referee: from its script to its record."""
+
+    def __init__(
+        self, referee: Referee, folds: FoldSet, files: RoundFiles, strategy: dict[str, Any], started: float
+    ) -> None:
+        self.referee, self.folds, self.files, self.strategy, self.started = referee, folds, files, strategy, started
+        self.config, self.metric = referee.config, referee.metric
+        self.classes = referee.config.competition.classes
+        self.seed = referee.config.cv.seed + files.number
+        self.script_sha256: str | None = None
+        self.runner: FoldRunner | None = None
+
+    def clear_artifacts(self) -> None:
+        """What an earlier script of this round left; the record first, so that it never stands alone."""
+        for name in ("scores.json", "run.log", *ARTIFACTS.values()):
+            self.files.path(name).unlink(missing_ok=True)
+
+    def play(
+        self, work: Workdir, script: Path, earlier: list[Earlier], best: RoundFiles | None, seconds: float
+    ) -> dict[str, Any]:
+        referee = self.referee
+        champion, before = referee.champion(best, self.folds)
+        self.runner = runner = FoldRunner(
+            self.config, self.folds, self.metric, referee.executor, data=referee.campaign / "competition" / "data",
+            work=work, script=script, label=self.files.prefix, number=self.files.number, strategy=self.strategy,
+            earlier=earlier, seconds=seconds, score=self._quick_score, progress=referee.progress,
+        )  # fmt: skip
+        if not runner.run([0]):
+            return self._failed(runner)
+        if champion is not None and (stopped := self._gate(runner, champion)) is not None:
+            return stopped
+        if not runner.run(list(range(1, self.folds.folds))):
+            return self._failed(runner)
+        oof = np.full((self.folds.rows, self.folds.outputs), np.nan)
+        for fold, rows in enumerate(self.folds.valid_rows):
+            oof[rows] = runner.valid[fold]
+        scored = score(self.metric, self.folds, oof, self.classes)
+        if np.isnan(scored.cv):
+            return self.fail(Failure("output", f"{self.metric.name} is undefined for these predictions in every fold"))
+        keep = self.config.referee.keep_probability
+        judged = verdict.judge(self.metric, self.folds, scored, champion, before, keep, self.classes, self.seed)
+        if runner.wants_refit and not judged.clearly_worse:
+            runner.run(["full"])
+        per_fold = np.stack([runner.test[fold] for fold in range(self.folds.folds)])
+        test = runner.test.get("full", per_fold.mean(axis=0))
+        csv = build_csv(self.config.competition, referee.campaign / "competition" / "data", test, scored.decision)
+        hashes = self._land(
+            oof=_npy(oof), test=_npy(test), folds_test=_npy(per_fold.astype(np.float32)), submission=csv
+        )
+        found = correlations(self.metric, self.folds, oof, earlier)
+        return self._record(
+            "ok",
+            judged.verdict,
+            judged.reason,
+            fold_scores=[_number(value) for value in scored.fold_scores],
+            cv=scored.cv,
+            se=judged.se,
+            **_compared(judged.comparison, best.label if best else None),
+            decision=scored.decision.as_dict(),
+            correlations=found,
+            max_correlation=max(found.values(), default=None),
+            hashes=hashes,
+            final="refit" if "full" in runner.test else "mean",
+        )
+
+    def fail(self, failure: Failure) -> dict[str, Any]:
+        return self._record("failed", "crash", f"{failure.kind}: {failure.message}", failure=failure.as_dict())
+
+    def _failed(self, runner: FoldRunner) -> dict[str, Any]:
+        assert runner.failure is not None
+        return self.fail(runner.failure)
+
+    def _gate(self, runner: FoldRunner, champion: Earlier) -> dict[str, Any] | None:
+        """The record of a round that stops after fold 1, or None to go on."""
+        sigmas = verdict.gate_sigmas(str(self.strategy.get("role")), self.config.referee.gate_sigmas)
+        if sigmas is None:
+            return None
+        first = runner.valid[0]
+        found = verdict.gate(self.metric, self.folds, first, champion, sigmas, self.classes, self.seed)
+        self.referee.progress("gate", round=self.files.number, passed=found.passed, text=found.reason)
+        if found.passed:
+            return None
+        scores = [_number(self._quick_score(0, first))]
+        compared = _compared(found.comparison, champion.label)
+        return self._record("gated", "discard", found.reason, fold_scores=scores, **compared)
+
+    def _quick_score(self, fold: int, predictions: Array) -> float:
+        """For the screen, and for a gated round: one fold, decided by the plain rule."""
+        rows = self.folds.valid_rows[fold]
+        decided = plainly_decided(self.metric, self.folds, rows, predictions, self.classes)
+        return fold_score(self.metric, self.folds, rows, decided)
+
+    def _land(self, **payloads: bytes) -> dict[str, str]:
+        for name, payload in payloads.items():
+            atomic_write(self.files.path(ARTIFACTS[name]), payload)
+        return {name: sha256_bytes(payload) for name, payload in payloads.items()}
+
+    def _record(self, status: str, judged: str, reason: str, **fields: Any) -> dict[str, Any]:
+        """Write the log and then the record, with `fields` over what every record has."""
+        outcomes = self.runner.outcomes if self.runner else {}
+        if self.runner:
+            atomic_write(self.files.path("run.log"), self.runner.log() or "no fold began\n")
+        record = {
+            "round": self.files.number,
+            "variant": self.files.variant,
+            "script_sha256": self.script_sha256,
+            "status": status,
+            **_NOTHING,
+            "verdict": judged,
+            "reason": reason,
+            "fold_seconds": [round(outcomes[fold].seconds, 3) for fold in range(self.folds.folds) if fold in outcomes],
+            "peak_mb": round(max((outcome.peak_mb for outcome in outcomes.values()), default=0.0), 1),
+            "cores": int(self.referee.executor.cores),
+            "sandbox": self.referee.executor.level,
+            "folds_hash": self.folds.hash,
+            **fields,
+            "seconds": round(time.monotonic() - self.started, 3),
+        }
+        write_json(self.files.path("scores.json"), record)
+        return record
+
+
+def _compared(found: verdict.Comparison | None, label: str | None) -> dict[str, Any]:
+    if found is None:
+        return {"gain": None, "probability": None, "against": None}
+    return {"gain": found.gain, "gain_se": found.se, "probability": found.probability, "against": label}
+
+
+def _number(value: float) -> float | None:
+    """JSON has no nan."""
+    return None if np.isnan(value) else value
+
+
+def _npy(array: Array) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,226 @@
+"""Runs one experiment over the folds: lays out IN, runs jobs side by side, takes the predictions out of OUT.
+
+Fold numbers are 1, 2, … where people see them, and indices from 0 in files and task.json.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orchestrator.competitions.metrics import Metric
+from orchestrator.config import Config
+from orchestrator.errors import OutputRejected
+from orchestrator.execution.jobs import Job, Limits, Outcome
+from orchestrator.referee import blend
+from orchestrator.referee.earlier import Earlier
+from orchestrator.referee.predictions import read
+from orchestrator.referee.sealed import FoldSet
+from orchestrator.referee.workdir import Workdir, data_files, task_record
+
+Array = np.ndarray[Any, Any]
+Fold = int | str
+"""An index, or "full": learn from every labelled row, predict the test rows."""
+_MEMORY_SHARE = 0.7
+_LEAST_MEMORY_MB = 256
+_KINDS = {"failed": "crash", "lost": "crash"}
+_TAIL_CHARS = 3000
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run gave no predictions; `kind` is crash, timeout, memory, disk, processes, output, too_big or syntax."""
+
+    kind: str
+    message: str
+    tail: str = ""
+    fold: int | None = None
+    """From 1; None when no fold began."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "message": self.message, "tail": self.tail, "fold": self.fold}
+
+
+class FoldRunner:
+    """The folds of one experiment. `outcomes`, `valid` and `test` fill up fold by fold; `failure` is the first one."""
+
+    def __init__(
+        self, config: Config, folds: FoldSet, metric: Metric, executor: Any, *, data: Path, work: Workdir, script: Path,
+        label: str, number: int, strategy: dict[str, Any], earlier: list[Earlier], seconds: float,
+        score: Callable[[int, Array], float], progress: Callable[..., None],
+    ) -> None:  # fmt: skip
+        self.config, self.folds, self.metric, self.executor = config, folds, metric, executor
+        self.work, self.script, self.label, self.number = work, script, label, number
+        self.strategy, self.earlier = strategy, earlier
+        self.outcomes: dict[Fold, Outcome] = {}
+        self.valid: dict[Fold, Array] = {}
+        self.test: dict[Fold, Array] = {}
+        self.failure: Failure | None = None
+        self.refit_failure: Failure | None = None
+        self._data = data_files(data, config.competition)
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._memory_mb = memory_mb(config)
+        self._score, self._progress = score, progress
+
+    def run(self, which: Sequence[Fold]) -> bool:
+        """Run these folds; False when one of them failed, which ends the others."""
+        parallel = self._parallel(len(which))
+        jobs = self._lay_out(which, parallel)
+        lost = self._execute(jobs, parallel)
+        if lost and self.failure is None:  # ended from outside, which says nothing about the script: once more
+            self._execute(self._lay_out(lost, parallel), parallel, last=True)
+        return self.failure is None
+
+    def log(self) -> str:
+        """What the folds printed, in order, each under a line of its own."""
+        parts = []
+        for fold in sorted(self.outcomes, key=lambda fold: (isinstance(fold, str), fold)):
+            outcome = self.outcomes[fold]
+            facts = f"{outcome.status} after {outcome.seconds:.1f} s, peak {outcome.peak_mb:.0f} MB"
+            parts.append(f"=== fold {_shown(fold)}: {facts} ===\n{outcome.log.rstrip()}\n")
+        most = self.config.execution.log_kb * 1024 // max(len(parts), 1)
+        return "".join(part if len(part) <= most else f"{part[: most // 2]}\n…\n{part[-most // 2 :]}" for part in parts)
+
+    def _parallel(self, jobs: int) -> int:
+        """As many folds at a time as there are cores, and as their memory allows, going by the first fold's."""
+        parallel = max(1, min(int(self.executor.cores), jobs))
+        first = self.outcomes.get(0)
+        if first is not None and first.peak_mb > 0:
+            parallel = min(parallel, max(1, int(self._memory_mb // (1.2 * first.peak_mb))))
+        return parallel
+
+    def _lay_out(self, which: Sequence[Fold], parallel: int) -> dict[Fold, Job]:
+        cores = max(1, int(self.executor.cores) // parallel)
+        left = max(self._deadline - time.monotonic(), 1.0)
+        memory = max(_LEAST_MEMORY_MB, self._memory_mb // parallel)
+        execution = self.config.execution
+        limits = Limits(
+            seconds=left,
+            memory_mb=memory,
+            disk_mb=max(64, int(execution.disk_gb * 1024) // parallel),
+            processes=max(8, execution.processes // parallel),
+            log_kb=execution.log_kb,
+        )
+        jobs = {}
+        for fold in which:
+            task = task_record(
+                self.config, self.folds, fold, number=self.number, metric=self.metric, cores=cores,
+                seconds=left / self._waves(which, parallel), memory_mb=memory, data=self._data,
+                previous=[other.label for other in self.earlier],
+            )  # fmt: skip
+            inputs = self.work.inputs(fold, self.folds, task, self.earlier, self._data, self._weights(fold))
+            name = f"{self.label}/fold_{fold}"
+            jobs[fold] = Job(self.script, inputs, self.work.out(fold), limits, cores=cores, name=name)
+            self._progress("fold_start", round=self.number, fold=_shown(fold), folds=self.folds.folds)
+        return jobs
+
+    def _waves(self, which: Sequence[Fold], parallel: int) -> int:
+        """How many runs, one after the other, the time left has to serve: what a fold is told it may take."""
+        waves = ceil(len(which) / parallel)
+        if 0 in which:
+            waves += ceil((self.folds.folds - 1) / self._parallel(self.folds.folds - 1))
+        return waves + (self.wants_refit and "full" not in which)
+
+    @property
+    def wants_refit(self) -> bool:
+        return (self.strategy.get("final") or self.config.referee.final) == "refit"
+
+    def _weights(self, fold: Fold) -> dict[str, Any] | None:
+        if not self.earlier:
+            return None
+        thorough = self.strategy.get("role") == "blend"
+        oofs = {other.label: other.oof for other in self.earlier}
+        most_rows, steps = (20_000, blend.STEPS) if thorough else (2_000, 10)
+        task = self.config.competition.task
+        return blend.weights(self.metric, self.folds, oofs, fold, task=task, most_rows=most_rows, steps=steps).as_dict()
+
+    def _execute(self, jobs: dict[Fold, Job], parallel: int, *, last: bool = False) -> list[Fold]:
+        """Run jobs until all are done, one fails or the time is up; the folds that were lost on the way."""
+        by_name = {job.name: fold for fold, job in jobs.items()}
+        stop = threading.Event()
+        lost: list[Fold] = []
+
+        def done(job: Job, outcome: Outcome) -> None:
+            fold = by_name[job.name]
+            over = time.monotonic() >= self._deadline
+            if outcome.status == "lost" and self.failure is None and not over and not last:
+                lost.append(fold)
+                return
+            self._take(fold, outcome, "timeout" if outcome.status == "lost" and over else outcome.status)
+            if self.failure is not None:
+                stop.set()
+
+        timer = threading.Timer(max(self._deadline - time.monotonic(), 1.0) + 1.0, stop.set)
+        timer.daemon = True
+        timer.start()
+        try:
+            self.executor.run(list(jobs.values()), parallel, done, cancel=stop)
+        finally:
+            timer.cancel()
+        return lost
+
+    def _take(self, fold: Fold, outcome: Outcome, status: str) -> None:
+        """File one fold's outcome and predictions, and free its folders."""
+        self.outcomes[fold] = outcome
+        failure, value = None, None
+        if status == "ok":
+            failure = self._read(fold)
+        else:
+            failure = Failure(_KINDS.get(status, status), self._reason(fold, outcome, status))
+        if failure is None and isinstance(fold, int):
+            value = self._score(fold, self.valid[fold])
+        self.work.clear_fold(fold)
+        if failure is not None:
+            tail = outcome.log[-_TAIL_CHARS:]
+            failure = Failure(failure.kind, failure.message, tail, fold + 1 if isinstance(fold, int) else None)
+            if fold == "full":
+                self.refit_failure = failure
+            elif self.failure is None:
+                self.failure = failure
+        fields = {"score": value, "seconds": outcome.seconds, "failure": failure.kind if failure else None}
+        self._progress("fold_done", round=self.number, fold=_shown(fold), folds=self.folds.folds, **fields)
+
+    def _read(self, fold: Fold) -> Failure | None:
+        task, outputs = self.config.competition.task, self.folds.outputs
+        rows = self.folds.test_rows if fold == "full" else len(self.folds.valid_rows[int(fold)])
+        out = self.work.out(fold)
+        try:
+            self.valid[fold] = read(out, "valid.npy", rows, outputs, task)
+            self.test[fold] = read(out, "test.npy", self.folds.test_rows, outputs, task)
+        except OutputRejected as error:
+            return Failure("output", f"fold {_shown(fold)}: {error}")
+        return None
+
+    def _reason(self, fold: Fold, outcome: Outcome, status: str) -> str:
+        where = f"fold {_shown(fold)}"
+        if status == "timeout":
+            return f"{where} did not end within the {self._seconds:.0f} s that all folds have together"
+        if status == "memory":
+            return f"{where} took more memory than it may ({outcome.peak_mb:.0f} MB at its peak)"
+        if status in ("disk", "processes"):
+            return f"{where} went over its limit of {status}"
+        if status == "lost":
+            return f"{where} was ended from outside twice"
+        last = next((line for line in reversed(outcome.log.splitlines()) if line.strip()), "it printed nothing")
+        return f"{where} ended with exit status {outcome.returncode}: {last.strip()[:300]}"
+
+
+def memory_mb(config: Config) -> int:
+    """For all folds of an experiment together."""
+    if config.execution.memory_gb is not None:
+        return int(config.execution.memory_gb * 1024)
+    import psutil
+
+    return int(psutil.virtual_memory().available * _MEMORY_SHARE / 2**20)
+
+
+def _shown(fold: Fold) -> int | str:
+    return fold + 1 if isinstance(fold, int) else fold

@@ -1,0 +1,252 @@
+"""Round 0: split the data once and seal it, so that every experiment of the campaign meets the same folds.
+
+The folder is built beside its place and renamed into it. Whoever loses it (a disk error, an edit) gets the same one
+again: the assignment depends on the data and config.json alone. `R00_folds.json` remembers its hash, and a rebuilt
+folder that differs ends the campaign, because its scores could not be compared with the earlier ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from orchestrator.competitions.tables import read_table
+from orchestrator.config import CompetitionSection, Config
+from orchestrator.errors import BadInput, Damaged, FatalEnding
+from orchestrator.files import fsync_folder, read_json_or_none, write_json
+from orchestrator.referee.folds import assign, digest, train_mask
+from orchestrator.referee.labels import class_values, encode, output_count
+from orchestrator.referee.sealed import MANIFEST, FoldSet, load, stamp_of
+from orchestrator.rounds import RoundFiles
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = np.ndarray[Any, Any]
+_CODEC = "lz4"
+_FORMAT = 1
+
+
+def seal(campaign: Path, config: Config) -> FoldSet:
+    """The campaign's folds: loaded when they are intact, built otherwise.
+
+    Raises BadInput for data or settings that can't be split, FatalEnding when a rebuilt folder would differ from the
+    one that earlier rounds were scored with.
+    """
+    folder = campaign / "competition" / "sealed"
+    record = RoundFiles(campaign / "rounds", 0).path("folds.json")
+    fingerprint = fingerprint_of(config)
+    try:
+        folds = load(folder, fingerprint)
+    except Damaged:
+        before = read_json_or_none(record)
+        build(campaign, config, expected=before["hash"] if before else None)
+        folds = load(folder, fingerprint)
+    if read_json_or_none(record) is None:
+        keys = ("hash", "strategy", "folds", "seed", "rows")
+        write_json(record, {key: folds.manifest[key] for key in keys})
+    return folds
+
+
+def fingerprint_of(config: Config) -> str:
+    """A hash of the settings that decide what the sealed folder holds."""
+    tables = ["train", "test", "id_column", "target_columns", "task", "classes"]
+    columns = ["group_column", "time_column", "text_columns", "date_columns", "drop_columns"]
+    relevant = {key: getattr(config.competition, key) for key in tables + columns}
+    return digest(json.dumps([_FORMAT, relevant, config.cv.model_dump()], sort_keys=True))
+
+
+def build(campaign: Path, config: Config, *, expected: str | None) -> None:
+    """Build the sealed folder from competition/data; `expected` is the hash it must have, when one is known."""
+    home = campaign / "competition"
+    for leftover in home.glob(".sealed.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    temp = Path(tempfile.mkdtemp(prefix=".sealed.", dir=home))
+    try:
+        _fill(temp, campaign, config, expected)
+        _swap(temp, home / "sealed")
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
+
+
+def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> None:
+    spec = config.competition
+    data = campaign / "competition" / "data"
+    ids = [] if spec.id_column is None or spec.id_column in spec.date_columns else [spec.id_column]
+    train, test = (read_table(data / name, as_text=ids) for name in (spec.train, spec.test))
+    y = encode(train, spec)
+    groups = _codes(train[spec.group_column]) if spec.group_column in train.columns else None
+    times = _times(train[spec.time_column]) if spec.time_column in train.columns else None
+    cv = config.cv
+    assignment = assign(cv.strategy, cv.folds, cv.seed, y, task=spec.task, groups=groups, times=times)
+    identity = _ids(test, spec.id_column)
+    found = digest(cv.strategy, cv.folds, cv.seed, assignment, y, len(test), identity)
+    if expected is not None and found != expected:
+        raise FatalEnding(
+            f"the sealed folds can't be rebuilt: {spec.train}, {spec.test} or the cv settings changed under a running "
+            f"campaign, so new scores could not be compared with the old; restore them, or start a new campaign"
+        )
+    columns = _feature_columns(train, test, config)
+    id_column = spec.id_column if spec.id_column in train.columns and spec.id_column in test.columns else None
+    extra = [id_column] if id_column is not None and id_column not in columns else []
+    train, test = _harmonise(train, test, extra + columns)
+    _write_arrays(temp, assignment, y, groups)
+    _write_tables(temp, train, test, y, assignment, config)
+    files = sorted(str(path.relative_to(temp)) for path in temp.rglob("*") if path.is_file())
+    manifest = {
+        "hash": found,
+        "fingerprint": fingerprint_of(config),
+        "strategy": cv.strategy,
+        "folds": cv.folds,
+        "seed": cv.seed,
+        "rows": len(y),
+        "test_rows": len(test),
+        "outputs": output_count(spec),
+        "y_dtype": str(y.dtype),
+        "classes": spec.classes,
+        "id_column": id_column,
+        "columns": columns,
+        "kinds": _kinds(train, columns, spec),
+        "files": {name: stamp_of(temp / name) for name in files},
+    }
+    write_json(temp / MANIFEST, manifest)
+
+
+def _feature_columns(train: pd.DataFrame, test: pd.DataFrame, config: Config) -> list[str]:
+    """What train and test share, in train's order, without targets, dropped columns and ids (but for a date as id)."""
+    spec = config.competition
+    out = {*spec.target_columns, *spec.drop_columns, *({spec.id_column} - {*spec.date_columns})}
+    return [name for name in train.columns if name in test.columns and name not in out]
+
+
+def _kinds(train: pd.DataFrame, columns: list[str], spec: CompetitionSection) -> dict[str, list[str]]:
+    """The features by kind, as task.json lists them: each in exactly one list."""
+    import pandas as pd
+
+    kinds: dict[str, list[str]] = {name: [] for name in ("numeric", "categorical", "text", "date", "bool")}
+    for name in columns:
+        dtype = train[name].dtype
+        if name in spec.date_columns:
+            kind = "date"
+        elif name in spec.text_columns:
+            kind = "text"
+        elif pd.api.types.is_bool_dtype(dtype):
+            kind = "bool"
+        else:
+            kind = "numeric" if pd.api.types.is_numeric_dtype(dtype) else "categorical"
+        kinds[kind].append(name)
+    return kinds
+
+
+def _harmonise(train: pd.DataFrame, test: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Only `columns`, with one type each in both tables, of the types that parquet knows."""
+    import pandas as pd
+
+    left, right = train[columns].copy(deep=False), test[columns].copy(deep=False)
+    for name in columns:
+        kinds = (left[name].dtype, right[name].dtype)
+        if kinds[0] == kinds[1] and str(kinds[0]) != "object":
+            continue
+        numeric = all(pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in kinds)
+        for table in (left, right):
+            column = table[name]
+            table[name] = column.astype("float64") if numeric else column.astype("string").astype("str")
+    return left, right
+
+
+def _write_arrays(temp: Path, assignment: Array, y: Array, groups: Array | None) -> None:
+    arrays = {"assignment.npy": assignment, "labels.npy": y}
+    if groups is not None:
+        arrays["groups.npy"] = groups
+    for name, array in arrays.items():
+        with (temp / name).open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _write_tables(
+    temp: Path, train: pd.DataFrame, test: pd.DataFrame, y: Array, assignment: Array, config: Config
+) -> None:
+    import pyarrow as pa
+
+    features = pa.Table.from_pandas(train, preserve_index=False)
+    labelled = features
+    for name, values in zip(config.competition.target_columns, _targets(y, config), strict=True):
+        labelled = labelled.append_column(name, values)
+    _write(temp / "test.parquet", pa.Table.from_pandas(test, preserve_index=False))
+    _write(temp / "full.parquet", labelled)
+    for fold in range(config.cv.folds):
+        place = temp / f"fold_{fold}"
+        place.mkdir()
+        _write(place / "train.parquet", labelled.filter(pa.array(train_mask(assignment, fold, config.cv.strategy))))
+        _write(place / "valid.parquet", features.filter(pa.array(assignment == fold)))
+        fsync_folder(place)
+
+
+def _targets(y: Array, config: Config) -> list[Any]:
+    import pyarrow as pa
+
+    spec = config.competition
+    if spec.task in ("binary", "multiclass"):
+        return [class_values(spec.classes, y)]
+    return [pa.array(column) for column in (y.reshape(len(y), -1).T)]
+
+
+def _write(path: Path, table: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = [
+        field.name for field in table.schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+    ]
+    with path.open("wb") as file:
+        pq.write_table(table, file, compression=_CODEC, use_dictionary=text or False, write_statistics=False)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _swap(temp: Path, place: Path) -> None:
+    old = place.with_name(".sealed.old")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(place, old)
+    os.rename(temp, place)
+    fsync_folder(place.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _codes(column: pd.Series) -> Array:
+    """Group codes; a row without a group is a group of its own."""
+    import pandas as pd
+
+    codes = pd.factorize(column)[0].astype(np.int64)
+    holes = codes < 0
+    codes[holes] = codes.max(initial=-1) + 1 + np.arange(int(holes.sum()))
+    return codes
+
+
+def _times(column: pd.Series) -> Array:
+    """Sortable numbers: the column's own, or nanoseconds of its dates."""
+    import pandas as pd
+
+    if column.isna().any():
+        raise BadInput(f"competition.time_column {column.name!r} has rows without a time: fill them in")
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy()
+    try:
+        return pd.to_datetime(column, format="mixed").to_numpy().astype("datetime64[ns]").astype(np.int64)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"competition.time_column {column.name!r} can't be read as dates: {error}") from None
+
+
+def _ids(test: pd.DataFrame, id_column: str | None) -> str:
+    if id_column is None or id_column not in test.columns:
+        return ""
+    return digest("\n".join(map(str, test[id_column].tolist())))
