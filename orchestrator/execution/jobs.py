@@ -38,7 +38,8 @@ class Limits:
 class Job:
     """`python script IN OUT` with `inputs` under IN, read-only.
 
-    Raises BadInput for an input name that is not `name` or `folder/name`, or for an OUT that is no folder.
+    Raises BadInput for an input name that is not `name` or `folder/name`, an input that does not exist, or an OUT that
+    is no folder.
     """
 
     script: Path
@@ -53,9 +54,11 @@ class Job:
     name: str = "job"
 
     def __post_init__(self) -> None:
-        for name in self.inputs:
+        for name, path in self.inputs.items():
             if not _INPUT_NAME.fullmatch(name):
                 raise BadInput(f"input name {name!r} of {self.name} is not of the form `name` or `folder/name`")
+            if not path.exists():
+                raise BadInput(f"the input {path} of {self.name} does not exist")
         if not self.out.is_dir():
             raise BadInput(f"the output folder {self.out} of {self.name} does not exist")
 

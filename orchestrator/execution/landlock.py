@@ -83,8 +83,9 @@ class Landlock:
     def _rules(self, job: Job, stage: Stage) -> Iterator[tuple[str, int]]:
         system = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
         other = ("/proc", "/sys/devices/system/cpu", "/sys/fs/cgroup", *(f"/etc/{name}" for name in SYSTEM_ETC))
-        own_read = (stage.inputs, stage.script.parent, *(path.resolve() for path in job.inputs.values()))
-        for path in map(Path, (*system, *other, *self._python.folders, *own_read)):
+        inputs = (path.resolve() for path in job.inputs.values())
+        shared = [Path(name) for name in (*system, *other)]
+        for path in (*shared, *self._python.folders, stage.inputs, stage.script.parent, *inputs):
             if path.exists():
                 yield str(path), _READ
         for path in (job.out.resolve(), stage.scratch):

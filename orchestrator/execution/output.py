@@ -11,7 +11,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\
 
 
 class LogKeeper(threading.Thread):
-    """Drains a pipe until its last writer is gone; memory stays within twice the cap."""
+    """Drains a pipe, which it owns, until its last writer is gone; memory stays within twice the cap."""
 
     def __init__(self, handle: int, cap: int) -> None:
         super().__init__(daemon=True)
@@ -23,13 +23,14 @@ class LogKeeper(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        while chunk := os.read(self._handle, 1 << 16):
-            self._total += len(chunk)
-            room = self._head_cap - len(self._head)
-            self._head += chunk[:room]
-            self._tail += chunk[room:]
-            if len(self._tail) > 2 * self._tail_cap:
-                del self._tail[: -self._tail_cap]
+        with os.fdopen(self._handle, "rb", buffering=0) as pipe:
+            while chunk := pipe.read(1 << 16):
+                self._total += len(chunk)
+                room = self._head_cap - len(self._head)
+                self._head += chunk[:room]
+                self._tail += chunk[room:]
+                if len(self._tail) > 2 * self._tail_cap:
+                    del self._tail[: -self._tail_cap]
 
     def text(self) -> str:
         """The log so far, at most `cap` bytes in UTF-8."""

@@ -223,16 +223,17 @@ def start(
 
     In its own session, so that a Ctrl-C in the terminal reaches the orchestrator alone.
     """
+    reader, writer = os.pipe()
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=writer,
+        stderr=writer,
         env=environment,
         cwd="/",
         pass_fds=(status[1], *pass_fds),
         start_new_session=True,
     )
+    os.close(writer)
     os.close(status[1])
-    assert process.stdout is not None
-    return process, LogKeeper(process.stdout.fileno(), log_kb * 1024)
+    return process, LogKeeper(reader, log_kb * 1024)

@@ -1,0 +1,166 @@
+"""What an experiment finds when it starts, and what its caller gets back."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import BadInput, SandboxUnavailable
+from orchestrator.execution.bubblewrap import Bubblewrap
+from orchestrator.execution.jobs import Job, Limits, Sandbox
+from orchestrator.execution.landlock import Landlock, kernel_abi
+from orchestrator.execution.stage import Installation, Stage, installation, remove_tree, sweep_stages
+from tests.execution.conftest import PYTHON
+
+MakeJob = Callable[..., Job]
+
+LOOK_AROUND = """
+import json, os, sys, tempfile
+from pathlib import Path
+inputs, out = Path(sys.argv[1]), Path(sys.argv[2])
+report = {
+    "environment": dict(os.environ),
+    "tree": sorted(str(path.relative_to(inputs)) for path in inputs.rglob("*")),
+    "data": (inputs / "data" / "more" / "extra.csv").read_text(),
+    "previous": (inputs / "previous" / "R01.npy").read_text(),
+    "home": os.listdir(os.environ["HOME"]),
+    "handles": len(os.listdir("/proc/self/fd")) - 1,
+    "umask": os.umask(0),
+    "session": os.getsid(0) == os.getpid() or os.getsid(0) != 0,
+    "script": Path(sys.argv[0]).name,
+    "oom": Path("/proc/self/oom_score_adj").read_text().strip(),
+}
+Path("scratch.txt").write_text("the working folder is writable")
+tempfile.mkstemp()
+(out / "report.json").write_text(json.dumps(report))
+"""
+LIBRARIES = """
+import json, multiprocessing, shutil, sys
+import joblib, lightgbm, numpy as np, pandas as pd
+def square(x):
+    return x * x
+if __name__ == "__main__":
+    out = sys.argv[2]
+    with multiprocessing.Pool(2) as pool:
+        assert pool.map(square, range(4)) == [0, 1, 4, 9]
+    big = np.zeros(300_000)
+    assert joblib.Parallel(n_jobs=2)(joblib.delayed(len)(big) for _ in range(2)) == [300_000] * 2
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 4)), columns=list("abcd"))
+    X.to_parquet(out + "/x.parquet")
+    model = lightgbm.LGBMRegressor(n_estimators=5, n_jobs=2, verbose=-1).fit(X, X["a"])
+    np.save(out + "/valid.npy", model.predict(X))
+    shutil.copy(out + "/valid.npy", out + "/copy.npy")
+    print("backend", joblib.parallel.get_active_backend()[0].__class__.__name__)
+"""
+
+
+def test_what_the_experiment_sees(sandbox: Sandbox, make_job: MakeJob, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "more").mkdir(parents=True)
+    (data / "more" / "extra.csv").write_text("a,b")
+    (tmp_path / "one.npy").write_text("one")
+    job = make_job(LOOK_AROUND, name="R07_experiment", inputs={"data": data, "previous/R01.npy": tmp_path / "one.npy"})
+    ticks: list[tuple[float, float]] = []
+    outcome = sandbox.run(job, lambda seconds, memory: ticks.append((seconds, memory)))
+    assert outcome.status == "ok", outcome
+    report = json.loads((job.out / "report.json").read_text())
+    environment = report["environment"]
+    assert environment["OMP_NUM_THREADS"] == environment["LOKY_MAX_CPU_COUNT"] == "1"
+    assert environment["PYTHONHASHSEED"] == "0" and environment["LC_ALL"] == "C.UTF-8"
+    assert not {name for name in os.environ if "KEY" in name or "TOKEN" in name} & set(environment)
+    assert "previous/R01.npy" in report["tree"] and (report["data"], report["previous"]) == ("a,b", "one")
+    assert report["home"] == [] and report["handles"] == 3 and report["script"] == "R07_experiment.py"
+    assert report["oom"] == "1000" and ticks
+    assert {path.name for path in job.out.iterdir()} == {"report.json"}
+
+
+def test_libraries_and_their_processes_work(sandbox: Sandbox, make_job: MakeJob) -> None:
+    job = make_job(LIBRARIES, seconds=60)
+    outcome = sandbox.run(job)
+    assert outcome.status == "ok", outcome.log
+    assert outcome.log == "backend LokyBackend\n"  # and no warning of a fall-back to one process
+    assert (job.out / "copy.npy").stat().st_size == (job.out / "valid.npy").stat().st_size > 300 * 8
+    assert outcome.peak_mb > 50
+
+
+def test_a_crash_keeps_its_traceback(sandbox: Sandbox, make_job: MakeJob) -> None:
+    outcome = sandbox.run(make_job("import sys\nprint('begun')\nraise ValueError('bad column')"))
+    assert (outcome.status, outcome.returncode) == ("failed", 1)
+    assert outcome.log.startswith("begun\nTraceback") and outcome.log.endswith("ValueError: bad column\n")
+
+
+def test_a_sandbox_that_fails_is_not_a_failed_experiment(make_job: MakeJob) -> None:
+    here = installation(PYTHON)
+    gone = Installation(Path("/nowhere/bin/python"), here.folders, None)
+    for level in (Bubblewrap, Landlock):
+        try:
+            sandbox = level(gone)
+        except SandboxUnavailable as error:
+            pytest.skip(str(error))
+        with pytest.raises(SandboxUnavailable, match="is gone"):
+            sandbox.run(make_job("print(1)"))
+
+
+def test_a_bubblewrap_that_cannot_mount_says_so(make_job: MakeJob, tmp_path: Path) -> None:
+    here = installation(PYTHON)
+    broken = Installation(here.python, (*here.folders, tmp_path / "missing"), None)
+    try:
+        sandbox = Bubblewrap(broken)
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    with pytest.raises(SandboxUnavailable, match="missing"):
+        sandbox.run(make_job("print(1)"))
+
+
+def test_landlock_older_than_needed_is_refused() -> None:
+    with pytest.raises(SandboxUnavailable, match=f"version {min(2, kernel_abi())}, 3 is needed"):
+        Landlock(installation(PYTHON), abi=2)
+
+
+def test_jobs_with_odd_names_are_refused(tmp_path: Path) -> None:
+    limits = Limits(seconds=1, memory_mb=1)
+    for name in ("../up", "/etc", "a/b/c", "", ".", "a/..", "-x/../y"):
+        with pytest.raises(BadInput, match="input name"):
+            Job(tmp_path / "s.py", {name: tmp_path}, tmp_path, limits)
+    with pytest.raises(BadInput, match="does not exist"):
+        Job(tmp_path / "s.py", {"missing": tmp_path / "missing"}, tmp_path, limits)
+    with pytest.raises(BadInput, match="does not exist"):
+        Job(tmp_path / "s.py", {}, tmp_path / "missing", limits)
+
+
+def test_folders_that_resist_are_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (folder / "link").symlink_to(kept)
+    remove_tree(folder)
+    assert not folder.exists() and kept.is_dir()
+
+
+def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_kept(make_job: MakeJob) -> None:
+    job = make_job("")
+    with Stage(job) as mine:
+        orphan = mine.folder.with_name(mine.folder.name + "-orphan")
+        shutil.copytree(mine.folder, orphan)
+        sweep_stages()
+        assert mine.folder.is_dir() and not orphan.exists()
+    assert not mine.folder.exists()
+
+
+def test_the_installation_is_a_few_folders_and_never_the_home() -> None:
+    found = installation(Path(sys.executable))
+    assert all(folder not in (Path("/"), Path.home()) for folder in found.folders)
+    with pytest.raises(SandboxUnavailable, match="does not run"):
+        installation(Path("/nowhere/python"))

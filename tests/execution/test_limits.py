@@ -1,0 +1,192 @@
+"""Limits and whole-tree kill, with programs that really misbehave."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.execution.jobs import Job, Sandbox
+from orchestrator.execution.usage import resident_mb
+from tests.execution.conftest import PYTHON, alive, sandbox_or_reason
+
+MakeJob = Callable[..., Job]
+
+ENDLESS = """
+import signal, sys
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+print("still here", flush=True)
+while True:
+    pass
+"""
+MEMORY_BOMB = """
+hoard = []
+while True:
+    hoard.append(bytearray(b"x" * (4 << 20)))
+"""
+SHARED_MEMORY_BOMB = """
+import mmap
+hoard = []
+while True:
+    hoard.append(mmap.mmap(-1, 4 << 20))
+    hoard[-1].write(b"x" * (4 << 20))
+"""
+FORKED_HOARD = """
+import os, time
+hoard = bytearray(b"x" * (60 << 20))
+for _ in range(8):
+    if os.fork() == 0:
+        time.sleep(0.6)
+        os._exit(0)
+for _ in range(8):
+    os.wait()
+"""
+ONE_BIG_FILE = """
+import sys
+with open(sys.argv[2] + "/valid.npy", "wb") as file:
+    while True:
+        file.write(b"x" * (1 << 20))
+"""
+MANY_SMALL_FILES = """
+import os, sys
+for i in range(10**6):
+    os.close(os.open(f"{sys.argv[2]}/{i}", os.O_CREAT | os.O_WRONLY))
+"""
+FORK_BOMB = """
+import os, time
+for _ in range(6):
+    if os.fork() == 0:
+        os.setsid()
+while True:
+    time.sleep(1)
+"""
+DAEMONS = """
+import os, signal, sys, time
+for style in range(3):
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if style:
+            os.setsid()
+        if style == 2 and os.fork():
+            os._exit(0)
+        if style == 2:
+            command = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(99)", sys.argv[0]]
+            os.execve(sys.executable, command, {})
+        time.sleep(99)
+time.sleep(0.3)
+"""
+CHATTER = """
+import os
+line = b"\\x1b[31mred\\x1b[0m \\xff\\xfe \\x1b]0;title\\x07 \\x00\\x08 caf\\xc3\\xa9\\r\\n" * 2000
+os.write(1, b"first line\\n")
+for _ in range(200 * 2**20 // len(line)):
+    os.write(1, line)
+os.write(2, b"last line\\n")
+"""
+
+
+def test_a_loop_that_ignores_signals_ends_at_its_limit(sandbox: Sandbox, make_job: MakeJob) -> None:
+    job = make_job(ENDLESS, seconds=0.7)
+    outcome = sandbox.run(job)
+    assert outcome.status == "timeout" and outcome.returncode is None
+    assert 0.7 <= outcome.seconds < 2.7
+    assert "still here" in outcome.log
+    assert not alive(job.script.name)
+
+
+@pytest.mark.parametrize("bomb", [MEMORY_BOMB, SHARED_MEMORY_BOMB], ids=["private", "shared"])
+def test_a_memory_bomb_is_ended_and_told_as_such(sandbox: Sandbox, make_job: MakeJob, bomb: str) -> None:
+    job = make_job(bomb, memory_mb=400)
+    outcome = sandbox.run(job)
+    assert outcome.status == "memory"
+    assert 400 < outcome.peak_mb <= 1.3 * 400
+    assert not alive(job.script.name)
+
+
+def test_memory_shared_by_forks_counts_once(sandbox: Sandbox, make_job: MakeJob) -> None:
+    assert sandbox.run(make_job(FORKED_HOARD, memory_mb=250)).status == "ok"
+
+
+@pytest.mark.parametrize("script", [ONE_BIG_FILE, MANY_SMALL_FILES], ids=["one file", "many files"])
+def test_a_full_disk_is_prevented(sandbox: Sandbox, make_job: MakeJob, script: str) -> None:
+    job = make_job(script, disk_mb=20)
+    outcome = sandbox.run(job)
+    assert outcome.status == "disk"
+    assert sum(path.stat().st_blocks * 512 for path in job.out.iterdir()) <= 20 * 2**20
+
+
+def test_a_fork_bomb_is_ended_whole(sandbox: Sandbox, make_job: MakeJob) -> None:
+    job = make_job(FORK_BOMB, processes=30)
+    outcome = sandbox.run(job)
+    assert outcome.status == "processes"
+    assert not alive(job.script.name)
+
+
+def test_a_fork_bomb_below_the_count_ends_with_its_time(sandbox: Sandbox, make_job: MakeJob) -> None:
+    job = make_job(FORK_BOMB, processes=100, seconds=1.0)
+    assert sandbox.run(job).status == "timeout"
+    assert not alive(job.script.name)
+
+
+def test_daemons_do_not_outlive_the_script(sandbox: Sandbox, make_job: MakeJob) -> None:
+    job = make_job(DAEMONS)
+    outcome = sandbox.run(job)
+    assert (outcome.status, outcome.returncode) == ("ok", 0)
+    assert not alive(job.script.name)
+
+
+def test_two_hundred_megabytes_of_output_stay_outside(sandbox: Sandbox, make_job: MakeJob) -> None:
+    before = resident_mb([os.getpid()])
+    outcome = sandbox.run(make_job(CHATTER, log_kb=16))
+    assert outcome.status == "ok"
+    assert len(outcome.log.encode()) <= 16 * 1024
+    assert resident_mb([os.getpid()]) - before < 20
+    assert outcome.log.startswith("first line\nred \ufffd\ufffd")
+    assert outcome.log.endswith("café\nlast line\n")
+    assert "bytes left out" in outcome.log
+    assert not [letter for letter in outcome.log if ord(letter) < 32 and letter != "\n"]
+
+
+def test_a_death_by_signal_is_a_failure_with_its_number(sandbox: Sandbox, make_job: MakeJob) -> None:
+    outcome = sandbox.run(make_job("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"))
+    assert (outcome.status, outcome.returncode) == ("failed", -signal.SIGSEGV)
+    outcome = sandbox.run(make_job("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"))
+    assert (outcome.status, outcome.returncode) == ("failed", -signal.SIGKILL)
+
+
+ORCHESTRATOR = """
+import sys, threading
+from pathlib import Path
+from orchestrator.execution import Job, Limits, probe
+sandbox = probe(sys.argv[1], Path(sys.executable))
+job = Job(Path(sys.argv[2]), {}, Path(sys.argv[3]), Limits(seconds=60, memory_mb=500))
+threading.Thread(target=sandbox.run, args=(job,)).start()
+"""
+
+
+@pytest.mark.parametrize("level", ["A", "B"])
+def test_nothing_survives_the_orchestrator(level: str, make_job: MakeJob) -> None:
+    if isinstance(reason := sandbox_or_reason(level), str):
+        pytest.skip(reason)
+    job = make_job(DAEMONS + "open(sys.argv[2] + '/started', 'w').close()\ntime.sleep(99)\n")
+    command = [str(PYTHON), "-c", textwrap.dedent(ORCHESTRATOR), level, str(job.script), str(job.out)]
+    root = Path(__file__).parents[2]
+    orchestrator = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=sys.stderr)
+    _wait_until((job.out / "started").exists, 20)
+    assert len(alive(job.script.name)) >= 5  # the script, its three daemons, and those who watch them
+    orchestrator.kill()
+    orchestrator.wait()
+    _wait_until(lambda: not alive(job.script.name), 2)
+
+
+def _wait_until(condition: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
