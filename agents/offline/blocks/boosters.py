@@ -1,0 +1,219 @@
+"""Gradient boosting: inner early stopping, refit or bags, and a stop when time is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from agents.offline.blocks.core import Clock, Data, Goal, holdout, predict_goals
+from agents.offline.blocks.design import tree_table
+
+# fit(training rows, rows for early stopping or None, most rounds, seed, clock) → (predictions of apply rows, rounds)
+Fit = Callable[[np.ndarray, np.ndarray | None, int, int, Clock], tuple[np.ndarray, int]]
+
+
+def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit) -> np.ndarray:
+    """Small data: the mean of 5 models, each stopped early on its own fifth. Larger: one stop, then refit on all."""
+    n = len(goal.rows)
+    bags = int(params.get("bags") or (5 if n < 5000 else 1))
+    refit = params.get("refit")
+    refit = 5000 <= n < 200_000 if refit is None else bool(refit)
+    every, most = np.arange(n), int(params["rounds"])
+    total, done, started = np.zeros(0), 0, clock.left()
+    for bag in range(1 if refit else bags):
+        out = holdout(data, 10 if n > 100_000 else 5, bag)[goal.rows]
+        usable = 0 < out.sum() < n and len(np.unique(goal.y[~out])) == len(np.unique(goal.y))
+        part, rounds = fit(every[~out] if usable else every, every[out] if usable else None, most, bag, clock)
+        total, done = part + (total if done else 0.0), done + 1
+        if clock.left() < 1.3 * (started - clock.left()) / done:
+            return total / done
+    if not refit:
+        return total / done
+    total, done, used = np.zeros(0), 0, started - clock.left()
+    for bag in range(bags):
+        part, _ = fit(every, None, max(10, int(1.1 * rounds)), bag, clock)
+        total, done = part + (total if done else 0.0), done + 1
+        if clock.left() < 1.5 * used:
+            break
+    return total / done
+
+
+def learning_rate(params: dict[str, Any], n: int) -> float:
+    return float(params.get("learning_rate") or (0.03 if n < 5000 else 0.05 if n < 200_000 else 0.1))
+
+
+def ranking(data: Data) -> bool:
+    return data.groups is not None and "ndcg" in data.metric and data.task["task"] == "regression"
+
+
+def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
+    """LightGBM; few-level categories are native, ndcg with groups is learned as a ranking."""
+    import lightgbm as lgb
+
+    table, codes = tree_table(data)
+    native = [c for c in codes if table[c].max() + 1 <= int(params.get("native_levels", 60))]
+    matrix, names = table.to_numpy(np.float32 if len(data.y) > 50_000 else np.float64), list(table.columns)
+    native_at = [names.index(c) for c in native]
+    apply_matrix = matrix[data.n_train :]
+
+    def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        objective = {"binary": "binary", "multiclass": "multiclass", "value": goal.loss}[goal.kind]
+        relevance = np.unique(data.y, return_inverse=True)[1] if ranking(data) else None
+        settings = {
+            "objective": "lambdarank" if relevance is not None else objective,
+            "learning_rate": learning_rate(params, len(goal.rows)),
+            "num_leaves": int(params["num_leaves"]),
+            "min_data_in_leaf": max(1, min(int(params["min_data_in_leaf"]), len(goal.rows) // 20)),
+            "feature_fraction": float(params["feature_fraction"]),
+            "bagging_fraction": float(params["bagging_fraction"]),
+            "bagging_freq": 1,
+            "lambda_l2": float(params["lambda_l2"]),
+            "cat_smooth": float(params.get("cat_smooth", 10)),
+            "num_threads": int(data.task.get("cores") or 1),
+            "verbosity": -1,
+            "feature_pre_filter": False,
+            "deterministic": True,
+            "force_row_wise": True,
+        }
+        if goal.kind == "multiclass":
+            settings["num_class"] = goal.classes
+
+        def dataset(rows: np.ndarray, reference: Any = None) -> Any:
+            rows = np.sort(rows)
+            label, sizes = goal.y[rows], None
+            if relevance is not None and data.groups is not None:
+                rows = rows[np.argsort(data.groups[goal.rows[rows]], kind="stable")]
+                label = relevance[goal.rows[rows]]
+                sizes = np.unique(data.groups[goal.rows[rows]], return_counts=True)[1]
+            return lgb.Dataset(
+                matrix[goal.rows[rows]], label, group=sizes, reference=reference, categorical_feature=native_at
+            )
+
+        def fit(rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock) -> tuple[np.ndarray, int]:
+            limit = 0.45 * clock.left()
+            end = Clock(1.25 * limit)
+
+            def stop(env: Any) -> None:
+                if end.left() < 0:
+                    raise lgb.callback.EarlyStopException(env.iteration, env.evaluation_result_list)
+
+            train = dataset(rows)
+            stops: list[Any] = (
+                [stop] if out is None else [stop, lgb.early_stopping(int(params["patience"]), verbose=False)]
+            )
+            watch = None if out is None else [dataset(out, train)]
+            seeded = {**settings, "seed": data.seed + 17 * bag}
+            model = lgb.train(seeded, train, most, valid_sets=watch, callbacks=stops)
+            rounds = model.best_iteration or model.current_iteration()
+            return np.asarray(model.predict(apply_matrix, num_iteration=rounds)), rounds
+
+        return boost(data, goal, params, clock, fit)
+
+    return predict_goals(data, fit_one, str(params.get("target", "auto")))
+
+
+def xgboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
+    """XGBoost with histograms; categories as codes (their encodings carry the signal)."""
+    import xgboost as xgb
+
+    table, _ = tree_table(data)
+    matrix = table.to_numpy(np.float32)
+    matrix[~np.isfinite(matrix)] = np.nan
+    apply_matrix = xgb.DMatrix(matrix[data.n_train :])
+
+    class Deadline(xgb.callback.TrainingCallback):
+        def __init__(self, end: Clock) -> None:
+            super().__init__()
+            self.end = end
+
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+            return self.end.left() < 0
+
+    def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        value = "reg:absoluteerror" if goal.loss == "l1" else "reg:squarederror"
+        settings = {
+            "objective": {"binary": "binary:logistic", "multiclass": "multi:softprob", "value": value}[goal.kind],
+            "eta": learning_rate(params, len(goal.rows)),
+            "max_depth": int(params["max_depth"]),
+            "min_child_weight": float(params["min_child_weight"]),
+            "subsample": float(params["subsample"]),
+            "colsample_bytree": float(params["colsample"]),
+            "lambda": float(params["reg_lambda"]),
+            "tree_method": "hist",
+            "nthread": int(data.task.get("cores") or 1),
+            "verbosity": 0,
+        }
+        if goal.kind == "multiclass":
+            settings["num_class"] = goal.classes
+
+        def fit(rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock) -> tuple[np.ndarray, int]:
+            train = xgb.DMatrix(matrix[goal.rows[rows]], goal.y[rows])
+            watch = [] if out is None else [(xgb.DMatrix(matrix[goal.rows[out]], goal.y[out]), "out")]
+            model = xgb.train(
+                {**settings, "seed": data.seed + 17 * bag},
+                train,
+                most,
+                evals=watch,
+                early_stopping_rounds=int(params["patience"]) if watch else None,
+                verbose_eval=False,
+                callbacks=[Deadline(Clock(1.25 * 0.45 * clock.left()))],
+            )
+            rounds = model.best_iteration + 1 if watch else model.num_boosted_rounds()
+            return model.predict(apply_matrix, iteration_range=(0, rounds)), rounds
+
+        return boost(data, goal, params, clock, fit)
+
+    return predict_goals(data, fit_one, str(params.get("target", "auto")))
+
+
+def catboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
+    """CatBoost with its own ordered encoding of categories."""
+    from catboost import CatBoost, Pool
+
+    table, codes = tree_table(data)
+    numbers = [c for c in table.columns if c not in codes]
+    table[numbers] = table[numbers].astype(np.float32)
+
+    def pool(rows: np.ndarray, label: np.ndarray | None = None) -> Any:
+        return Pool(table.iloc[rows], label, cat_features=codes)
+
+    apply_pool = pool(np.arange(data.n_train, len(table)))
+
+    class Deadline:
+        def __init__(self, end: Clock) -> None:
+            self.end = end
+
+        def after_iteration(self, info: Any) -> bool:
+            return self.end.left() > 0
+
+    def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        value = "MAE" if goal.loss == "l1" else "RMSE"
+        settings = {
+            "loss_function": {"binary": "Logloss", "multiclass": "MultiClass", "value": value}[goal.kind],
+            "learning_rate": 1.5 * learning_rate(params, len(goal.rows)),
+            "depth": int(params["depth"]),
+            "l2_leaf_reg": float(params["l2_leaf_reg"]),
+            "one_hot_max_size": int(params.get("one_hot_max_size", 4)),
+            "max_ctr_complexity": int(params.get("max_ctr_complexity", 2)),
+            "thread_count": int(data.task.get("cores") or 1),
+            "allow_writing_files": False,
+            "logging_level": "Silent",
+        }
+        if goal.kind != "value" or len(goal.rows) < 50_000:
+            settings["bootstrap_type"], settings["subsample"] = "Bernoulli", float(params["subsample"])
+
+        def fit(rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock) -> tuple[np.ndarray, int]:
+            extra = {} if out is None else {"od_type": "Iter", "od_wait": int(params["patience"])}
+            model = CatBoost({**settings, **extra, "iterations": most, "random_seed": data.seed + 17 * bag})
+            watch = None if out is None else pool(goal.rows[out], goal.y[out])
+            deadline = Deadline(Clock(1.25 * 0.45 * clock.left()))
+            model.fit(pool(goal.rows[rows], goal.y[rows]), eval_set=watch, callbacks=[deadline])
+            kind = {"binary": "Probability", "multiclass": "Probability", "value": "RawFormulaVal"}[goal.kind]
+            raw = np.asarray(model.predict(apply_pool, prediction_type=kind))
+            return raw[:, 1] if goal.kind == "binary" else raw, int(model.tree_count_)
+
+        return boost(data, goal, params, clock, fit)
+
+    return predict_goals(data, fit_one, str(params.get("target", "auto")))

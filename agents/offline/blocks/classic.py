@@ -1,0 +1,156 @@
+"""Models by distance, kernels, forests and neural nets (scikit-learn)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from agents.offline.blocks.core import Clock, Data, Goal, inner_folds, predict_goals
+from agents.offline.blocks.design import dense_design, tree_table
+from agents.offline.blocks.linear import raw_of, settings_of, tuned
+
+
+def few_rows(data: Data, goal: Goal, most: int) -> Goal:
+    """The goal on at most `most` of its training rows, where time grows with the square of rows; keeps every class."""
+    if len(goal.rows) <= most:
+        return goal
+    order = np.random.default_rng(data.seed).permutation(len(goal.rows))
+    firsts = np.unique(goal.y[order], return_index=True)[1] if goal.kind != "value" else np.zeros(0, dtype=int)
+    kept = np.unique(np.concatenate([order[firsts], order[:most]]))
+    return Goal(goal.kind, goal.y[kept], goal.rows[kept], goal.loss, goal.restore, goal.classes)
+
+
+def svm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
+    """Support vectors with an RBF kernel; probabilities from a logistic model on out-of-fold decisions."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC, SVR
+
+    rows = dense_design(data)
+    gamma = float(params["gamma"]) / max(1e-9, rows.shape[1] * float(rows[: data.n_train].var()))
+
+    def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        goal = few_rows(data, goal, int(params["most_rows"]))
+        apply_rows = rows[data.n_train :]
+        if goal.kind == "value":
+            grid = settings_of(params.get("C"), [1.0, 10.0])
+            return tuned(data, goal, clock, rows, grid, lambda c: SVR(C=c, gamma=gamma, epsilon=0.03, cache_size=500))
+        strength = float(settings_of(params.get("C"), [5.0])[0])
+
+        def decide(fit: np.ndarray, where: np.ndarray) -> np.ndarray:
+            model = SVC(C=strength, gamma=gamma, cache_size=500, decision_function_shape="ovr")
+            model.fit(rows[goal.rows[fit]], goal.y[fit])
+            found = model.decision_function(where).reshape(len(where), -1)
+            wide = np.full((len(where), goal.classes if found.shape[1] > 1 else 1), found.min() if found.size else 0.0)
+            columns = np.asarray(model.classes_, dtype=int) if found.shape[1] > 1 else np.zeros(1, dtype=int)
+            wide[:, columns] = found
+            return wide
+
+        fold = inner_folds(data, 4, salt=5)[goal.rows]
+        outside = decide(np.arange(len(goal.rows)), apply_rows)
+        inside = np.zeros((len(goal.rows), outside.shape[1]))
+        for k in np.unique(fold):
+            fit, out = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+            if len(np.unique(goal.y[fit])) == goal.classes:
+                inside[out] = decide(fit, rows[goal.rows[out]])
+        return raw_of(LogisticRegression(C=10.0, max_iter=1000).fit(inside, goal.y), outside, goal)
+
+    return predict_goals(data, fit_one, str(params.get("target", "auto")))
+
+
+def knn_model(data: Data, params: dict[str, Any]) -> np.ndarray:
+    """Nearest neighbours, weighted by distance; their number is chosen on inner folds."""
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+    rows = dense_design(data, width=300)
+
+    def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        goal = few_rows(data, goal, int(params["most_rows"]))
+        kind: Any = KNeighborsRegressor if goal.kind == "value" else KNeighborsClassifier
+        most = max(1, len(goal.rows) // 2)
+        grid = sorted({min(most, k) for k in settings_of(params.get("neighbors"), [3, 5, 10, 20, 40])})
+        raw = tuned(data, goal, clock, rows, grid, lambda k: kind(k, weights="distance", p=int(params.get("p", 2))))
+        if goal.kind == "value":
+            return raw
+        prior = np.bincount(goal.y, minlength=goal.classes) / len(goal.y)
+        return 0.98 * raw + 0.02 * (prior[1] if goal.kind == "binary" else prior)  # a vote of 0 is not certainty
+
+    return predict_goals(data, fit_one, str(params.get("target", "auto")))
+
+
+def kernel_model(data: Data, params: dict[str, Any]) -> np.ndarray:
+    """Kernel ridge for values; a Gaussian-kernel approximation with logistic regression for classes."""
+    from sklearn.kernel_approximation import Nystroem
+    from sklearn.kernel_ridge import KernelRidge
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    rows = dense_design(data)
+    gamma = float(params["gamma"]) / max(1e-9, rows.shape[1] * float(rows[: data.n_train].var()))
+
+    def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        goal = few_rows(data, goal, int(params["most_rows"]))
+        size = min(int(params["components"]), len(goal.rows) // 2)
+
+        def make(strength: float) -> Any:
+            if goal.kind == "value":
+                return KernelRidge(alpha=1.0 / strength, kernel="rbf", gamma=gamma)
+            basis = Nystroem(gamma=gamma, n_components=size, random_state=data.seed % 2**31)
+            return make_pipeline(basis, LogisticRegression(C=strength, max_iter=300))
+
+        return tuned(data, goal, clock, rows, settings_of(params.get("C"), [1.0, 10.0, 100.0]), make)
+
+    return predict_goals(data, fit_one, str(params.get("target", "auto")))
+
+
+def mlp_model(data: Data, params: dict[str, Any]) -> np.ndarray:
+    """The mean of a few small neural nets on scaled columns, each stopped early."""
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+    rows = dense_design(data)
+    layers = tuple(int(size) for size in params["layers"])
+
+    def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        kind: Any = MLPRegressor if goal.kind == "value" else MLPClassifier
+        rare = goal.kind != "value" and np.bincount(goal.y).min() < 10
+        total, done, started = np.zeros(0), 0, clock.left()
+        for bag in range(int(params["bags"])):
+            net = kind(
+                layers,
+                alpha=float(params["alpha"]),
+                learning_rate_init=float(params["learning_rate"]),
+                batch_size=min(int(params["batch"]), len(goal.rows)),
+                early_stopping=not rare and len(goal.rows) > 200,
+                n_iter_no_change=8,
+                max_iter=min(int(params["epochs"]), max(5, 40_000_000 // (len(goal.rows) * 10))),
+                random_state=data.seed % 2**31 + bag,
+            )
+            raw = raw_of(net.fit(rows[goal.rows], goal.y), rows[data.n_train :], goal)
+            total, done = raw + (total if done else 0.0), done + 1
+            if clock.left() < 1.3 * (started - clock.left()) / done:
+                break
+        return total / done
+
+    return predict_goals(data, fit_one, str(params.get("target", "auto")))
+
+
+def extra_trees_model(data: Data, params: dict[str, Any]) -> np.ndarray:
+    """Extremely randomised trees on numbers and category codes."""
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+    table, _ = tree_table(data)
+    rows = np.nan_to_num(table.to_numpy(np.float32), nan=-999.0, posinf=1e9, neginf=-1e9)
+
+    def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        goal = few_rows(data, goal, int(params["most_rows"]))
+        kind: Any = ExtraTreesRegressor if goal.kind == "value" else ExtraTreesClassifier
+        forest = kind(
+            int(params["trees"]) if len(goal.rows) < 50_000 else int(params["trees"]) // 3 + 1,
+            min_samples_leaf=int(params["min_leaf"]),
+            max_features=float(params["max_features"]),
+            n_jobs=int(data.task.get("cores") or 1),
+            random_state=data.seed % 2**31,
+        )
+        return raw_of(forest.fit(rows[goal.rows], goal.y), rows[data.n_train :], goal)
+
+    return predict_goals(data, fit_one, str(params.get("target", "auto")))

@@ -1,0 +1,294 @@
+"""Tables in, predictions out: columns by kind, labels, inner folds, the clock."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+
+class Clock:
+    """Seconds left for fitting; the last fifth of the budget is kept for the rest."""
+
+    def __init__(self, seconds: float) -> None:
+        self.end = time.monotonic() + 0.8 * seconds
+
+    def left(self) -> float:
+        return self.end - time.monotonic()
+
+
+@dataclass
+class Data:
+    """One fold. Every column holds the rows of train, valid and test, in this order; y only those of train."""
+
+    task: dict[str, Any]
+    folder: Path
+    seed: int
+    sizes: tuple[int, int, int]
+    y: np.ndarray
+    clock: Clock
+    numbers: dict[str, np.ndarray] = field(default_factory=dict)
+    cats: dict[str, np.ndarray] = field(default_factory=dict)  # integer codes, -1 = missing
+    crosses: dict[str, np.ndarray] = field(default_factory=dict)  # codes only for encodings, too many for a model
+    dates: dict[str, pd.Series] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    strings: dict[str, pd.Series] = field(default_factory=dict)  # raw strings with a possible structure
+    groups: np.ndarray | None = None
+    times: np.ndarray | None = None
+
+    @property
+    def n_train(self) -> int:
+        return self.sizes[0]
+
+    @property
+    def metric(self) -> str:
+        return str(self.task.get("metric", "")).lower()
+
+
+def to_numbers(column: pd.Series) -> np.ndarray:
+    """float64 values; what is no number (or infinite) becomes NaN; yes/no and true/false become 1/0."""
+    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
+        values = column.to_numpy(dtype=float, na_value=np.nan)
+    else:
+        words = column.astype(str).str.strip().str.lower()
+        words = words.replace({"true": "1", "yes": "1", "false": "0", "no": "0"})
+        values = pd.to_numeric(words, errors="coerce").to_numpy(dtype=float)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def looks_like_code(values: np.ndarray) -> bool:
+    """Integers that are names rather than amounts: repeated, far apart, seldom zero."""
+    known = values[np.isfinite(values)]
+    if len(known) < 50 or (known != np.round(known)).any() or known.min() < 0:
+        return False
+    distinct, span = len(np.unique(known)), known.max() - known.min()
+    spread = span > 20 * distinct and np.median(known) > 0.03 * known.max()
+    return 30 < distinct < len(known) / 2 and bool(spread) and (known == 0).mean() < 0.05
+
+
+def column_kind(name: str, column: pd.Series, task: dict[str, Any]) -> str:
+    """number | category | text | date: the host's list first, then what the values are."""
+    for kind in ("text", "date", "categorical", "bool", "numeric"):
+        if name in (task.get(f"{kind}_columns") or []):
+            return {"categorical": "category", "bool": "number", "numeric": "number"}.get(kind, kind)
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return "date"
+    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
+        return "number"
+    known = column.dropna().astype(str)
+    wordy = len(known) > 0 and known.str.count(" ").mean() > 6 and known.nunique() > 0.5 * len(known)
+    return "text" if wordy else "category"
+
+
+def add_column(data: Data, name: str, column: pd.Series) -> None:
+    """Files one raw column under the kinds that its values really have."""
+    if column.map(type).isin([list, dict, np.ndarray]).any():
+        column = column.map(lambda value: json.dumps(value, default=str) if value is not None else None)
+    kind = column_kind(name, column, data.task)
+    if kind == "text":
+        data.texts[name] = ["" if pd.isna(value) else str(value) for value in column]
+        return
+    if kind == "date":
+        moments = pd.to_datetime(column, errors="coerce", utc=True, format="mixed").dt.tz_localize(None)
+        if moments.notna().mean() > 0.5 * column.notna().mean():
+            data.dates[name] = moments
+            return
+    train = slice(0, data.n_train)
+    if kind == "number":
+        values = to_numbers(column)
+        if np.isfinite(values).sum() >= 0.8 * column.notna().sum():
+            if len(np.unique(values[train])) > 1:
+                data.numbers[name] = values
+            if looks_like_code(values):
+                data.cats[name] = pd.factorize(values)[0]
+            return
+    codes = pd.factorize(column.astype(str).where(column.notna()))[0]
+    if len(np.unique(codes[train])) > 1:
+        data.cats[name] = codes
+    if not pd.api.types.is_numeric_dtype(column):
+        data.strings[name] = column.astype(str).where(column.notna())
+
+
+def label_key(value: Any) -> str:
+    """One spelling per label, so that 1, 1.0, True and "1" are the same class."""
+    text = {"true": "1", "false": "0"}.get(str(value).lower(), str(value))
+    try:
+        return str(int(float(text))) if float(text).is_integer() else text
+    except (ValueError, OverflowError):
+        return text
+
+
+def encode_labels(train: pd.DataFrame, task: dict[str, Any]) -> np.ndarray:
+    """Class indices (n,), values (n,) or (n, targets); NaN where a label is missing."""
+    columns = list(task["target_columns"])
+    if task["task"] in ("binary", "multiclass"):
+        spellings = [str(label) for label in task["classes"]]
+        key = label_key if len({label_key(s) for s in spellings}) == len(spellings) else str
+        index = {key(label): i for i, label in enumerate(task["classes"])}
+        return train[columns[0]].map(lambda value: index.get(key(value), np.nan)).to_numpy(dtype=float)
+    values = np.column_stack([to_numbers(train[name]) for name in columns])
+    return values if task["task"].startswith("multi") else values[:, 0]
+
+
+def load(folder: Path, seed: int) -> Data:
+    """Reads IN/. Rows without any label are left out; a full refit may come without valid.parquet."""
+    task = json.loads((folder / "task.json").read_text())
+    train, test = pd.read_parquet(folder / "train.parquet"), pd.read_parquet(folder / "test.parquet")
+    there = (folder / "valid.parquet").is_file()
+    valid = pd.read_parquet(folder / "valid.parquet") if there else test.iloc[:0]
+    y = encode_labels(train, task)
+    labelled = np.isfinite(y) if y.ndim == 1 else np.isfinite(y).any(axis=1)
+    train, y = train[labelled], y[labelled]
+    seed = seed + 1000 * int(task.get("seed") or 0)
+    sizes = (len(train), len(valid), len(test))
+    data = Data(task, folder, seed, sizes, y, Clock(float(task.get("seconds") or 600)))
+    names = [name for name in test.columns if name in train.columns and name not in task["target_columns"]]
+    for name in names:
+        column = pd.concat([part[name] for part in (train, valid, test)], ignore_index=True)
+        read_column(data, str(name), column)
+    return data
+
+
+def read_column(data: Data, name: str, column: pd.Series) -> None:
+    """Ids are no features, but dates and structured strings in them are; groups and times also steer the folds."""
+    task = data.task
+    if name == task.get("group_column"):
+        data.groups = pd.factorize(column.astype(str))[0][: data.n_train]
+    if name == task.get("time_column"):
+        order = to_numbers(column) if pd.api.types.is_numeric_dtype(column) else pd.factorize(column, sort=True)[0]
+        data.times = np.nan_to_num(np.asarray(order[: data.n_train], dtype=float), nan=-1.0)
+    if name not in (task.get("id_column"), task.get("group_column")) or column_kind(name, column, task) == "date":
+        add_column(data, name, column)
+    elif not pd.api.types.is_numeric_dtype(column):
+        data.strings[name] = column.astype(str).where(column.notna())
+
+
+def inner_folds(data: Data, k: int, salt: int = 0) -> np.ndarray:
+    """Fold number of each training row: groups stay together, time in blocks, else balanced over the target."""
+    rng = np.random.default_rng(data.seed + salt)
+    n = data.n_train
+    folds = np.empty(n, dtype=int)
+    if data.groups is not None:
+        _, compact = np.unique(data.groups, return_inverse=True)
+        return (rng.permutation(compact.max() + 1) % k)[compact]
+    if data.times is not None:
+        for fold, rows in enumerate(np.array_split(np.argsort(data.times, kind="stable"), k)):
+            folds[rows] = fold
+        return folds
+    level = data.y if data.y.ndim == 1 else np.nan_to_num(data.y).sum(axis=1)
+    folds[np.lexsort((rng.random(n), level))] = np.arange(n) % k
+    return folds
+
+
+def holdout(data: Data, k: int, bag: int = 0) -> np.ndarray:
+    """Mask of the training rows kept out for early stopping: one of k folds, the latest block when time rules."""
+    return inner_folds(data, k) == (k - 1 if data.times is not None else bag % k)
+
+
+@dataclass
+class Goal:
+    """One target for one model: binary, multiclass (only the classes that occur) or value (transformed)."""
+
+    kind: str
+    y: np.ndarray
+    rows: np.ndarray  # training rows that have this label
+    loss: str  # l2 | l1, for values
+    restore: Callable[[np.ndarray], np.ndarray]  # raw predictions → (rows, outputs)
+    classes: int = 2
+
+
+def class_goal(y: np.ndarray, rows: np.ndarray, outputs: int) -> Goal:
+    present, codes = np.unique(y.astype(int), return_inverse=True)
+
+    def restore(raw: np.ndarray) -> np.ndarray:
+        full = np.zeros((len(raw), outputs))
+        full[:, present] = raw
+        return full
+
+    return Goal("multiclass", codes, rows, "l2", restore, len(present))
+
+
+def value_goal(y: np.ndarray, rows: np.ndarray, metric: str, target: str) -> Goal:
+    """Logs for metrics of relative error (or when asked), absolute loss for mae; the model's units are standard."""
+    relative = "msle" in metric or "mape" in metric
+    plain_log = "log" in metric and "msle" not in metric and y.min() > 0
+    forward, back = (lambda v: v), (lambda v: v)
+    if target != "raw" and plain_log:
+        forward, back = np.log, np.exp
+    elif target != "raw" and (relative or "log" in metric or target == "log") and y.min() > -1:
+        forward, back = np.log1p, np.expm1
+    z = forward(y)
+    centre, scale = float(z.mean()), float(z.std()) or 1.0
+    z = (z - centre) / scale
+    low, high = z.min() - 0.1 * np.ptp(z), z.max() + 0.1 * np.ptp(z)
+
+    def restore(raw: np.ndarray) -> np.ndarray:
+        values = back(np.clip(raw.reshape(-1, 1), low, high) * scale + centre)
+        return np.maximum(values, 0.0) if relative and y.min() >= 0 else values
+
+    absolute = ("mae" in metric or "absolute" in metric or "mape" in metric) and "rmse" not in metric
+    return Goal("value", z, rows, "l1" if absolute else "l2", restore)
+
+
+def goals(data: Data, target: str = "auto") -> list[Goal]:
+    """The targets of this task as single problems."""
+    kind, everything = data.task["task"], np.arange(data.n_train)
+    if kind == "multiclass":
+        return [class_goal(data.y, everything, len(data.task["classes"]))]
+    found = []
+    for column in [data.y] if data.y.ndim == 1 else list(data.y.T):
+        rows = np.flatnonzero(np.isfinite(column))
+        if kind in ("binary", "multilabel"):
+            found.append(Goal("binary", column[rows].astype(int), rows, "l2", lambda raw: raw.reshape(-1, 1)))
+        else:
+            found.append(value_goal(column[rows], rows, data.metric, target))
+    return found
+
+
+def predict_goals(data: Data, fit_one: Callable[[Goal, Clock], np.ndarray], target: str = "auto") -> np.ndarray:
+    """Runs fit_one (→ predictions for valid + test rows) per target, each with its share of the time left."""
+    parts, problems = [], goals(data, target)
+    for i, goal in enumerate(problems):
+        apply_rows = data.sizes[1] + data.sizes[2]
+        if len(np.unique(goal.y)) < 2:
+            raw = np.ones((apply_rows, 1)) * float(goal.y[0] if goal.kind != "multiclass" else 1.0)
+        else:
+            raw = fit_one(goal, Clock(1.25 * data.clock.left() / (len(problems) - i)))
+        parts.append(goal.restore(np.asarray(raw, dtype=float)))
+    return np.hstack(parts)
+
+
+def save(out: Path, data: Data, predictions: np.ndarray) -> None:
+    """Writes valid.npy and test.npy: finite, probabilities within [0, 1], rows of class probabilities sum to 1."""
+    predictions = np.nan_to_num(np.asarray(predictions, dtype=float), posinf=0.0, neginf=0.0)
+    if data.task["task"] in ("binary", "multilabel", "multiclass"):
+        predictions = np.clip(predictions, 0.0, 1.0)
+    if data.task["task"] == "multiclass":
+        predictions = np.clip(predictions, 1e-7, None)
+        predictions /= predictions.sum(axis=1, keepdims=True)
+    np.save(out / "valid.npy", predictions[: data.sizes[1]])
+    np.save(out / "test.npy", predictions[data.sizes[1] :])
+
+
+def run_experiment(
+    arguments: list[str],
+    steps: list[tuple[Callable[[Data, Any], None], Any]],
+    model: Callable[[Data, dict[str, Any]], np.ndarray],
+    params: dict[str, Any],
+    seed: int,
+) -> None:
+    """IN OUT → features → model → OUT/valid.npy, OUT/test.npy."""
+    data = load(Path(arguments[0]), seed)
+    with threadpool_limits(int(data.task.get("cores") or 1)):
+        for step, option in steps:
+            step(data, option)
+        columns = f"{len(data.numbers)} numbers, {len(data.cats)} categories, {len(data.texts)} texts"
+        print(f"rows {data.sizes}; {columns}; {data.clock.left():.0f} s left for the model", flush=True)
+        save(Path(arguments[1]), data, model(data, params))

@@ -1,0 +1,84 @@
+"""Matrices that models eat: plain for trees, scaled and one-hot for everything else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from agents.offline.blocks.core import Data
+
+
+def tree_table(data: Data) -> tuple[pd.DataFrame, list[str]]:
+    """Numbers and category codes (missing = -1), every row; also the names of the categories."""
+    kind = np.float32 if len(data.y) > 200_000 else np.float64
+    columns = {f"n{i}_{name}": values.astype(kind) for i, (name, values) in enumerate(data.numbers.items())}
+    codes = {f"c{i}_{name}": values.astype(np.int32) for i, (name, values) in enumerate(data.cats.items())}
+    table = pd.DataFrame({**columns, **codes} or {"constant": np.zeros(sum(data.sizes))})
+    return table, list(codes)
+
+
+def scaled_numbers(data: Data, flags: bool = True) -> np.ndarray:
+    """float32 (rows, columns): skew tamed, standardised on the training rows, gaps at 0 with a flag of their own."""
+    n, columns = data.n_train, []
+    shared = same_scale(data)
+    for values in data.numbers.values():
+        if shared:
+            columns.append(np.nan_to_num(values / shared))
+            continue
+        gaps = np.isnan(values)
+        if flags and 0.002 < gaps[:n].mean() < 0.998:
+            columns.append(gaps.astype(float))
+        filled = np.where(gaps, np.nanmedian(values[:n]) if not gaps[:n].all() else 0.0, values)
+        low, high = np.quantile(filled[:n], [0.001, 0.999])
+        filled = np.clip(filled, low, high) if high > low else filled
+        spread = filled[:n].std() or 1.0
+        if abs(np.mean(((filled[:n] - filled[:n].mean()) / spread) ** 3)) > 1.0:
+            filled = np.sign(filled) * np.log1p(np.abs(filled))
+        centre, spread = filled[:n].mean(), filled[:n].std()
+        columns.append((filled - centre) / (spread if spread > 1e-12 else 1.0))
+    if not columns:
+        return np.zeros((sum(data.sizes), 0), dtype=np.float32)
+    return np.column_stack(columns).astype(np.float32)
+
+
+def same_scale(data: Data) -> float:
+    """The common maximum when the numbers are all of one kind, as pixels are; else 0."""
+    if len(data.numbers) < 16 or data.cats:
+        return 0.0
+    with np.errstate(all="ignore"):
+        tops = np.array([np.nanmax(values) for values in data.numbers.values()])
+        floors = np.array([np.nanmin(values) for values in data.numbers.values()])
+    alike = (floors >= 0).all() and (floors == 0).mean() > 0.8 and np.median(tops) > 0.8 * tops.max()
+    return float(tops.max()) if alike else 0.0
+
+
+def one_hot(codes: np.ndarray, n: int, least: int) -> sparse.csr_matrix:
+    """(rows, levels) of one category; levels with fewer than `least` training rows share a column."""
+    shifted = codes + 1
+    counts = np.bincount(shifted[:n], minlength=shifted.max() + 1)
+    column = np.where(counts >= least, np.cumsum(counts >= least), 0)[shifted]
+    known = np.flatnonzero(np.ones(len(codes)))
+    return sparse.csr_matrix((np.ones(len(codes), dtype=np.float32), (known, column)))
+
+
+def linear_design(data: Data, least: int = 3, crosses: bool = False) -> sparse.csr_matrix:
+    """Sparse (rows, features): scaled numbers, one-hot categories and, when asked, one-hot crosses."""
+    blocks = [sparse.csr_matrix(scaled_numbers(data))]
+    blocks += [one_hot(codes, data.n_train, least) for codes in data.cats.values()]
+    if crosses:
+        blocks += [one_hot(codes, data.n_train, least) for codes in data.crosses.values()]
+    stacked = sparse.hstack(blocks, format="csr")
+    return stacked if stacked.shape[1] else sparse.csr_matrix(np.ones((sum(data.sizes), 1), dtype=np.float32))
+
+
+def dense_design(data: Data, levels: int = 40, width: int = 1500) -> np.ndarray:
+    """float32 (rows, features ≤ width) for distances and neural nets: rare levels of categories are pooled."""
+    least = max(2, data.n_train // 200)
+    blocks = [scaled_numbers(data)]
+    for codes in data.cats.values():
+        hot = one_hot(codes, data.n_train, least)
+        if hot.shape[1] <= levels:
+            blocks.append(hot.toarray())
+    dense = np.hstack(blocks)[:, :width]
+    return dense if dense.shape[1] else np.ones((sum(data.sizes), 1), dtype=np.float32)

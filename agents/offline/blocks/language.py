@@ -1,0 +1,146 @@
+"""Text models: TF-IDF with logistic regression, NB-SVM, naive Bayes, and a calibrated stack of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from agents.offline.blocks.core import Clock, Data, Goal, inner_folds, predict_goals
+from agents.offline.blocks.design import linear_design
+
+WORDS = r"\w+|[^\w\s]"  # punctuation is style, too
+
+
+def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
+    """Sparse (rows, terms) of one text column: "word", "char" (TF-IDF), "word_count", "char_count"; None if empty."""
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+
+    short = sum(map(len, texts[:2000])) < 400 * min(len(texts), 2000)
+    least = 2 if len(texts) < 50_000 else 5
+    shape: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": WORDS, "min_df": least, "max_features": most}
+    if kind.startswith("char"):
+        shape = {"ngram_range": (2, 5 if short else 4), "analyzer": "char", "min_df": least + 1, "max_features": most}
+    if kind.endswith("count"):
+        maker = CountVectorizer(**shape, lowercase=kind.startswith("word"), dtype=np.float32)
+    else:
+        maker = TfidfVectorizer(**shape, sublinear_tf=True, dtype=np.float32)
+    if not any(text.strip() for text in texts):
+        return None
+    try:
+        return maker.fit_transform(texts).tocsr()
+    except ValueError:  # too few terms are left: this column says nothing
+        return None
+
+
+def views_of(data: Data, members: list[str], most: int) -> dict[str, sparse.csr_matrix]:
+    """The matrices that these members need, over all text columns; tables go along with the linear ones."""
+    needs = {"logistic": ["word", "char"], "nb_word": ["word_count"], "nb_char": ["char_count"]}
+    needs |= {"nbsvm": ["word", "char"], "complement": ["word_count"], "words": ["word"]}
+    views: dict[str, sparse.csr_matrix] = {}
+    for kind in dict.fromkeys(kind for member in members for kind in needs[member]):
+        found = [vectors(texts, kind, most) for texts in data.texts.values()]
+        blocks = [block for block in found if block is not None]
+        empty = sparse.csr_matrix((sum(data.sizes), 1), dtype=np.float32)
+        views[kind] = sparse.hstack(blocks or [empty], format="csr")
+    for member in members:
+        extra = [linear_design(data)] if member == "logistic" and (data.numbers or data.cats) else []
+        views[member] = sparse.hstack([*(views[kind] for kind in needs[member]), *extra], format="csr")
+    return views
+
+
+def member_scores(
+    member: str, view: sparse.csr_matrix, goal: Goal, fit: np.ndarray, rows: np.ndarray, params: dict[str, Any]
+) -> np.ndarray:
+    """Fits one member on positions `fit` of the goal, scores `rows` of the view: values (n, 1) or log odds (n, k)."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.naive_bayes import ComplementNB, MultinomialNB
+
+    train, y = view[goal.rows[fit]], goal.y[fit]
+    if goal.kind == "value":
+        return Ridge(alpha=1.0 / float(params["C"]) * 5, solver="lsqr").fit(train, y).predict(view[rows]).reshape(-1, 1)
+    scores = np.full((len(rows), goal.classes), -12.0)
+    if member == "nbsvm":
+        for label in np.unique(y):
+            mask = y == label
+            positive, negative = train[mask].sum(axis=0) + 0.5, train[~mask].sum(axis=0) + 0.5
+            weight = np.asarray(np.log(positive / positive.sum()) - np.log(negative / negative.sum())).ravel()
+            scale = sparse.diags(weight.astype(np.float32))
+            model = LogisticRegression(C=float(params["C"]), max_iter=100, tol=1e-3)
+            scores[:, label] = model.fit(train @ scale, mask).decision_function(view[rows] @ scale)
+        return scores
+    if member in ("logistic", "words"):
+        model = LogisticRegression(C=float(params["C"]), max_iter=100, tol=1e-3)
+    elif member == "complement":
+        model = ComplementNB(alpha=float(params["alpha"]) * 5)
+    else:
+        model = MultinomialNB(alpha=float(params["alpha"]) * (0.2 if member == "nb_char" else 1.0))
+    model.fit(train, y)
+    scores[:, np.asarray(model.classes_, dtype=int)] = np.clip(model.predict_log_proba(view[rows]), -60, 0)
+    return scores
+
+
+def stacked_scores(
+    data: Data, goal: Goal, views: dict[str, sparse.csr_matrix], params: dict[str, Any], clock: Clock
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of all members, (training rows of the goal, m) from inner folds and (valid + test rows, m)."""
+    members, fold = list(params["members"]), inner_folds(data, 4, salt=31)[goal.rows]
+    every, apply_rows = np.arange(len(goal.rows)), np.arange(data.n_train, sum(data.sizes))
+    inside: list[np.ndarray] = []
+    outside: list[np.ndarray] = []
+    for member in members:
+        started = clock.left()
+        if inside and started < 0:
+            break
+        final = member_scores(member, views[member], goal, every, apply_rows, params)
+        if inside and clock.left() < 4 * (started - clock.left()):
+            break
+        own = np.zeros((len(goal.rows), final.shape[1]))
+        for k in np.unique(fold):
+            fit, out = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+            if len(fit):
+                own[out] = member_scores(member, views[member], goal, fit, goal.rows[out], params)
+        inside.append(own)
+        outside.append(final)
+        print(f"{member}: {started - clock.left():.1f} s", flush=True)
+    return np.hstack(inside), np.hstack(outside)
+
+
+def language_model(data: Data, params: dict[str, Any]) -> np.ndarray:
+    """One member as it is ("calibrate": false), or all of them blended by a small model on out-of-fold scores."""
+    from sklearn.linear_model import RidgeCV
+
+    members = list(params["members"])
+    views = views_of(data, members, int(params.get("max_terms", 300_000)))
+
+    def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        every, apply_rows = np.arange(len(goal.rows)), np.arange(data.n_train, sum(data.sizes))
+        if len(members) == 1 and not params.get("calibrate"):
+            scores = member_scores(members[0], views[members[0]], goal, every, apply_rows, params)
+            return scores.ravel() if goal.kind == "value" else odds_to_probabilities(members[0], scores, goal)
+        inside, outside = stacked_scores(data, goal, views, params, clock)
+        centre, spread = inside.mean(axis=0), inside.std(axis=0) + 1e-9
+        inside, outside = (inside - centre) / spread, (outside - centre) / spread
+        if goal.kind == "value":
+            return RidgeCV(np.logspace(-2, 3, 6)).fit(inside, goal.y).predict(outside)
+        return calibrator(inside, goal).predict_proba(outside)[:, 1 if goal.kind == "binary" else slice(None)]
+
+    return predict_goals(data, fit_one)
+
+
+def calibrator(inside: np.ndarray, goal: Goal) -> Any:
+    """Multinomial logistic regression from standardised scores to probabilities."""
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=0.5, max_iter=500).fit(inside, goal.y)
+
+
+def odds_to_probabilities(member: str, scores: np.ndarray, goal: Goal) -> np.ndarray:
+    """Log probabilities or one-against-rest log odds → P(class 1) or (n, classes)."""
+    if member == "nbsvm":
+        wide = 1.0 / (1.0 + np.exp(-np.clip(scores, -30, 30)))
+    else:
+        wide = np.exp(scores - scores.max(axis=1, keepdims=True))
+    wide = wide / wide.sum(axis=1, keepdims=True)
+    return wide[:, 1] if goal.kind == "binary" else wide

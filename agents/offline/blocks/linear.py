@@ -1,0 +1,103 @@
+"""Linear models, and what every scikit-learn model here shares: aligned probabilities, choice of a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.offline.blocks.core import Clock, Data, Goal, inner_folds, predict_goals
+from agents.offline.blocks.design import linear_design
+
+
+def raw_of(model: Any, rows: Any, goal: Goal) -> np.ndarray:
+    """Predictions in the goal's own shape: values (n,), P(class 1) (n,), or one column per class that occurs."""
+    if goal.kind == "value":
+        return np.asarray(model.predict(rows), dtype=float).ravel()
+    wide = np.zeros((rows.shape[0], goal.classes))
+    wide[:, np.asarray(model.classes_, dtype=int)] = model.predict_proba(rows)
+    return wide[:, 1] if goal.kind == "binary" else wide
+
+
+def loss_of(data: Data, goal: Goal, truth: np.ndarray, raw: np.ndarray) -> float:
+    """What a setting is chosen by, smaller is better: squared or absolute error, 1 - AUC, else log loss."""
+    from sklearn.metrics import roc_auc_score
+
+    if goal.kind == "value":
+        gaps = np.abs(truth - raw)
+        return float(gaps.mean() if goal.loss == "l1" else (gaps**2).mean())
+    if goal.kind == "binary":
+        if "auc" in data.metric and len(np.unique(truth)) == 2:
+            return 1.0 - float(roc_auc_score(truth, raw))
+        raw = np.column_stack([1 - raw, raw])
+    if "accuracy" in data.metric:
+        return float((raw.argmax(axis=1) != truth).mean()) + 1e-3 * log_loss_of(truth, raw)
+    return log_loss_of(truth, raw)
+
+
+def log_loss_of(truth: np.ndarray, wide: np.ndarray) -> float:
+    return float(-np.log(np.clip(wide[np.arange(len(truth)), truth], 1e-6, 1.0)).mean())
+
+
+def choose(
+    data: Data, goal: Goal, clock: Clock, rows: Any, grid: Sequence[Any], make: Callable[[Any], Any], folds: int = 3
+) -> Any:
+    """The setting of the grid with the smallest loss over inner folds (one fold when rows or time are scarce)."""
+    if len(grid) == 1:
+        return grid[0]
+    fold = inner_folds(data, 4, salt=23)[goal.rows]
+    tried = [3] if data.times is not None or len(goal.rows) > 20_000 else list(range(folds))
+    losses: dict[int, list[float]] = {}
+    for k in tried:
+        for i, setting in enumerate(grid):
+            out = fold == k
+            if (clock.left() < 0 and losses) or not out.any() or len(np.unique(goal.y[~out])) < 2:
+                continue
+            model = make(setting).fit(rows[goal.rows[~out]], goal.y[~out])
+            losses.setdefault(i, []).append(loss_of(data, goal, goal.y[out], raw_of(model, rows[goal.rows[out]], goal)))
+    if not losses:
+        return grid[len(grid) // 2]
+    most = max(len(found) for found in losses.values())
+    best = min((i for i in losses if len(losses[i]) == most), key=lambda i: float(np.mean(losses[i])))
+    print(f"chosen {grid[best]}: " + ", ".join(f"{grid[i]} {np.mean(losses[i]):.5f}" for i in losses), flush=True)
+    return grid[best]
+
+
+def tuned(
+    data: Data, goal: Goal, clock: Clock, rows: Any, grid: Sequence[Any], make: Callable[[Any], Any]
+) -> np.ndarray:
+    """Chooses a setting, fits it on all training rows, predicts the rows of valid and test."""
+    setting = choose(data, goal, Clock(0.8 * clock.left()), rows, grid, make)
+    return raw_of(make(setting).fit(rows[goal.rows], goal.y), rows[data.n_train :], goal)
+
+
+def settings_of(value: Any, default: list[Any]) -> list[Any]:
+    """A param that is one value, a list to choose from, or None for the default list."""
+    return default if value is None else list(value) if isinstance(value, list | tuple) else [value]
+
+
+def linear_model(data: Data, params: dict[str, Any]) -> np.ndarray:
+    """Logistic regression or ridge / elastic net on scaled numbers and one-hot categories."""
+    from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
+
+    rows = linear_design(data, int(params.get("least", 3)), bool(params.get("crosses")))
+    print(f"design {rows.shape}", flush=True)
+    ratio = float(params.get("l1_ratio") or 0.0)
+    if ratio and rows.shape[1] < 2000:
+        rows = rows.toarray()
+
+    def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        def make(strength: float) -> Any:
+            if goal.kind != "value":
+                return LogisticRegression(C=strength, max_iter=int(params.get("max_iter", 200)), tol=1e-3)
+            if ratio:
+                return ElasticNet(alpha=0.01 / strength, l1_ratio=ratio, max_iter=2000, tol=1e-3)
+            return Ridge(alpha=1.0 / strength, solver="lsqr" if rows.shape[1] > 2000 else "auto")
+
+        default = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0] if goal.kind == "value" else [0.01, 0.1, 0.5, 2.0]
+        if ratio:
+            default = [0.3, 1.0, 3.0, 10.0]
+        return tuned(data, goal, clock, rows, settings_of(params.get("C"), default), make)
+
+    return predict_goals(data, fit_one, str(params.get("target", "auto")))

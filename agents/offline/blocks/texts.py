@@ -1,0 +1,82 @@
+"""Features from texts for models that want columns: style, topics, similarity, scores of text models."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from agents.offline.blocks.core import Clock, Data, goals
+from agents.offline.blocks.language import stacked_scores, vectors, views_of
+
+
+def text_stats(data: Data, option: Any) -> None:
+    """Length and style of each text: words, sentences, punctuation, capitals, digits, variety."""
+    for name, texts in data.texts.items():
+        rows = []
+        for text in texts:
+            words, size = text.split(), max(1, len(text))
+            marks = [text.count(mark) for mark in ",.;:\"!?'-"]
+            upper, digits = sum(map(str.isupper, text)), sum(map(str.isdigit, text))
+            mean = sum(map(len, words)) / max(1, len(words))
+            variety = len({word.lower() for word in words}) / max(1, len(words))
+            links, lines = text.count("http"), text.count("\n")
+            rows.append([len(text), len(words), mean, variety, upper / size, digits / size, links, lines, *marks])
+        for i, values in enumerate(np.array(rows, dtype=float).reshape(len(texts), -1).T):
+            if len(np.unique(values[: data.n_train])) > 1:
+                data.numbers[f"{name}.style{i}"] = values
+
+
+def text_svd(data: Data, option: Any) -> None:
+    """The first `option` directions of word and character TF-IDF of each text."""
+    from sklearn.decomposition import TruncatedSVD
+
+    for name, texts in data.texts.items():
+        for kind in ("word", "char"):
+            matrix = vectors(texts, kind, 50_000)
+            if matrix is None or min(matrix.shape) < 4:
+                continue
+            size = min(int(option), min(matrix.shape) - 1)
+            directions = TruncatedSVD(size, n_iter=3, random_state=data.seed % 2**31).fit_transform(matrix)
+            for i, values in enumerate(directions.T.astype(float)):
+                data.numbers[f"{name}.{kind}{i}"] = values
+
+
+def text_pairs(data: Data, option: Any) -> None:
+    """Similarity of each pair of text columns: shared words, shared share, length gap, TF-IDF cosine."""
+    for a, b in list(combinations(data.texts, 2))[:6]:
+        left, right = data.texts[a], data.texts[b]
+        bags = [(set(x.lower().split()), set(y.lower().split())) for x, y in zip(left, right, strict=True)]
+        shared = np.array([len(x & y) for x, y in bags], dtype=float)
+        joint = np.array([max(1, len(x | y)) for x, y in bags], dtype=float)
+        least = np.array([max(1, min(len(x), len(y))) for x, y in bags], dtype=float)
+        gap = np.array([len(x) - len(y) for x, y in zip(left, right, strict=True)], dtype=float)
+        found = {"shared": shared, "jaccard": shared / joint, "covered": shared / least}
+        found |= {"gap": gap, "same": np.array([float(x == y) for x, y in zip(left, right, strict=True)])}
+        found["wide_gap"] = np.abs(gap)
+        for kind in ("word", "char"):
+            both = vectors([*left, *right], kind, 100_000)
+            if both is not None:
+                x, y = both[: len(left)], both[len(left) :]
+                found[f"{kind}_cosine"] = np.asarray(x.multiply(y).sum(axis=1), dtype=float).ravel()
+        data.numbers |= {f"{a}~{b}.{key}": values for key, values in found.items()}
+
+
+def text_scores(data: Data, option: Any) -> None:
+    """Out-of-fold scores of linear and naive Bayes text models as columns (`option`: the members)."""
+    if not data.texts:
+        return
+    params: dict[str, Any] = {"members": list(option), "C": 8.0, "alpha": 0.1}
+    views, problems = views_of(data, params["members"], 200_000), goals(data)
+    clock = Clock(0.6 * data.clock.left())
+    for number, goal in enumerate(problems):
+        if len(np.unique(goal.y)) < 2 or clock.left() < 0:
+            continue
+        inside, outside = stacked_scores(
+            data, goal, views, params, Clock(1.25 * clock.left() / (len(problems) - number))
+        )
+        columns = np.full((sum(data.sizes), inside.shape[1]), np.nan)
+        columns[goal.rows], columns[data.n_train :] = inside, outside
+        for i, values in enumerate(columns.T):
+            data.numbers[f"text.score{number}.{i}"] = values

@@ -1,0 +1,388 @@
+"""The recipes: defaults that are good without tuning, and what is worth tuning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.offline.facts import Facts
+from agents.offline.recipe import Recipe
+
+# What a booster sees: dates, parts of strings and text directions always; encodings when asked.
+PLAIN: dict[str, Any] = {
+    "date_parts": True,
+    "list_counts": True,
+    "string_parts": True,
+    "row_stats": True,
+    "text_stats": True,
+    "text_svd": 24,
+    "text_pairs": True,
+}
+RICH: dict[str, Any] = {**PLAIN, "related_numbers": 40, "crosses": 2, "frequency": 10, "target_encoding": 10}
+LINEAR: dict[str, Any] = {**PLAIN, "date_parts": "categories", "text_svd": 60}
+DENSE: dict[str, Any] = {**LINEAR, "target_encoding": 10}
+
+TABLE_SPACE: dict[str, list[Any]] = {
+    "related_numbers": [0, 20, 60],
+    "interactions": [0, 4, 6],
+    "group_means": [0, 3, 5],
+    "target_encoding": [0, 5, 20],
+    "frequency": [0, 10],
+    "row_stats": [True, False],
+}
+
+LIGHTGBM: dict[str, Any] = {
+    "learning_rate": None,
+    "rounds": 3000,
+    "patience": 60,
+    "num_leaves": 31,
+    "min_data_in_leaf": 20,
+    "feature_fraction": 0.7,
+    "bagging_fraction": 0.8,
+    "lambda_l2": 1.0,
+    "native_levels": 60,
+    "bags": None,
+    "refit": None,
+    "target": "auto",
+}
+LIGHTGBM_SPACE: dict[str, Any] = {
+    "learning_rate": (0.01, 0.1, "log"),
+    "num_leaves": (8, 128, "log"),
+    "min_data_in_leaf": (5, 100, "log"),
+    "feature_fraction": (0.3, 1.0),
+    "bagging_fraction": (0.6, 1.0),
+    "lambda_l2": (0.01, 20.0, "log"),
+    "cat_smooth": [5, 10, 30, 100],
+    "native_levels": [0, 20, 60, 300],
+    "bags": [1, 3, 5, 8],
+}
+XGBOOST: dict[str, Any] = {
+    "learning_rate": None,
+    "rounds": 3000,
+    "patience": 60,
+    "max_depth": 6,
+    "min_child_weight": 3.0,
+    "subsample": 0.8,
+    "colsample": 0.6,
+    "reg_lambda": 2.0,
+    "bags": None,
+    "refit": None,
+    "target": "auto",
+}
+XGBOOST_SPACE: dict[str, Any] = {
+    "learning_rate": (0.01, 0.1, "log"),
+    "max_depth": [3, 4, 5, 6, 8, 10],
+    "min_child_weight": (1.0, 30.0, "log"),
+    "subsample": (0.6, 1.0),
+    "colsample": (0.3, 1.0),
+    "reg_lambda": (0.1, 20.0, "log"),
+    "bags": [1, 3, 5],
+}
+CATBOOST: dict[str, Any] = {
+    "learning_rate": None,
+    "rounds": 1500,
+    "patience": 50,
+    "depth": 6,
+    "l2_leaf_reg": 3.0,
+    "subsample": 0.8,
+    "one_hot_max_size": 4,
+    "max_ctr_complexity": 2,
+    "bags": None,
+    "refit": None,
+    "target": "auto",
+}
+CATBOOST_SPACE: dict[str, Any] = {
+    "learning_rate": (0.01, 0.1, "log"),
+    "depth": [4, 5, 6, 7, 8],
+    "l2_leaf_reg": (1.0, 20.0, "log"),
+    "subsample": (0.6, 1.0),
+    "one_hot_max_size": [2, 4, 10, 30],
+    "max_ctr_complexity": [1, 2, 3],
+    "bags": [1, 3],
+}
+
+
+def tabular(f: Facts) -> bool:
+    return f.columns > 0
+
+
+def wordy(f: Facts) -> bool:
+    return f.texts > 0
+
+
+def lone_text(f: Facts) -> bool:
+    return f.texts > 0 and f.columns <= 2
+
+
+def booster_seconds(speed: float) -> Any:
+    """Seconds by rows x columns x models, `speed` relative to LightGBM (measured: 10,000 x 30 takes about 2 s)."""
+
+    def seconds(f: Facts) -> float:
+        width = f.columns + 60 * f.texts + 5
+        models, bags = f.outputs, 3.0 if f.rows < 5000 else 1.0
+        text = 2e-3 * f.rows * f.texts
+        return text + speed * models * bags * (0.5 + 6e-6 * min(f.rows, 200_000) * width + 2e-6 * f.rows * width)
+
+    return seconds
+
+
+def square_seconds(most: int, per_row: float) -> Any:
+    """Seconds for models whose time grows with the square of rows, up to `most` of them."""
+    return lambda f: f.outputs**0.5 * per_row * min(f.rows, most) ** 2 * (1 + f.columns / 50) / 1e6
+
+
+def text_seconds(per_row: float) -> Any:
+    return lambda f: per_row * f.rows * max(1, f.texts) * max(1.0, f.wordiness / 150) * f.outputs**0.5
+
+
+def tree_hint(high: float) -> Any:
+    return lambda f: high * (0.45 if lone_text(f) else 1.0)
+
+
+def encoded_hint(f: Facts) -> float:
+    return 0.4 if lone_text(f) else 0.95 if f.coded or f.categories > 3 else 0.8
+
+
+def smooth_hint(f: Facts) -> float:
+    """Distances and kernels shine on few rows of numbers of one kind."""
+    return 0.85 if not f.categories and f.numbers >= 16 and f.rows < 10_000 else 0.4 if f.rows < 20_000 else 0.15
+
+
+def booster(name: str, family: str, title: str, features: dict[str, Any], hint: Any, **more: Any) -> Recipe:
+    """A gradient boosting recipe; the family gives model, defaults and space."""
+    params, space, speed = {
+        "lightgbm": (LIGHTGBM, LIGHTGBM_SPACE, 1.0),
+        "xgboost": (XGBOOST, XGBOOST_SPACE, 1.5),
+        "catboost": (CATBOOST, CATBOOST_SPACE, 4.0),
+    }[family]
+    return Recipe(
+        name=name,
+        family=more.pop("label", family),
+        title=title,
+        model=f"{family}_model",
+        roles=("improve", "diversify", "tune"),
+        params={**params, **more.pop("params", {})},
+        space=space,
+        features=features,
+        fits=more.pop("fits", lambda f: True),
+        seconds=booster_seconds(speed),
+        hint=hint,
+        feature_space=TABLE_SPACE,
+    )
+
+
+def language(name: str, title: str, members: list[str], hint: float, per_row: float, **params: Any) -> Recipe:
+    """A recipe on the text columns alone."""
+    return Recipe(
+        name=name,
+        family="text_linear",
+        title=title,
+        model="language_model",
+        roles=("improve", "diversify", "tune"),
+        params={"members": members, "C": 8.0, "alpha": 0.1, "calibrate": False, "max_terms": 300_000, **params},
+        space={"C": (1.0, 40.0, "log"), "alpha": (0.01, 1.0, "log"), "max_terms": [100_000, 300_000, 600_000]},
+        features={},
+        fits=wordy,
+        seconds=text_seconds(per_row),
+        hint=lambda f: hint * (1.0 if f.columns <= 2 else 0.6),
+    )
+
+
+def other(name: str, family: str, title: str, model: str, features: dict[str, Any], **rest: Any) -> Recipe:
+    rest.setdefault("roles", ("diversify", "tune"))
+    return Recipe(name=name, family=family, title=title, model=model, features=features, **rest)
+
+
+RECIPES: tuple[Recipe, ...] = (
+    booster("lightgbm_default", "lightgbm", "LightGBM on plain columns, date and string parts", PLAIN, tree_hint(0.8)),
+    booster(
+        "lightgbm_encoded",
+        "lightgbm",
+        "LightGBM with target and count encodings, category pairs and combinations of related numbers",
+        RICH,
+        encoded_hint,
+    ),
+    booster(
+        "lightgbm_interactions",
+        "lightgbm",
+        "LightGBM with products and ratios of the strongest numbers and distances from category means",
+        {**PLAIN, "related_numbers": 40, "interactions": 6, "group_means": 4, "frequency": 10},
+        lambda f: 0.7 if f.numbers >= 4 else 0.2,
+        fits=lambda f: f.numbers >= 2,
+    ),
+    booster(
+        "xgboost_encoded", "xgboost", "XGBoost on target and count encodings and category pairs", RICH, encoded_hint
+    ),
+    booster(
+        "catboost_native",
+        "catboost",
+        "CatBoost with native categories and their combinations",
+        PLAIN,
+        lambda f: 0.3 if lone_text(f) else 0.9 if f.categories else 0.7,
+    ),
+    booster(
+        "text_svd_boost",
+        "lightgbm",
+        "LightGBM on out-of-fold scores of text models, text style and topics, and the table",
+        {**PLAIN, "text_svd": 40, "text_scores": ["logistic", "nb_word", "nb_char"]},
+        lambda f: 0.9,
+        label="text_boost",
+        fits=wordy,
+        params={"learning_rate": 0.03, "num_leaves": 15, "min_data_in_leaf": 40, "feature_fraction": 0.4},
+    ),
+    language("text_logistic", "TF-IDF of words and characters with a linear model", ["logistic"], 0.8, 1.5e-3, C=20.0),
+    language("text_nbsvm", "NB-SVM: linear models on TF-IDF weighted by naive Bayes", ["nbsvm"], 0.7, 2e-3, C=4.0),
+    language(
+        "text_bayes",
+        "Calibrated mix of naive Bayes models of words and characters",
+        ["nb_word", "nb_char", "complement"],
+        0.8,
+        1e-3,
+        calibrate=True,
+    ),
+    language(
+        "text_stack",
+        "Stack of linear and naive Bayes text models, calibrated on out-of-fold scores",
+        ["logistic", "nb_word", "nb_char", "nbsvm", "complement"],
+        0.95,
+        8e-3,
+        calibrate=True,
+    ),
+    other(
+        "linear_onehot",
+        "linear",
+        "Regularised linear model on scaled numbers and one-hot categories",
+        "linear_model",
+        LINEAR,
+        params={"C": None, "least": 3, "l1_ratio": 0.0, "crosses": False, "max_iter": 200, "target": "auto"},
+        space={"C": (0.003, 10.0, "log"), "least": [2, 3, 5, 10]},
+        fits=lambda f: True,
+        seconds=lambda f: 2e-5 * f.rows * (f.columns + 20 * f.categories + 5) ** 0.7 * f.outputs**0.5,
+        hint=lambda f: 0.5 if f.rows < 5000 else 0.35,
+    ),
+    other(
+        "linear_crosses",
+        "linear_crosses",
+        "Sparse logistic or ridge regression on one-hot categories, their pairs and triples",
+        "linear_model",
+        {"date_parts": "categories", "string_parts": True, "crosses": 3},
+        params={"C": None, "least": 2, "crosses": True, "max_iter": 150, "target": "auto"},
+        space={"C": (0.03, 5.0, "log"), "least": [1, 2, 3, 5]},
+        feature_space={"crosses": [2, 3]},
+        fits=lambda f: f.categories >= 2 or f.coded >= 2,
+        seconds=lambda f: 4e-4 * f.rows * f.outputs**0.5,
+        hint=lambda f: 0.9 if f.coded >= 2 and not f.values else 0.3,
+    ),
+    other(
+        "ridge_log",
+        "linear",
+        "Elastic net on the logarithm of a skewed target, with combined columns",
+        "linear_model",
+        {**LINEAR, "related_numbers": 40, "target_encoding": 10},
+        params={"C": None, "least": 5, "l1_ratio": 0.5, "crosses": False, "target": "log"},
+        space={"C": (0.1, 30.0, "log"), "least": [2, 5, 10], "l1_ratio": [0.0, 0.2, 0.5, 0.9]},
+        fits=lambda f: f.values and f.columns > 0,
+        seconds=lambda f: 6e-5 * min(f.rows, 100_000) * (f.columns + 20 * f.categories) ** 0.7 * f.outputs,
+        hint=lambda f: 0.75 if f.rows < 3000 else 0.4,
+    ),
+    other(
+        "svm_rbf",
+        "svm",
+        "Support vector machine with an RBF kernel, calibrated",
+        "svm_model",
+        DENSE,
+        params={"C": 8.0, "gamma": 1.0, "most_rows": 12_000, "target": "auto"},
+        space={"C": (0.5, 50.0, "log"), "gamma": (0.1, 5.0, "log")},
+        fits=tabular,
+        seconds=square_seconds(12_000, 0.5),
+        hint=smooth_hint,
+    ),
+    other(
+        "knn",
+        "knn",
+        "Nearest neighbours weighted by distance",
+        "knn_model",
+        DENSE,
+        params={"neighbors": None, "p": 2, "most_rows": 60_000, "target": "auto"},
+        space={"neighbors": [[3, 5, 10], [10, 20, 40], [20, 50, 100]], "p": [1, 2]},
+        fits=tabular,
+        seconds=square_seconds(30_000, 0.15),
+        hint=lambda f: 0.7 * smooth_hint(f),
+    ),
+    other(
+        "kernel_ridge",
+        "kernel",
+        "Kernel ridge for values, kernel approximation with logistic regression for classes",
+        "kernel_model",
+        DENSE,
+        params={"C": None, "gamma": 0.5, "components": 500, "most_rows": 4_000, "target": "auto"},
+        space={"C": (0.3, 300.0, "log"), "gamma": (0.05, 5.0, "log"), "components": [300, 600, 1000]},
+        fits=tabular,
+        seconds=square_seconds(4_000, 1.0),
+        hint=lambda f: 0.8 * smooth_hint(f),
+    ),
+    other(
+        "mlp",
+        "mlp",
+        "A few small neural nets on scaled columns",
+        "mlp_model",
+        DENSE,
+        params={
+            "layers": [128, 64],
+            "alpha": 1e-3,
+            "learning_rate": 2e-3,
+            "batch": 128,
+            "epochs": 100,
+            "bags": 3,
+            "target": "auto",
+        },
+        space={
+            "layers": [[64], [128, 64], [256, 128], [256, 128, 64]],
+            "alpha": (1e-5, 1.0, "log"),
+            "learning_rate": (5e-4, 1e-2, "log"),
+            "batch": [32, 128, 512],
+            "bags": [3, 5],
+        },
+        fits=tabular,
+        seconds=lambda f: 3 * f.outputs**0.5 * (1 + 1.5e-3 * min(f.rows, 100_000) * (1 + f.columns / 100)),
+        hint=lambda f: 0.55 if f.rows > 1000 else 0.35,
+    ),
+    other(
+        "extra_trees",
+        "extra_trees",
+        "Extremely randomised trees with target encodings",
+        "extra_trees_model",
+        {**PLAIN, "related_numbers": 20, "frequency": 10, "target_encoding": 10},
+        params={"trees": 500, "min_leaf": 2, "max_features": 0.5, "most_rows": 300_000, "target": "auto"},
+        space={"min_leaf": [1, 2, 3, 5, 10], "max_features": (0.1, 1.0), "trees": [300, 500, 800]},
+        feature_space=TABLE_SPACE,
+        fits=tabular,
+        seconds=lambda f: 4e-5 * min(f.rows, 300_000) * (f.columns + 5) * (f.outputs if f.task != "multiclass" else 1),
+        hint=lambda f: 0.6,
+    ),
+    other(
+        "blend_weights",
+        "blend",
+        "Weighted mean of earlier rounds, with the host's weights from the other folds",
+        "blend_model",
+        {},
+        roles=("blend",),
+        params={"weights": "host", "members": [], "space": None},
+        space={"space": ["value", "logit", "rank"]},
+        fits=lambda f: True,
+        seconds=lambda f: 1e-6 * f.rows_all,
+        hint=lambda f: 0.9,
+    ),
+    other(
+        "blend_mean",
+        "blend",
+        "Plain mean of earlier rounds",
+        "blend_model",
+        {},
+        roles=("blend",),
+        params={"weights": "equal", "members": [], "space": None},
+        space={"space": ["value", "logit", "rank"]},
+        fits=lambda f: True,
+        seconds=lambda f: 1e-6 * f.rows_all,
+        hint=lambda f: 0.6,
+    ),
+)
