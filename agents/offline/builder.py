@@ -26,8 +26,17 @@ def plan(turn: Turn) -> str:
     """Write plan.md for the best option (or options, when the round plays several)."""
     notebook = read(turn, NAMES)
     choice = choose(notebook, RECIPES, _count(turn))
+    if not choice.chosen:
+        notebook = replace(notebook, guidance=unbound(notebook.guidance))
+        choice = choose(notebook, RECIPES, _count(turn))
     turn.write("plan.md", document(notebook, choice))
     return "DONE"
+
+
+def unbound(guidance: wishes.Guidance) -> wishes.Guidance:
+    """The guidance without its bans, which left nothing to play; the plan says so."""
+    note = "the bans of guidance.md leave no recipe that fits this data, so they were not followed"
+    return replace(guidance, only=set(), avoid=set(), banned_roles=set(), unknown=[*guidance.unknown, note])
 
 
 def revise(turn: Turn) -> str:
@@ -41,6 +50,8 @@ def revise(turn: Turn) -> str:
     cap = min((float(item.get("cost_s") or 0) for item in sent_back), default=0.0) / 2 if cheaper else 0.0
     banned = {fingerprint(str(s.get("recipe")), s.get("params") or {}, s.get("features") or {}) for s in sent_back}
     choice = choose(obedient, RECIPES, _count(turn), banned, cap or None)
+    if not choice.chosen:
+        choice = choose(notebook, RECIPES, _count(turn), banned)
     turn.write("plan.md", document(obedient, choice, reason))
     return "REVISED"
 
@@ -146,18 +157,12 @@ def _risks(notebook: Notebook, chosen: Collection[Option]) -> list[str]:
 
 
 def _rejected(choice: Choice) -> str:
-    rows = [
-        (
-            option.recipe.name,
-            option.role,
-            text.signed(option.gain),
-            text.duration(option.cost),
-            f"value {option.value:.2f}",
-        )
-        for option in choice.others[:SHOWN]
-    ]
-    refused = [item for item in choice.refused if item[1] != "a bold round is due"][:SHOWN]
-    rows += [(o.recipe.name, o.role, text.signed(o.gain), text.duration(o.cost), why) for o, why in refused]
+    lines: dict[tuple[str, str], tuple[Option, str]] = {}
+    for option in choice.others:
+        lines.setdefault((option.recipe.name, option.role), (option, f"value {option.value:.2f}"))
+    shown = list(lines.values())[:SHOWN]
+    shown += [item for item in choice.refused if item[1] != "a bold round is due"][:SHOWN]
+    rows = [(o.recipe.name, o.role, text.signed(o.gain), text.duration(o.cost), why) for o, why in shown]
     chosen = ", ".join(f"{option.value:.2f}" for option in choice.chosen)
     note = f"Value for time of the chosen: {chosen}."
     return f"{note}\n\n{text.table(('recipe', 'role', 'expected', 'cost', 'why not'), rows)}"

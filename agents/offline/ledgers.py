@@ -61,6 +61,20 @@ def kept_gain(run: Run) -> float:
     return max(0.0, run.gain or 0.0) if run.status == "keep" else 0.0
 
 
+def credits(notebook: Notebook) -> dict[str, float]:
+    """Run → the gain it brought: its own, and its share of half of the next kept blend's gain."""
+    found = {run.label: kept_gain(run) for run in notebook.runs}
+    waiting: list[str] = []
+    for run in notebook.runs:
+        if not run.is_blend:
+            waiting += [run.label] if run.complete else []
+            continue
+        for label in waiting:
+            found[label] += kept_gain(run) / 2 / len(waiting)
+        waiting = []
+    return found
+
+
 def calibration(notebook: Notebook, role: str) -> float:
     """By how much to scale an expectation of this role, from this campaign's own record.
 
@@ -70,7 +84,8 @@ def calibration(notebook: Notebook, role: str) -> float:
     if not runs:
         return 1.0
     belief = 4 * sum(run.expected for run in runs) / len(runs)
-    ratio = (sum(kept_gain(run) for run in runs) + belief) / (sum(run.expected for run in runs) + belief)
+    earned = credits(notebook)
+    ratio = (sum(earned[run.label] for run in runs) + belief) / (sum(run.expected for run in runs) + belief)
     return min(3.0, max(0.1, ratio))
 
 

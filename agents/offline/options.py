@@ -122,8 +122,16 @@ def fresh(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
             hypothesis=f"{recipe.title} fits this data and {why}",
             params=dict(recipe.params),
             features=dict(recipe.features),
-            units=1.5 * strength**2 * novelty * 0.4**crashes,
+            units=1.5 * strength**2 * novelty * 0.4**crashes * closeness(notebook, recipe.family),
         )
+
+
+def closeness(notebook: Notebook, family: str) -> float:
+    """1 for a family that leads or was never measured, towards 0.2 the further its best run lies behind."""
+    best = next((run for run in notebook.members if run.family == family), None)
+    if best is None or notebook.noise <= 0:
+        return 1.0
+    return 0.2 + 0.8 * 0.5 ** (notebook.lag(best) / (4 * notebook.noise))
 
 
 def hint(notebook: Notebook, recipe: Recipe) -> float:
@@ -139,7 +147,8 @@ def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> list
     """Feature blocks, bags and a random step of the hyper-parameters, all around one earlier run."""
     member = bool(notebook.best and notebook.best.is_blend)
     found = []
-    fails = notebook.tries_without_gain(recipe.family, "improve")
+    weight *= closeness(notebook, recipe.family)
+    fails = sum(run.parent is not None and run.role != "tune" for run in notebook.of_family(recipe.family))
     for what, params, features in [*_feature_moves(recipe, base), *_bag_moves(notebook, recipe, base)]:
         hypothesis = f"{recipe.title} gains from {what} over {text.link(base)}"
         role = "diversify" if member else "improve"
@@ -162,7 +171,7 @@ def _feature_moves(recipe: Recipe, base: Run) -> Iterator[tuple[str, dict[str, A
     for name, choices in sorted(recipe.feature_space.items()):
         now = base.features.get(name, recipe.features.get(name))
         for value in choices:
-            if value != now:
+            if value != now and (value or now):
                 what = f"{name}: {value}" if value and value is not True else f"{name} {'on' if value else 'off'}"
                 yield what, dict(base.params), {**recipe.features, **base.features, name: value}
 
@@ -250,7 +259,9 @@ def blends(notebook: Notebook, playbook: Sequence[Recipe]) -> Iterator[Option]:
         return
     closest = [max(correlation(notebook, run, other) for other in members if other is not run) for run in members]
     spread = 1 - sum(closest) / len(closest)
-    freshness = 1.0 if not old else 0.3 + 0.7 * len(new) / len(members)
+    freshness = 1.0 if not old else 0.4 + 0.6 * len(new) / len(members)
+    if old and len(new) < 2 and new[0] is not members[0]:
+        freshness *= 0.25  # one more member that is not the best can wait for the next
     labels = sorted(run.label for run in members)
     for recipe in playbook:
         if wishes.is_blend(recipe.family) and recipe.applies(notebook.profile, notebook.competition):
@@ -269,6 +280,9 @@ def blends(notebook: Notebook, playbook: Sequence[Recipe]) -> Iterator[Option]:
 def bold(notebook: Notebook, recipes: Sequence[Recipe], by_name: dict[str, Recipe]) -> Iterator[Option]:
     """Several changes at once: every feature block on, more bags, parameters far from those that were played."""
     bases_by_name = {run.recipe: run for run in reversed(notebook.members)}
+    since = notebook.best.round if notebook.best else 0
+    failed = sum(run.role == "bold" and run.round > since for run in notebook.runs)
+    strongest = max((hint(notebook, recipe) for recipe in recipes), default=0.0) or 1.0
     for recipe in recipes:
         base = bases_by_name.get(recipe.name)
         rng = random.Random(f"{notebook.seed}/{notebook.round}/bold/{recipe.name}")
@@ -286,6 +300,10 @@ def bold(notebook: Notebook, recipes: Sequence[Recipe], by_name: dict[str, Recip
             hypothesis=f"{recipe.title} with all feature blocks, other parameters and bags finds what small steps miss",
             params=params,
             features=features,
-            units=0.3 + 0.1 * min(8, notebook.stuck),
+            units=(0.3 + 0.1 * min(8, notebook.stuck))
+            * 0.6**failed
+            * closeness(notebook, recipe.family)
+            * hint(notebook, recipe)
+            / strongest,
             parent=base.label if base else None,
         )

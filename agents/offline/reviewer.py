@@ -103,6 +103,8 @@ def _demand(case: Case) -> str:
 def check_findings(case: Case) -> Check:
     """2. Does the plan repeat or contradict what was measured, or what a person asked?"""
     book, name, evidence = case.notebook, "Contradiction with earlier findings", list[str]()
+    if not case.strategies:
+        return Check(name, ["no JSON header"], "the plan has no strategy that can be read", case.next_family())
     for strategy in case.strategies:
         family, recipe = str(strategy.get("family")), str(strategy.get("recipe"))
         same = [run for run in book.runs if run.fingerprint == _fingerprint(strategy)]
@@ -149,7 +151,8 @@ def check_search(case: Case) -> Check:
         fails = book.tries_without_gain(family)
         distinct = len({run.fingerprint for run in book.of_family(family)})
         evidence.append(f"{family}: {distinct} configurations played, {fails} tunings in a row without gain")
-        if strategy.get("role") == "tune" and fails >= MAX_TUNES and case.untried:
+        asked = "tune" in book.guidance.roles
+        if strategy.get("role") == "tune" and fails >= MAX_TUNES and case.untried and not asked:
             why = (
                 f"{family} was tuned {fails} times in a row without gain while {len(case.untried)} families are untried"
             )
@@ -167,7 +170,8 @@ def check_untried(case: Case) -> Check:
     played = sorted({run.family for run in book.runs})
     evidence = [f"played: {', '.join(played) or 'none'}", f"untried: {', '.join(case.untried) or 'none'}"]
     tunes = [run for run in book.runs if run.role == "tune"]
-    early = case.of_role("tune") and len({run.family for run in book.members}) < 2
+    asked = "tune" in book.guidance.roles
+    early = case.of_role("tune") and not asked and len({run.family for run in book.members}) < 2
     if early and case.untried:
         why = f"tuning ({len(tunes)} so far) before a second family was played"
         return Check(name, evidence, why, f"stop tuning; {case.next_family()}")

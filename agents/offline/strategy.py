@@ -17,6 +17,8 @@ SHARE_OF_CAP = 0.8
 """An option that would fill more of an experiment's time limit than this is not started."""
 SHARE_OF_LEFT = 0.6
 """Nor one that would take more of the campaign's remaining time."""
+PLANNED_ROUNDS = 12
+LAST_CALL = 100.0
 GUIDED = 1000.0
 """A wish of the guidance outweighs every estimate."""
 
@@ -62,7 +64,8 @@ def choose(
 
 def _fall_back(notebook: Notebook, choice: Choice, banned: Collection[str]) -> None:
     """Everything was refused: time still lets us play, so take the cheapest of the options that break no wish."""
-    pool = [item for item in choice.refused if item[0].fingerprint not in banned] or choice.refused
+    allowed = [item for item in choice.refused if not item[1].startswith("guidance")] or choice.refused
+    pool = [item for item in allowed if item[0].fingerprint not in banned] or allowed
     bold = [item for item in pool if item[0].role == "bold"] if notebook.facts.get("force_bold") else []
     item = min(bold or pool, key=lambda pair: (pair[0].cost, pair[0].fingerprint))
     choice.refused.remove(item)
@@ -106,14 +109,27 @@ def appraise(notebook: Notebook, option: Option, costs: Costs) -> Option:
     """Fill in gain (metric units), cost (seconds) and value (gain for time)."""
     units = option.units * calibration(notebook, option.role)
     cost = costs.estimate(option.recipe, option.params)
-    value = units / (1 + (OVERHEAD + cost) / 60) ** time_pressure(notebook, cost) * wish(notebook, option)
+    urgency = LAST_CALL if option.role == "blend" and is_last_call(notebook) else wish(notebook, option)
+    value = units / (1 + (OVERHEAD + cost) / 60) ** time_pressure(notebook, cost) * urgency
     return replace(option, gain=units * notebook.noise, cost=cost, value=value)
 
 
 def time_pressure(notebook: Notebook, cost: float) -> float:
-    """The exponent of time in the value: 0.3 with plenty of time, 1 when this option would eat half of what is left."""
-    left = notebook.number("seconds_left", float("inf"))
-    return 0.3 + 0.7 * min(1.0, 2 * cost / max(left, 1.0))
+    """The exponent of time in the value: it grows with the rounds' worth of time that an option takes.
+
+    The first round wants a quick score to beat, so time weighs more there.
+    """
+    if not notebook.runs:
+        return 0.5
+    rounds = min(PLANNED_ROUNDS, notebook.number("rounds_left", PLANNED_ROUNDS))
+    share = notebook.number("seconds_left", float("inf")) / max(1.0, rounds)
+    return 0.2 + 0.8 * min(1.0, cost / max(3 * share, 1.0))
+
+
+def is_last_call(notebook: Notebook) -> bool:
+    """Whether this may be the last round: what was collected has to be blended now or never."""
+    typical = notebook.number("seconds_per_round", 0.0)
+    return notebook.number("rounds_left", 99) <= 1 or notebook.number("seconds_left", float("inf")) < 2 * typical
 
 
 def wish(notebook: Notebook, option: Option) -> float:
