@@ -46,7 +46,7 @@ def money(value: Any) -> str:
 
 
 def duration(seconds: Any) -> str:
-    """`0.4 s`, `42 s`, `3 min 07 s`, `2 h 05 min`."""
+    """`0.4 s`, `42 s`, `3 min 07 s`, `30 min`, `2 h 05 min`."""
     number = finite(seconds)
     if number is None:
         return NOTHING
@@ -56,8 +56,8 @@ def duration(seconds: Any) -> str:
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return f"{whole // 60} min" + f" {whole % 60:02d} s" * bool(whole % 60)
+    return f"{whole // 3600} h" + f" {whole % 3600 // 60:02d} min" * bool(whole % 3600 // 60)
 
 
 def clean(text: Any) -> str:
