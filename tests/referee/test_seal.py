@@ -1,0 +1,161 @@
+"""Round 0: what the sealed folder holds, and that it survives damage but not changed data."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from orchestrator.errors import BadInput, Damaged, FatalEnding
+from orchestrator.files import read_json
+from orchestrator.referee.sealed import load
+from tests.referee.conftest import ROWS, TEST_ROWS, Stand
+
+
+def test_tables_hold_what_each_side_may_know(stand: Stand) -> None:
+    folds = stand.referee().seal()
+    assert stat.S_IMODE(folds.folder.stat().st_mode) == 0o700
+    features = ["id", "x0", "x1", "x2", "city"]
+    raw = pd.read_csv(stand.data / "train.csv", dtype={"id": str})
+    for fold in range(3):
+        tables = {name: pd.read_parquet(path) for name, path in folds.tables(fold).items()}
+        assert list(tables["train.parquet"]) == [*features, "target"]
+        assert list(tables["valid.parquet"]) == list(tables["test.parquet"]) == features
+        rows = folds.valid_rows[fold]
+        assert tables["valid.parquet"]["id"].tolist() == raw["id"].iloc[rows].tolist()
+        others = np.setdiff1d(np.arange(ROWS), rows)
+        assert tables["train.parquet"]["id"].tolist() == raw["id"].iloc[others].tolist()
+        assert tables["train.parquet"]["target"].tolist() == raw["target"].iloc[others].tolist()
+        assert folds.train_count(fold) == len(others)
+    assert len(tables["test.parquet"]) == TEST_ROWS
+    assert tables["test.parquet"]["id"].iloc[0] == "0200"
+    assert np.array_equal(folds.labels, stand.truth.astype(int))
+    record = read_json(stand.files(0).path("folds.json"))
+    assert record == {"hash": folds.hash, "strategy": "stratified", "folds": 3, "seed": 7, "rows": ROWS}
+
+
+@pytest.mark.parametrize("name", ["folds.json", "assignment.npy", "labels.npy", "fold_1/valid.parquet", "test.parquet"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "lose"])
+def test_a_damaged_folder_is_rebuilt_to_the_same_bytes(stand: Stand, name: str, damage: str) -> None:
+    folds = stand.referee().seal()
+    before = {path.relative_to(folds.folder): path.read_bytes() for path in folds.folder.rglob("*.[np][pa]*")}
+    path = folds.folder / name
+    data = path.read_bytes()
+    if damage == "lose":
+        path.unlink()
+    else:
+        middle = len(data) // 2
+        path.write_bytes(data[:middle] if damage == "cut" else data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    with pytest.raises(Damaged):
+        load(folds.folder, str(folds.manifest["fingerprint"]))
+    again = stand.referee().seal()
+    assert again.hash == folds.hash
+    assert {path.relative_to(again.folder): path.read_bytes() for path in again.folder.rglob("*.[np][pa]*")} == before
+    assert not list(again.folder.parent.glob(".sealed.*"))
+
+
+def test_an_intact_folder_is_loaded_not_built(stand: Stand) -> None:
+    folds = stand.referee().seal()
+    made = (folds.folder / "folds.json").stat().st_mtime_ns
+    (stand.data / "train.csv").unlink()
+    assert stand.referee().seal().hash == folds.hash
+    assert (folds.folder / "folds.json").stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("change", ["labels", "rows", "test order", "seed"])
+def test_other_data_under_a_running_campaign_ends_it(stand: Stand, change: str) -> None:
+    folds = stand.referee().seal()
+    train, test = (pd.read_csv(stand.data / f"{name}.csv", dtype={"id": str}) for name in ("train", "test"))
+    if change == "labels":
+        train.loc[3, "target"] = "yes" if train.loc[3, "target"] == "no" else "no"
+    elif change == "rows":
+        train = train[:-1]
+    elif change == "test order":
+        test = test[::-1]
+    else:
+        stand.raw["cv"]["seed"] = 8
+    stand.write(train, test, pd.read_csv(stand.data / "sample_submission.csv", dtype={"id": str}))
+    (folds.folder / "labels.npy").unlink()
+    with pytest.raises(FatalEnding, match="changed under a running"):
+        stand.referee().seal()
+    assert not list(folds.folder.parent.glob(".sealed.*"))
+
+
+def test_a_column_more_is_no_reason_to_end(stand: Stand) -> None:
+    folds = stand.referee().seal()
+    stand.raw["competition"]["drop_columns"] = ["x2"]
+    again = stand.referee().seal()
+    assert again.hash == folds.hash and again.manifest["columns"] == ["x0", "x1", "city"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("classes", ["no", "maybe"], "'yes', which competition.classes does not list"),
+        ("classes", ["no"], "list the different labels"),
+        ("target_columns", ["y"], "target_columns"),
+        ("task", "regression", "not numeric"),
+    ],
+)
+def test_settings_that_do_not_fit_the_data_are_named(stand: Stand, key: str, value: object, said: str) -> None:
+    stand.raw["competition"][key] = value
+    with pytest.raises(BadInput, match=said):
+        stand.referee().seal()
+    assert not (stand.root / "competition" / "sealed").exists()
+
+
+def test_types_agree_between_train_and_test(make_stand: Callable[..., Stand], tmp_path: Path) -> None:
+    stand = make_stand(competition__classes=[False, True])
+    n = 40
+    train = pd.DataFrame({"id": range(n), "a": range(n), "b": ["x", "1"] * (n // 2), "c": [True, None] * (n // 2)})
+    train["flag"] = [True, False] * (n // 2)
+    train["target"] = [True, False] * (n // 2)
+    test = pd.DataFrame({"id": range(n), "a": [0.5, None] * (n // 2), "b": range(n), "c": [True, False] * (n // 2)})
+    test["flag"] = True
+    stand.write(train, test, pd.DataFrame({"id": range(n), "target": False}))
+    folds = stand.referee().seal()
+    tables = [pd.read_parquet(path) for path in folds.tables(0).values()]
+    for name in ("id", "a", "b", "c", "flag"):
+        assert len({str(table[name].dtype) for table in tables}) == 1
+    assert folds.manifest["kinds"] == {
+        "numeric": ["a"], "categorical": ["b", "c"], "text": [], "date": [], "bool": ["flag"]
+    }  # fmt: skip
+    assert tables[0]["target"].dtype == bool
+
+
+def test_time_folds_train_on_the_past_only(make_stand: Callable[..., Stand]) -> None:
+    stand = make_stand(cv__strategy="time", competition__time_column="when")
+    train = pd.read_csv(stand.data / "train.csv", dtype={"id": str})
+    test = pd.read_csv(stand.data / "test.csv", dtype={"id": str})
+    days = pd.date_range("2020-01-01", periods=ROWS).strftime("%Y-%m-%d")
+    train["when"] = np.random.default_rng(0).permutation(days)
+    test["when"] = "2021-01-01"
+    stand.write(train, test, pd.read_csv(stand.data / "sample_submission.csv", dtype={"id": str}))
+    folds = stand.referee().seal()
+    assert len(folds.validated) == 150
+    for fold in range(3):
+        tables = {name: pd.read_parquet(path) for name, path in folds.tables(fold).items()}
+        assert tables["train.parquet"]["when"].max() < tables["valid.parquet"]["when"].min()
+        assert len(tables["train.parquet"]) == folds.train_count(fold) == 50 * (fold + 1)
+
+
+def test_groups_are_remembered_and_holes_stand_alone(make_stand: Callable[..., Stand]) -> None:
+    stand = make_stand(cv__strategy="group", competition__group_column="city")
+    train = pd.read_csv(stand.data / "train.csv", dtype={"id": str})
+    train["city"] = [f"c{index % 30}" if index % 50 else None for index in range(ROWS)]
+    test = pd.read_csv(stand.data / "test.csv", dtype={"id": str})
+    stand.write(train, test, pd.read_csv(stand.data / "sample_submission.csv", dtype={"id": str}))
+    folds = stand.referee().seal()
+    assert folds.groups is not None and len(np.unique(folds.groups)) == 30 + 4
+    for group in np.unique(folds.groups):
+        assert len(np.unique(folds.assignment[folds.groups == group])) == 1
+
+
+def test_the_manifest_is_plain_json(stand: Stand) -> None:
+    folds = stand.referee().seal()
+    assert json.loads((folds.folder / "folds.json").read_text())["rows"] == ROWS
