@@ -76,7 +76,7 @@ class Receipt:
     reason: str = ""
     ref: str = ""
     tag: str = ""
-    sha256: str = ""
+    csv_sha256: str = ""
     bytes: int = 0
     sent: str = ""
     """Server time of the sent mark, ISO."""
@@ -121,8 +121,8 @@ class Attempt:
     @property
     def sha256(self) -> str:
         """Empty when no readable record tells."""
-        found = (self.sent or {}).get("sha256") or (self.intent or {}).get("sha256")
-        return str(found or (self.receipt.sha256 if self.receipt else ""))
+        found = (self.sent or {}).get("csv_sha256") or (self.intent or {}).get("csv_sha256")
+        return str(found or (self.receipt.csv_sha256 if self.receipt else ""))
 
     @property
     def went_out(self) -> bool:

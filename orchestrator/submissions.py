@@ -72,7 +72,7 @@ class SubmissionLedger:
         except OutputRejected as error:
             return self._close(replace(blank, reason=f"not sent: {error}"))
         intent = self._intend(files.number, number, frozen, reason)
-        blank = replace(blank, tag=intent["tag"], sha256=frozen.sha256, bytes=frozen.bytes)
+        blank = replace(blank, tag=intent["tag"], csv_sha256=frozen.sha256, bytes=frozen.bytes)
         grade = self.competition.grade(frozen.path)
         if not grade.valid:
             return self._close(replace(blank, reason=f"not sent: {grade.error}"))
@@ -118,9 +118,9 @@ class SubmissionLedger:
                 self._settle(attempt, listing)
         scores: dict[int, float | None] = {}
         for number, receipt in self.receipts().items():
-            entry = listing.by_ref(receipt.ref) or listing.by_round(number, receipt.sha256)
+            entry = listing.by_ref(receipt.ref) or listing.by_round(number, receipt.csv_sha256)
             if entry is None and receipt.status == "duplicate":
-                entry = listing.by_bytes(receipt.sha256)
+                entry = listing.by_bytes(receipt.csv_sha256)
             if entry is not None and receipt.status != "rejected":
                 self._note(number, entry)
                 scores[number] = entry.public_score
@@ -154,10 +154,10 @@ class SubmissionLedger:
 
     def _intend(self, number: int, attempt: int, frozen: Frozen, reason: str) -> dict[str, Any]:
         tag = str(Tag(self.campaign.run, self.campaign.epoch, number, frozen.sha256[:12]))
-        words = re.sub(r"[^A-Za-z0-9 .,=+-]+", " ", reason)
+        words = " ".join(re.sub(r"[^A-Za-z0-9.,=+-]+", " ", reason).split())
         intent = {
             "tag": tag,
-            "sha256": frozen.sha256,
+            "csv_sha256": frozen.sha256,
             "bytes": frozen.bytes,
             "round": number,
             "file": frozen.path.name,
@@ -206,7 +206,7 @@ class SubmissionLedger:
             "sent",
             "sent, not in the listing yet",
             tag=str(record.get("tag", "")),
-            sha256=attempt.sha256,
+            csv_sha256=attempt.sha256,
             bytes=int(record.get("bytes", 0)),
             sent=attempt.sent_at.isoformat() if attempt.sent_at else "",
             attempt=attempt.number,
@@ -243,15 +243,15 @@ class SubmissionLedger:
 
     def _earlier(self, blank: Receipt, listing: Listing) -> Receipt | None:
         """The receipt when these bytes are there already: this round's, another round's, or sent by a person."""
-        if (entry := listing.by_round(blank.round, blank.sha256)) is not None:
+        if (entry := listing.by_round(blank.round, blank.csv_sha256)) is not None:
             return replace(blank, status="accepted", ref=entry.ref, found=True)
-        if (entry := listing.by_bytes(blank.sha256)) is not None:
+        if (entry := listing.by_bytes(blank.csv_sha256)) is not None:
             return replace(blank, status="duplicate", ref=entry.ref, reason=f"same bytes as {entry.description[:40]}")
         if (entry := listing.by_hand(blank.round, blank.bytes)) is not None:
             why = "a person submitted this file by hand"
             return replace(blank, status="accepted", ref=entry.ref, reason=why, found=True, by_hand=True)
         for other in listing.tries:
-            if other.round != blank.round and other.went_out and other.sha256 == blank.sha256:
+            if other.round != blank.round and other.went_out and other.sha256 == blank.csv_sha256:
                 ref = other.receipt.ref if other.receipt else ""
                 return replace(blank, status="duplicate", ref=ref, reason=f"same bytes as {label(other.round)}")
         return None
