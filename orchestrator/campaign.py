@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import sys
@@ -15,7 +14,6 @@ from typing import Any
 from orchestrator import config as settings
 from orchestrator.competitions.builtin import prepare
 from orchestrator.competitions.local import LocalCompetition
-from orchestrator.competitions.metrics import Metric, get_metric
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.execution.ladder import probe
@@ -60,12 +58,12 @@ class Campaign:
             sweep_temps(folder)
         if self.config.competition.builtin:
             prepare(root)
-        self.metric: Metric = get_metric_of(root, self.config)
         sandbox = probe(self.config.execution.sandbox, Path(sys.executable))
         self._settle_level(sandbox.level)
         self.identity = identify(DiskStore(self.rounds), now, machine=machine_id(), takeover=takeover)
         self.executor = LocalExecutor(sandbox, self.cores)
         self.referee = Referee(root, self.config, self.executor, progress=progress)
+        self.metric = self.referee.metric
         self.competition = LocalCompetition(root, self.config, now=now)
         self.players = Players(self)
         self.entries: list[Entry] = load_entries(self.rounds)
@@ -172,15 +170,6 @@ class Campaign:
     def _recorded_seconds(self) -> float:
         before = self.entries[-1]["elapsed_seconds"] if self.entries else Journal(self.files(0)).seconds
         return float(before) + (Journal(self.files(self.next_round)).seconds if self.next_round else 0.0)
-
-
-def get_metric_of(root: Path, config: Config) -> Metric:
-    """The campaign's metric, with config.json's own direction when it names one."""
-    spec = config.competition
-    metric = get_metric(spec.metric, metric_file=root / spec.metric_file if spec.metric_file else None)
-    if spec.maximize is None or spec.maximize == metric.maximize:
-        return metric
-    return dataclasses.replace(metric, maximize=spec.maximize)
 
 
 def _frozen(config: Config) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _loop(arguments: argparse.Namespace, now: Clock) -> int:
-    from orchestrator.execution.harden import harden_self
+    from orchestrator.execution import harden_self
     from orchestrator.files import campaign_lock
     from orchestrator.ui import Display
 

@@ -31,6 +31,7 @@ GRAMMAR = {
     "review": r"APPROVED|REVISE: .+",
     "revise": r"REVISED",
     "build": r"CV_SCORE=-?\d+(\.\d+)?([eE][-+]?\d+)?|FAILED: .+",
+    "fix": r"CV_SCORE=-?\d+(\.\d+)?([eE][-+]?\d+)?|FAILED: .+",
     "verify": r"VERIFIED|REJECT: .+",
     "findings": r"(SUBMIT|HOLD): .+",
 }
