@@ -156,13 +156,23 @@ def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> list
         found.append(Option(recipe, role, hypothesis, params, features, units, base.label))
     step = tune_step(notebook, recipe, base)
     if step:
-        fails = notebook.tries_without_gain(recipe.family)
+        # Against a blend, fold 1 of a lone model fails the gate of a tuning, but passes that of a new member.
+        sibling = member and "tune" not in notebook.guidance.roles
+        fails += notebook.tries_without_gain(recipe.family)
         changed = ", ".join(
             f"{key} {base.params.get(key)} → {step[key]}" for key in step if step[key] != base.params.get(key)
         )
         hypothesis = f"{recipe.title} of {text.link(base)} is not at its optimum: {changed}"
         found.append(
-            Option(recipe, "tune", hypothesis, step, dict(base.features), 0.7 * weight * 0.65**fails, base.label)
+            Option(
+                recipe,
+                "diversify" if sibling else "tune",
+                hypothesis,
+                step,
+                dict(base.features),
+                0.7 * weight * 0.75**fails,
+                base.label,
+            )
         )
     return found
 
@@ -278,7 +288,13 @@ def blends(notebook: Notebook, playbook: Sequence[Recipe]) -> Iterator[Option]:
 
 
 def bold(notebook: Notebook, recipes: Sequence[Recipe], by_name: dict[str, Recipe]) -> Iterator[Option]:
-    """Several changes at once: every feature block on, more bags, parameters far from those that were played."""
+    """Several changes at once: every feature block on, more bags, parameters far from those that were played.
+
+    Against a blend a lone model has no chance, so then only when a bold round is asked for.
+    """
+    asked = notebook.facts.get("force_bold") or "bold" in notebook.guidance.roles
+    if notebook.best and notebook.best.is_blend and not asked:
+        return
     bases_by_name = {run.recipe: run for run in reversed(notebook.members)}
     since = notebook.best.round if notebook.best else 0
     failed = sum(run.role == "bold" and run.round > since for run in notebook.runs)

@@ -166,21 +166,37 @@ def verified(desk: Desk, record: dict[str, Any], probes: dict[str, Any]) -> str:
     return desk.ask("reviewer", "verify", "verify.md")
 
 
-CALM = {"nan": {"passed": True, "detail": "0 NaN"}, "drift": {"passed": True, "auc": 0.51}}
-DRIFT = {"nan": {"passed": True}, "id_leak": {"passed": False, "detail": "the id predicts the target"}}
+def checks(**failed: str) -> dict[str, Any]:
+    """The referee's probes, all passed but those named."""
+    names = [
+        "constant_predictions",
+        "test_outside_oof",
+        "prediction_shift",
+        "too_good",
+        "adversarial_validation",
+        "id_leak",
+    ]
+    return {"checks": [{"name": n, "ok": n not in failed, "evidence": failed.get(n, "fine")} for n in names]}
+
+
+JUMP = {**RECORD, "gain": 0.199, "cv": 0.999}
+SHIFT = {"prediction_shift": "distance 0.4", "test_outside_oof": "9% outside"}
 
 
 @pytest.mark.parametrize(
     ("record", "probes", "expected"),
     [
-        (RECORD, CALM, "VERIFIED"),
+        (RECORD, checks(), "VERIFIED"),
         (RECORD, {}, "VERIFIED"),
-        (RECORD, DRIFT, "VERIFIED"),
-        ({**RECORD, "gain": 0.15, "cv": 0.95}, CALM, "VERIFIED"),
-        ({**RECORD, "gain": 0.15, "cv": 0.95}, DRIFT, "REJECT: a gain of +0.15"),
-        (RECORD, {"constant_predictions": {"passed": False, "detail": "one value"}}, "REJECT: constant predictions"),
-        (RECORD, {"checks": [{"name": "nan", "status": "fail", "detail": "7 NaN"}]}, "REJECT: nan: 7 NaN"),
-        ({**RECORD, "cv": None}, CALM, "REJECT: the referee has no score"),
+        (RECORD, checks(id_leak="the id tells", too_good="99.9% of the way"), "VERIFIED"),
+        (JUMP, checks(too_good="99.9% of the way"), "VERIFIED"),
+        (JUMP, checks(id_leak="the id tells", too_good="99.9% of the way"), "REJECT: a gain of +0.199 is 100 standard"),
+        (RECORD, checks(constant_predictions="the test predictions are constant"), "REJECT: the test predictions are"),
+        (RECORD, checks(prediction_shift="distance 0.12"), "VERIFIED"),
+        (RECORD, checks(**SHIFT), "REJECT: distance 0.4"),
+        (RECORD, checks(**SHIFT, adversarial_validation="AUC 0.9"), "VERIFIED"),
+        ({**RECORD, "cv": None}, checks(), "REJECT: the referee has no score"),
+        ({**RECORD, "cv": float("nan")}, checks(), "REJECT: the referee has no score"),
     ],
 )
 def test_verify(tmp_path: Path, record: dict[str, Any], probes: dict[str, Any], expected: str) -> None:
@@ -190,10 +206,14 @@ def test_verify(tmp_path: Path, record: dict[str, Any], probes: dict[str, Any], 
     assert reply in desk.text("verify.md")
 
 
+def test_the_first_round_is_never_rejected_for_being_good(tmp_path: Path) -> None:
+    assert verified(Desk(tmp_path), JUMP, checks(id_leak="x", too_good="y")) == "VERIFIED"
+
+
 def test_verify_notes_what_it_does_not_reject(tmp_path: Path) -> None:
     desk = Desk(tmp_path).played(FIRST)
-    verified(desk, RECORD, DRIFT)
-    assert "## Noted\n- id leak: the id predicts the target" in desk.text("verify.md")
+    verified(desk, RECORD, checks(id_leak="the id predicts the target"))
+    assert "## Noted\n- id_leak: the id predicts the target" in desk.text("verify.md")
 
 
 def found(desk: Desk, record: dict[str, Any], plan: dict[str, Any], **facts: Any) -> str:
