@@ -108,13 +108,16 @@ def read_regular(path: Path, limit: int = MAX_CSV_BYTES) -> bytes:
     except OSError as error:
         why = "is a symbolic link" if error.errno == errno.ELOOP else f"can't be read: {error.strerror}"
         raise OutputRejected(f"{path.name} {why}") from error
-    with os.fdopen(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise OutputRejected(f"{path.name} is not a regular file")
         if not 0 < status.st_size <= limit:
             raise OutputRejected(f"{path.name} holds {status.st_size} bytes; 1 to {limit} are accepted")
-        data = file.read(limit + 1)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(handle)
     if len(data) > limit:
         raise OutputRejected(f"{path.name} grew above {limit} bytes while it was read")
     return data
