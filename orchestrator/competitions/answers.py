@@ -81,17 +81,18 @@ def _targets(path: Path, answers: pd.DataFrame, spec: dict[str, Any]) -> dict[st
 def _check_values(path: Path, values: pd.Series, name: str, spec: dict[str, Any]) -> None:
     import pandas as pd
 
-    known = {same_text(label).lower() for label in spec.get("classes") or []}
+    shown = {str(label) for label in spec.get("classes") or []}
+    holes = int((values.isin(MISSING) & ~values.isin(shown)).sum())
+    if holes:
+        raise BadInput(f"{path}: {name} is missing in {holes} rows: fill them in")
     if spec["task"] in ("binary", "multiclass"):
+        known = {same_text(label).lower() for label in spec["classes"]}
         stray = values[~values.map(same_text).str.lower().isin(known)]
-        if len(stray):
+        if len(stray) and spec["task"] == "binary":
             raise BadInput(
                 f"{path}: {name} is {stray.iloc[0]!r} in {len(stray)} rows, which train never has: correct these rows"
             )
         return
-    holes = int(values.isin(MISSING).sum())
-    if holes:
-        raise BadInput(f"{path}: {name} is missing in {holes} rows: fill them in")
     flags = values.str.strip().str.lower().replace({"true": "1", "false": "0"})
     if pd.to_numeric(flags, errors="coerce").isna().any():
         raise BadInput(f"{path}: {name} holds text where numbers are needed: correct it")

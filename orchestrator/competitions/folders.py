@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.competitions.tables import check_file
 from orchestrator.errors import BadInput
 
 _TABLE = r"\.(csv|tsv|parquet|csv\.zip|zip)$"
@@ -90,6 +91,7 @@ def copy_public(layout: Layout, data: Path) -> dict[str, str]:
     """Copy what experiments may read into the folder `data`, zipped tables unpacked; role → file name there."""
     names = {}
     for role, path in layout.tables.items():
+        check_file(path)
         names[role] = unpack(path, data) if path.suffix.lower() == ".zip" else path.name
         if path.suffix.lower() != ".zip":
             copy_file(path, data / path.name)

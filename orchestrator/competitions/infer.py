@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.competitions.infer_columns import Kind, id_column, kinds_of, parse_dates, thinned
 from orchestrator.competitions.infer_cv import choose_split
 from orchestrator.competitions.infer_metric import BINARY_ONLY, COLUMNWISE, read_description
-from orchestrator.competitions.infer_target import Tables, Target, find_target, guess_task, sorted_classes
+from orchestrator.competitions.infer_target import Tables, Target, find_target, guess_task, plain, sorted_classes
 from orchestrator.competitions.tables import header, read_table
 from orchestrator.config import SubmissionKind, Task
 from orchestrator.errors import BadInput
@@ -184,7 +184,9 @@ def _check_learnable(tables: Tables, target: Target, task: Task) -> None:
     for name in target.columns:
         values = tables.train[name]
         if values.nunique() < 2:
-            only = f"only the value {values.iloc[0]!r}" if len(values) else "no value in a row that has the others"
+            only = (
+                f"only the value {plain(values.iloc[0])!r}" if len(values) else "no value in a row that has the others"
+            )
             raise BadInput(
                 f"{tables.names[0]}: the target {name} has {only}: nothing can be learnt; get the file again"
             )

@@ -149,10 +149,12 @@ def _group(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind], *, n
     candidates = []
     few_train, few_test = thinned(train), thinned(test)
     for name in [name for name in train.columns if name in test.columns]:
+        if kinds.get(name) not in ("number", "category") or train[name].dtype.kind == "f":
+            continue
         if not needed and few_train[name].isin(few_test[name].dropna()).any():
             continue
         left, right = train[name].dropna(), test[name].dropna()
-        if kinds.get(name) not in ("number", "category") or left.dtype.kind == "f" or len(left) < 10 or len(right) < 3:
+        if len(left) < 10 or len(right) < 3:
             continue
         distinct = left.nunique()
         if distinct < max(4, FOLDS) or distinct > len(left) / 1.5:

@@ -77,6 +77,8 @@ def _asked(tables: Tables, meta: dict[str, Any]) -> list[str]:
                 f"meta.json: submission_columns names {lost[0]!r}, which {tables.names[2]} lacks: correct it"
             )
         return list(stated)
+    if len(columns) > 1 and _numbers_the_rows(tables, columns[0]):
+        columns = columns[1:]
     fresh = [name for name in columns if name not in tables.test.columns or tables.test[name].isna().all()]
     if columns and not fresh:
         raise BadInput(
@@ -85,6 +87,13 @@ def _asked(tables: Tables, meta: dict[str, Any]) -> list[str]:
     if not fresh:
         raise BadInput(f"{tables.names[2]} has no column besides the id: add the column that is to be predicted")
     return fresh
+
+
+def _numbers_the_rows(tables: Tables, name: str) -> bool:
+    """A row number or name that only the sample has: copied from it, never filled in."""
+    column = tables.sample[name]
+    foreign = name not in tables.train.columns and name not in tables.test.columns
+    return tables.id_column is None and foreign and column.dtype.kind != "f" and len(column) > 1 and column.is_unique
 
 
 def _check_stated(tables: Tables, stated: list[str]) -> None:

@@ -97,9 +97,8 @@ def _column(train: pd.Series, test: pd.Series, kind: Kind) -> dict[str, Any]:
     else:
         texts = values.astype(str)
         entry["top"] = {text[:80]: int(count) for text, count in texts.value_counts().head(TOP).items()}
-        known = set(texts.drop_duplicates())
         fresh = test.dropna().astype(str)
-        entry["unseen_in_test"] = round(float((~fresh.isin(known)).mean()), 4) if len(fresh) else 0.0
+        entry["unseen_in_test"] = round(float((~fresh.isin(texts.drop_duplicates())).mean()), 4) if len(fresh) else 0.0
     return entry
 
 

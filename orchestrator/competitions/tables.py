@@ -98,7 +98,9 @@ def _read_csv(path: Path, as_text: Collection[str], columns: Collection[str] | N
         _raise_ragged(path, str(error))
         frame = _slow(path, names, delimiter, encoding, typed, verbatim)
     for name in typed:
-        frame[name] = _without_strays(frame[name])
+        cleaned = _without_strays(frame[name])
+        if cleaned.dtype != frame[name].dtype:
+            frame[name] = cleaned
     return frame[wanted]
 
 

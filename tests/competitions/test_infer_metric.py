@@ -1,0 +1,105 @@
+"""The metric: stated, described or usual."""
+
+import numpy as np
+import pytest
+
+from orchestrator.competitions.infer_metric import read_description
+from orchestrator.competitions.metrics import get_metric
+from tests.competitions.making import Folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path / "made")
+
+
+def flags(folder, rows=200):
+    return folder.rng.integers(0, 2, rows)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "metric"),
+    [
+        ("area under the ROC curve between the predicted probability and the observed target.", "auc"),
+        ("the area under the Receiver Operating Characteristic curve.", "auc"),
+        ("AUC.", "auc"),
+        ("the normalized Gini coefficient.", "gini"),
+        ("log loss.", "log_loss"),
+        ("the multi-class logarithmic loss.", "log_loss"),
+        ("average precision, the area under the precision-recall curve.", "average_precision"),
+        ("the Root Mean Squared Logarithmic Error (RMSLE).", "rmsle"),
+        ("the RMSE between the logarithm of the predicted and the observed price.", "rmse_log"),
+        ("Root-Mean-Squared-Error (RMSE) between the logarithm of the predicted value and ...", "rmse_log"),
+        ("the root mean squared error.", "rmse"),
+        ("the mean squared error.", "mse"),
+        ("the mean absolute error.", "mae"),
+        ("the median absolute error.", "medae"),
+        ("the mean absolute percentage error.", "mape"),
+        ("SMAPE between forecasts and actual values.", "smape"),
+        ("the coefficient of determination.", "r2"),
+        ("the Pearson correlation.", "pearson"),
+        ("Spearman's rank correlation.", "spearman"),
+        ("the quadratic weighted kappa.", "qwk"),
+        ("the F1 score.", "f1"),
+        ("the macro-averaged F1-score.", "f1_macro"),
+        ("the Matthews correlation coefficient (MCC).", "mcc"),
+        ("balanced accuracy, not accuracy.", "balanced_accuracy"),
+        ("the percentage of rows you predict correctly.", "accuracy"),
+        ("the mean average precision @ 5 (MAP@5).", "map@5"),
+        ("MAP@3.", "map@3"),
+        ("NDCG@10.", "ndcg@10"),
+        ("the Brier score.", "brier"),
+        ("AUC instead of accuracy.", "auc"),
+        ("not accuracy but AUC.", "auc"),
+    ],
+)
+def test_phrases(sentence, metric):
+    found = read_description(f"# T\n\n## Evaluation\n\nSubmissions are evaluated by {sentence}\n")
+    assert found.metric == metric
+    assert get_metric(metric).name.replace("logloss", "log_loss") == metric
+
+
+def test_a_metric_named_in_passing_does_not_count():
+    text = "# T\n\nWe once had a log loss challenge.\n\n## Evaluation\n\nThe metric is AUC.\n\nRMSE is not used.\n"
+    assert read_description(text).metric == "auc"
+    assert read_description("A table of accuracy and other columns.").metric is None
+
+
+def test_a_metric_that_the_target_rules_out_is_not_believed(folder):
+    folder.target("kind", folder.rng.choice(["a", "b", "c"], 200), "a")
+    config = folder.described("Evaluated by the root mean squared error.").create()
+    assert config.competition.metric == "accuracy"
+    assert "names none that fits" in config.guesses["competition.metric"]
+
+
+def test_the_description_beats_the_default(folder):
+    config = folder.target("y", flags(folder), 0.5).described("Log loss. (Lower is better.)").create()
+    assert (config.competition.metric, config.competition.maximize) == ("log_loss", None)
+    assert "log loss" in config.guesses["competition.metric"]
+
+
+def test_meta_beats_the_description_and_may_be_left_out(folder):
+    folder.target("y", flags(folder), 0.5).described("Log loss.").meta = {"metric": "auc"}
+    assert folder.create().competition.metric == "auc"
+    folder.path = folder.path.with_name("again")
+    assert folder.create(use_meta=False).competition.metric == "log_loss"
+
+
+def test_a_direction_that_is_stated_against_the_metric_is_written(folder):
+    folder.target("y", flags(folder), 0.5).described("AUC. (Lower is better.)")
+    assert folder.create().competition.maximize is False
+
+
+def test_the_direction_of_meta_beats_the_description(folder):
+    folder.target("y", flags(folder), 0.5).described("AUC. (Lower is better.)").meta = {"metric_direction": "maximize"}
+    assert folder.create().competition.maximize is None
+
+
+def test_meta_names_targets_and_groups(folder):
+    folder.train["a"], folder.train["b"] = flags(folder), flags(folder)
+    folder.train["site"], folder.test["site"] = np.arange(200) % 20, np.arange(60) % 20
+    folder.sample["prediction"] = 0.5
+    folder.meta = {"target_columns": ["b"], "submission_columns": ["prediction"], "group_column": "site"}
+    config = folder.create()
+    assert (config.competition.target_columns, config.competition.drop_columns) == (["b"], ["a"])
+    assert (config.cv.strategy, config.competition.group_column) == ("group", "site")
