@@ -17,7 +17,7 @@ from orchestrator.competitions.base import Limits, Submission, SubmissionRefused
 from orchestrator.competitions.local import LocalCompetition
 from orchestrator.config import Config, parse
 from orchestrator.errors import BadInput, CompetitionError, FatalEnding
-from orchestrator.files import read_json, write_json
+from orchestrator.files import read_json, sha256_file, write_json
 from orchestrator.rounds import RoundFiles
 from orchestrator.submission_records import Campaign, DiskStore, Frozen, Receipt, attempts, identify, parse_tag
 from orchestrator.submissions import SubmissionLedger
@@ -201,6 +201,15 @@ def test_the_same_bytes_are_sent_once(place: Place) -> None:
     copy = place.round(4)
     copy.path("submission.csv").write_bytes(place.round(3).path("submission.csv").read_bytes())
     assert place.ledger(remote).submit(copy, "").status == "duplicate", "it may have arrived"
+
+
+def test_bytes_that_another_campaign_of_ours_submitted_are_not_sent_again(place: Place) -> None:
+    digest = sha256_file(place.round(1).path("submission.csv"))
+    foreign = Submission("F1", f"ak1 ffffffff.1 R09 {digest[:12]} cv", NOON, "complete", 0.3)
+    remote = Remote(place.competition, extra=[foreign])
+    receipt = place.ledger(remote).submit(place.round(1), "")
+    assert (receipt.status, receipt.ref, remote.sent) == ("duplicate", "F1", 0)
+    assert place.ledger(remote).scores() == {1: 0.3}
 
 
 @pytest.mark.parametrize("mood", ["lost", "no ref"])
