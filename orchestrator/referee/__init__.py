@@ -1,0 +1,1 @@
+"""Sealed folds, honest scores, keep or discard."""

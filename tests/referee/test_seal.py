@@ -50,7 +50,9 @@ def test_a_damaged_folder_is_rebuilt_to_the_same_bytes(stand: Stand, name: str, 
         path.unlink()
     else:
         middle = len(data) // 2
-        path.write_bytes(data[:middle] if damage == "cut" else data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+        path.write_bytes(
+            data[:middle] if damage == "cut" else data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+        )
     with pytest.raises(Damaged):
         load(folds.folder, str(folds.manifest["fingerprint"]))
     again = stand.referee().seal()
