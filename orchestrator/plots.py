@@ -82,8 +82,8 @@ def seconds(entries: list[Entry]) -> bytes:
         _round_axis(axes, entries)
         if entries:
             legend = axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-            for handle in legend.legend_handles:
-                handle.set_linewidth(6)
+            for handle in filter(None, legend.legend_handles):
+                handle.set(linewidth=6)
 
     return _png(draw, height=2.9)
 
