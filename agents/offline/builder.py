@@ -10,10 +10,11 @@ from typing import Any
 
 from agents.offline import guidance as wishes
 from agents.offline import text
+from agents.offline.blending import blend_members
 from agents.offline.ledgers import calibration
 from agents.offline.names import NAMES, RECIPES
 from agents.offline.notebook import Notebook, fingerprint, read, read_text
-from agents.offline.options import Option, blend_members, untried
+from agents.offline.options import Option, untried
 from agents.offline.strategy import Choice, choose
 from agents.session import Turn
 

@@ -107,6 +107,8 @@ def _why(notebook: Notebook, strategy: dict[str, Any], scores: dict[str, Any], b
         wins = sum(notebook.signed(new) > notebook.signed(old) for new, old in pairs)
         agree = "the folds agree" if wins in (0, len(pairs)) and len(pairs) > 1 else "the folds disagree: mostly noise"
         lines.append(f"better in {wins} of {len(pairs)} folds, {agree}")
+    if before and before.is_blend and strategy.get("role") not in ("blend", None):
+        lines.append("a lone model seldom beats a blend: what it is worth shows in the next blend")
     gain, expected = scores.get("gain"), float(strategy.get("expected_gain") or 0.0)
     if gain is not None and expected > 0:
         verdict = "the expectation was right" if gain >= 0.5 * expected else "the expectation was too high"

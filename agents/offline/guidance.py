@@ -89,6 +89,11 @@ def is_blend(family: str) -> bool:
     return family in ("blend", "stack", "ensemble")
 
 
+def kind_of(family: str) -> str:
+    """ "boosting" for every booster, else the family itself."""
+    return "boosting" if keys_of(family) & BOOSTERS else family
+
+
 def keys_of(text: str) -> set[str]:
     """The family keys that a text (a guidance line, or a recipe's family and name) speaks of."""
     plain = re.sub(r"[_\-/]+", " ", text.lower())
@@ -101,7 +106,7 @@ def _names_of(family: str, recipe: str) -> set[str]:
 
 def _has_word(text: str, word: str) -> bool:
     plain = re.escape(word.replace("-", " "))
-    return re.search(rf"(?<![a-z0-9]){plain}(?![a-z0-9])", text) is not None
+    return re.search(rf"(?<![a-z0-9_]){plain}s?(?![a-z0-9_])", text) is not None
 
 
 def parse(text: str, names: Iterable[str] = ()) -> Guidance:

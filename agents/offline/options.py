@@ -1,23 +1,14 @@
-"""All that the next round could do: new families, feature blocks, tuning, bags, blends, bold mixes."""
+"""What an experiment could be: an option, and which recipes of the playbook may become one."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agents.offline import guidance as wishes
-from agents.offline import text
-from agents.offline.notebook import Notebook, Run, fingerprint
-from agents.offline.recipe import Recipe, draw
-
-TWINS = 0.995
-"""Members of a blend that correlate more than this are the same model to it."""
-GUESSED_CORRELATION = {"same": 0.99, "boosters": 0.985, "other": 0.96}
-MAX_MEMBERS = 12
-TUNE_DRAWS = 40
-MOST_BAGS = 10
+from agents.offline.notebook import Notebook, fingerprint
+from agents.offline.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -79,53 +70,6 @@ def untried(notebook: Notebook, playbook: Sequence[Recipe]) -> list[str]:
     return sorted(hints, key=lambda family: (-hints[family], family))
 
 
-def all_options(notebook: Notebook, playbook: Sequence[Recipe]) -> list[Option]:
-    """Every option that is not a repetition, in no order of merit."""
-    recipes = applicable(notebook, playbook)
-    by_name = {recipe.name: recipe for recipe in recipes}
-    found: list[Option] = list(fresh(notebook, recipes))
-    for rank, run in enumerate(bases(notebook, by_name)):
-        recipe = by_name[run.recipe]
-        found += refine(notebook, recipe, run, 0.6**rank)
-    found += blends(notebook, playbook)
-    found += bold(notebook, recipes, by_name)
-    unique = {option.fingerprint: option for option in reversed(found)}
-    return [option for mark, option in unique.items() if mark not in notebook.fingerprints]
-
-
-def bases(notebook: Notebook, by_name: dict[str, Recipe]) -> list[Run]:
-    """The best run of each of the three best families: what tuning starts from."""
-    found: dict[str, Run] = {}
-    for run in notebook.members:
-        if run.recipe in by_name:
-            found.setdefault(run.family, run)
-    return list(found.values())[:3]
-
-
-def fresh(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
-    """Recipes never played, worth their prior strength and their novelty."""
-    hints = {recipe.name: hint(notebook, recipe) for recipe in recipes}
-    top = max(hints.values(), default=0.0) or 1.0
-    played = {run.family for run in notebook.runs}
-    kinds = {_kind(family) for family in played}
-    names = {run.recipe for run in notebook.runs}
-    for recipe in recipes:
-        if recipe.name in names:
-            continue
-        novelty = 0.6 if recipe.family in played else 1.25 if _kind(recipe.family) not in kinds else 1.0
-        crashes = sum(run.status == "crash" for run in notebook.of_family(recipe.family))
-        strength = max(0.0, hints[recipe.name] / top)
-        why = "sets the score to beat" if not notebook.runs else "makes errors of another kind than what is there"
-        yield Option(
-            recipe=recipe,
-            role="diversify" if notebook.best else "improve",
-            hypothesis=f"{recipe.title} fits this data and {why}",
-            params=dict(recipe.params),
-            features=dict(recipe.features),
-            units=1.5 * strength**2 * novelty * 0.4**crashes * closeness(notebook, recipe.family),
-        )
-
-
 def closeness(notebook: Notebook, family: str) -> float:
     """1 for a family that leads or was never measured, towards 0.2 the further its best run lies behind."""
     best = next((run for run in notebook.members if run.family == family), None)
@@ -139,187 +83,9 @@ def hint(notebook: Notebook, recipe: Recipe) -> float:
     return recipe.gain_hint(notebook.profile, notebook.competition)
 
 
-def _kind(family: str) -> str:
-    return "boosting" if wishes.keys_of(family) & wishes.BOOSTERS else family
-
-
-def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> list[Option]:
-    """Feature blocks, bags and a random step of the hyper-parameters, all around one earlier run."""
-    member = bool(notebook.best and notebook.best.is_blend)
-    found = []
-    weight *= closeness(notebook, recipe.family)
-    fails = sum(run.parent is not None and run.role != "tune" for run in notebook.of_family(recipe.family))
-    for what, params, features in [*_feature_moves(recipe, base), *_bag_moves(notebook, recipe, base)]:
-        hypothesis = f"{recipe.title} gains from {what} over {text.link(base)}"
-        role = "diversify" if member else "improve"
-        units = 0.6 * weight * 0.8**fails
-        found.append(Option(recipe, role, hypothesis, params, features, units, base.label))
-    step = tune_step(notebook, recipe, base)
-    if step:
-        # Against a blend, fold 1 of a lone model fails the gate of a tuning, but passes that of a new member.
-        sibling = member and "tune" not in notebook.guidance.roles
-        fails += notebook.tries_without_gain(recipe.family)
-        changed = ", ".join(
-            f"{key} {base.params.get(key)} → {step[key]}" for key in step if step[key] != base.params.get(key)
-        )
-        hypothesis = f"{recipe.title} of {text.link(base)} is not at its optimum: {changed}"
-        found.append(
-            Option(
-                recipe,
-                "diversify" if sibling else "tune",
-                hypothesis,
-                step,
-                dict(base.features),
-                0.7 * weight * 0.75**fails,
-                base.label,
-            )
-        )
-    return found
-
-
-def _feature_moves(recipe: Recipe, base: Run) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    for name, choices in sorted(recipe.feature_space.items()):
-        now = base.features.get(name, recipe.features.get(name))
-        for value in choices:
-            if value != now and (value or now):
-                what = f"{name}: {value}" if value and value is not True else f"{name} {'on' if value else 'off'}"
-                yield what, dict(base.params), {**recipe.features, **base.features, name: value}
-
-
-def _bag_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    bags = bags_of(notebook, recipe, base.params)
-    if bags and bags < MOST_BAGS:
-        more = min(MOST_BAGS, max(3, 2 * bags))
-        yield f"{more} bags instead of {bags}", {**base.params, "bags": more}, dict(base.features)
-
-
 def bags_of(notebook: Notebook, recipe: Recipe, params: Mapping[str, Any]) -> int:
     """How many seeds an experiment averages; 0 for a recipe without bags. Boosters left to themselves take 5 or 1."""
     if "bags" not in recipe.params:
         return 0
     bags = params.get("bags") or recipe.params["bags"]
     return int(bags or (5 if notebook.rows < 5000 else 1))
-
-
-def tune_step(notebook: Notebook, recipe: Recipe, base: Run, salt: str = "") -> dict[str, Any] | None:
-    """New parameters near those of `base`, never played before; None when the space holds no more."""
-    rng = random.Random(f"{notebook.seed}/{notebook.round}/{recipe.name}/{salt}")
-    names = sorted(recipe.space)
-    for _ in range(TUNE_DRAWS if names else 0):
-        params = {**recipe.params, **base.params}
-        for name in rng.sample(names, rng.randint(1, max(1, (len(names) + 1) // 2))):
-            params[name] = step_from(recipe.space[name], params.get(name), rng)
-        if fingerprint(recipe.name, params, base.features) not in notebook.fingerprints and params != base.params:
-            return params
-    return None
-
-
-def step_from(spec: Any, now: Any, rng: random.Random) -> Any:
-    """A value near the present one two times in three, anywhere in the space otherwise."""
-    if rng.random() < 1 / 3 or now is None:
-        return draw(spec, rng)
-    if isinstance(spec, list):
-        if now not in spec:
-            return rng.choice(spec)
-        place = spec.index(now)
-        near = [spec[i] for i in (place - 1, place + 1) if 0 <= i < len(spec)]
-        return rng.choice(near or spec)
-    low, high = spec[0], spec[1]
-    if len(spec) == 3 and now > 0:
-        fourth = (high / low) ** 0.25
-        return draw((type(low)(max(low, now / fourth)), type(high)(min(high, now * fourth)), "log"), rng)
-    fourth = (high - low) / 4
-    return draw((type(low)(max(low, now - fourth)), type(high)(min(high, now + fourth))), rng)
-
-
-def blend_members(notebook: Notebook) -> list[Run]:
-    """The runs worth blending, best first: close to the best, none a twin of a better one."""
-    limit = max(12 * notebook.noise, 1e-12)
-    chosen: list[Run] = []
-    for run in notebook.members:
-        near = not chosen or notebook.lag(run) <= limit
-        if near and all(correlation(notebook, run, other) < TWINS for other in chosen):
-            chosen.append(run)
-    return chosen[:MAX_MEMBERS]
-
-
-def correlation(notebook: Notebook, first: Run, second: Run) -> float:
-    """Measured, or guessed from the families when the referee has no figure."""
-    measured = notebook.correlation(first, second)
-    if measured is not None:
-        return measured
-    if first.family == second.family:
-        return GUESSED_CORRELATION["same"]
-    boosters = _kind(first.family) == _kind(second.family)
-    return GUESSED_CORRELATION["boosters" if boosters else "other"]
-
-
-def blended_before(notebook: Notebook) -> set[str]:
-    """The runs that the last finished blend could draw from."""
-    last = next((run for run in reversed(notebook.runs) if run.is_blend and run.status != "crash"), None)
-    return {run.label for run in notebook.members if run.round < last.round} if last else set()
-
-
-def blends(notebook: Notebook, playbook: Sequence[Recipe]) -> Iterator[Option]:
-    """Blends of the diverse members, once there is something new to blend."""
-    members = blend_members(notebook)
-    old = blended_before(notebook)
-    new = [run for run in members if run.label not in old]
-    if len(members) < 2 or not new:
-        return
-    closest = [max(correlation(notebook, run, other) for other in members if other is not run) for run in members]
-    spread = 1 - sum(closest) / len(closest)
-    freshness = 1.0 if not old else 0.4 + 0.6 * len(new) / len(members)
-    if old and len(new) < 2 and new[0] is not members[0]:
-        freshness *= 0.25  # one more member that is not the best can wait for the next
-    labels = sorted(run.label for run in members)
-    for recipe in playbook:
-        if wishes.is_blend(recipe.family) and recipe.applies(notebook.profile, notebook.competition):
-            top = max(1e-9, max(hint(notebook, r) for r in playbook if wishes.is_blend(r.family)))
-            yield Option(
-                recipe=recipe,
-                role="blend",
-                hypothesis=f"{', '.join(labels)} err differently (closest pairs correlate {1 - spread:.4f} on average)",
-                params={**recipe.params, "members": labels},
-                features=dict(recipe.features),
-                units=min(2.5, 0.8 + 40 * spread) * freshness * hint(notebook, recipe) / top,
-                parent=notebook.best.label if notebook.best else None,
-            )
-
-
-def bold(notebook: Notebook, recipes: Sequence[Recipe], by_name: dict[str, Recipe]) -> Iterator[Option]:
-    """Several changes at once: every feature block on, more bags, parameters far from those that were played.
-
-    Against a blend a lone model has no chance, so then only when a bold round is asked for.
-    """
-    asked = notebook.facts.get("force_bold") or "bold" in notebook.guidance.roles
-    if notebook.best and notebook.best.is_blend and not asked:
-        return
-    bases_by_name = {run.recipe: run for run in reversed(notebook.members)}
-    since = notebook.best.round if notebook.best else 0
-    failed = sum(run.role == "bold" and run.round > since for run in notebook.runs)
-    strongest = max((hint(notebook, recipe) for recipe in recipes), default=0.0) or 1.0
-    for recipe in recipes:
-        base = bases_by_name.get(recipe.name)
-        rng = random.Random(f"{notebook.seed}/{notebook.round}/bold/{recipe.name}")
-        params = {**recipe.params, **(base.params if base else {})}
-        for name in rng.sample(sorted(recipe.space), (len(recipe.space) + 1) // 2):
-            params[name] = draw(recipe.space[name], rng)
-        if bags := bags_of(notebook, recipe, params):
-            params["bags"] = max(3, bags)
-        features = {**recipe.features, **(base.features if base else {})}
-        for name, choices in sorted(recipe.feature_space.items()):
-            features[name] = next((value for value in reversed(choices) if value), features.get(name))
-        yield Option(
-            recipe=recipe,
-            role="bold",
-            hypothesis=f"{recipe.title} with all feature blocks, other parameters and bags finds what small steps miss",
-            params=params,
-            features=features,
-            units=(0.3 + 0.1 * min(8, notebook.stuck))
-            * 0.6**failed
-            * closeness(notebook, recipe.family)
-            * hint(notebook, recipe)
-            / strongest,
-            parent=base.label if base else None,
-        )

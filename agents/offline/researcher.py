@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from agents.offline import ledgers, text
+from agents.offline.blending import blend_members, correlation
 from agents.offline.eda import describe, shape
 from agents.offline.names import NAMES, RECIPES
 from agents.offline.notebook import Notebook, read
-from agents.offline.options import Option, applicable, blend_members, correlation, hint, untried
+from agents.offline.options import Option, applicable, hint, untried
 from agents.offline.strategy import choose
 from agents.session import Turn
 
@@ -65,7 +66,7 @@ def brief(notebook: Notebook, options: Sequence[Option]) -> str:
         ("What worked", text.bullets(_kept(notebook), "nothing was measured yet")),
         ("Members for a blend", ", ".join(f"{text.link(run)} {text.number(run.cv)}" for run in members) or "none yet"),
         ("What a person wants", text.bullets(notebook.guidance.understood + notebook.guidance.unknown, "nothing")),
-        ("Learned here", text.bullets(lessons(notebook.learnings)[-5:], "nothing yet")),
+        ("Learned here", text.bullets(_learned(notebook)[-5:], "nothing yet")),
         ("Data", text.bullets([shape(notebook)])),
         ("Earlier campaigns", text.bullets(_earlier(notebook), "no notes given")),
     ]
@@ -141,7 +142,14 @@ def _correlations(notebook: Notebook) -> str:
     return text.table(("", "", "correlation"), rows)
 
 
+def _learned(notebook: Notebook) -> list[str]:
+    """The learnings of this campaign: those that name one of its rounds."""
+    return [line for line in lessons(notebook.learnings) if re.search(r"\[R\d+\]", line)]
+
+
 def _earlier(notebook: Notebook) -> list[str]:
-    """Lines of the knowledge files that speak of what decides here: stacks, diversity, blends, gates, noise."""
+    """Older learnings, then lines of the knowledge files that speak of blends, diversity, gates or noise."""
     topics = re.compile(r"\b(blend|stack|divers|correlat|fold|gate|noise|leak|ensembl|seed|encod|pseudo|tun)", re.I)
-    return [line for body in notebook.knowledge.values() for line in lessons(body) if topics.search(line)][:8]
+    older = [line for line in lessons(notebook.learnings) if line not in _learned(notebook)]
+    found = [line for body in notebook.knowledge.values() for line in lessons(body) if topics.search(line)]
+    return [*older[:5], *found[:8]]

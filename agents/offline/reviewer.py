@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from agents.offline import ledgers, options, retro, text
+from agents.offline import blending, ledgers, options, retro, text
 from agents.offline.builder import header
 from agents.offline.costs import Costs
 from agents.offline.names import NAMES, RECIPES
@@ -76,7 +76,7 @@ def _fingerprint(strategy: dict[str, Any]) -> str:
 def check_diversity(case: Case) -> Check:
     """1. Do the members differ, and does a planned blend have anything to gain from them?"""
     book, name = case.notebook, "Ensemble diversity"
-    pairs = [options.correlation(book, a, b) for a, b in combinations(book.members, 2)]
+    pairs = [blending.correlation(book, a, b) for a, b in combinations(book.members, 2)]
     families = {run.family for run in book.members}
     evidence = [f"{len(book.members)} complete members of {len(families)} families"]
     if pairs:
@@ -86,9 +86,9 @@ def check_diversity(case: Case) -> Check:
         members = [run for run in book.members if not asked or run.label in asked]
         if len(members) < 2:
             return Check(name, evidence, f"a blend needs two complete members, there are {len(members)}", _demand(case))
-        closest = [options.correlation(book, a, b) for a, b in combinations(members, 2)]
-        if min(closest) > options.TWINS:
-            evidence.append(f"the blend's least correlated pair has {min(closest):.4f} > {options.TWINS}")
+        closest = [blending.correlation(book, a, b) for a, b in combinations(members, 2)]
+        if min(closest) > blending.TWINS:
+            evidence.append(f"the blend's least correlated pair has {min(closest):.4f} > {blending.TWINS}")
             return Check(
                 name, evidence, f"the blend's members are twins (correlation {min(closest):.4f})", _demand(case)
             )

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from agents.offline.costs import Costs
 from agents.offline.ledgers import calibration
+from agents.offline.moves import all_options
 from agents.offline.notebook import Notebook
-from agents.offline.options import Option, all_options
+from agents.offline.options import Option
 from agents.offline.recipe import Recipe
 
 OVERHEAD = 20.0
@@ -17,6 +18,8 @@ SHARE_OF_CAP = 0.8
 """An option that would fill more of an experiment's time limit than this is not started."""
 SHARE_OF_LEFT = 0.6
 """Nor one that would take more of the campaign's remaining time."""
+LONE = 0.3
+"""The share of its worth that a lone model shows at once against a blend; the next blend shows the rest."""
 PLANNED_ROUNDS = 12
 LAST_CALL = 100.0
 GUIDED = 1000.0
@@ -111,7 +114,8 @@ def appraise(notebook: Notebook, option: Option, costs: Costs) -> Option:
     cost = costs.estimate(option.recipe, option.params)
     urgency = LAST_CALL if option.role == "blend" and is_last_call(notebook) else wish(notebook, option)
     value = units / (1 + (OVERHEAD + cost) / 60) ** time_pressure(notebook, cost) * urgency
-    return replace(option, gain=units * notebook.noise, cost=cost, value=value)
+    lone = notebook.best is not None and notebook.best.is_blend and option.role != "blend"
+    return replace(option, gain=units * notebook.noise * (LONE if lone else 1.0), cost=cost, value=value)
 
 
 def time_pressure(notebook: Notebook, cost: float) -> float:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agents.offline.names import RECIPES
 from tests.agents.desk import NUMBERS, TABLE, TEXT, Desk, crash, entry, strategy
 
 FIRST = entry(1, "lightgbm_encoded", 0.80, status="keep", role="improve", expected_gain=0.0)
@@ -177,63 +175,6 @@ def test_expectations_learn_from_the_campaign(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "family", "role"),
-    [
-        ("use catboost", "catboost", "diversify"),
-        ("try SVM next", "svm", "diversify"),
-        ("- please use extra_trees", "extra_trees", "diversify"),
-        ("tune lightgbm", "lightgbm", "tune"),
-        ("only linear", "linear", "diversify"),
-        ("bold", None, "bold"),
-        ("avoid boosting, use neural nets", "mlp", "diversify"),
-    ],
-)
-def test_guidance_is_obeyed(tmp_path: Path, text: str, family: str | None, role: str) -> None:
-    desk = Desk(tmp_path).played(FIRST)
-    desk.put("guidance.md", f"# Guidance\n\n{text}\n")
-    (plan,) = desk.plan()
-    assert plan["role"] == role
-    assert family is None or plan["family"] == family
-
-
-def test_blend_now_beats_waiting_and_no_blends_forbids(tmp_path: Path) -> None:
-    blend = entry(3, "blend_weights", 0.803, status="keep", gain=0.003)
-    more = [entry(4, "extra_trees", 0.796), crash(5, "knn"), crash(6, "mlp")]
-    desk = Desk(tmp_path).played(FIRST, entry(2, "catboost_native", 0.799), blend, *more)
-    desk.put("guidance.md", "blend now")
-    assert desk.plan()[0]["role"] == "blend"
-    desk.put("guidance.md", "no blends please")
-    assert desk.plan()[0]["role"] != "blend"
-
-
-def test_bans_hold_over_many_rounds(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.put("guidance.md", "no neural nets\nnever catboost\nstop tuning")
-    played: list[dict[str, Any]] = []
-    for number in range(1, 16):
-        (plan,) = desk.plan()
-        assert plan["family"] not in ("mlp", "catboost")
-        assert plan["role"] != "tune"
-        keys = ("role", "params", "features")
-        played.append(entry(number, plan["recipe"], 0.8, **{key: plan[key] for key in keys}))
-        desk.played(*played)
-
-
-def test_unknown_guidance_is_shown(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.put("guidance.md", "mind the tides")
-    desk.plan()
-    assert "noted, not understood by the offline policy: mind the tides" in desk.text("plan.md")
-
-
-def test_bans_that_leave_nothing_are_not_followed(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.put("guidance.md", "only naive bayes")
-    assert desk.plan()
-    assert "leave no recipe" in desk.text("plan.md")
-
-
-@pytest.mark.parametrize(
     ("verdict", "check"),
     [
         ("REVISE: tuned twice without gain; stop tuning; try catboost next", lambda s: s["family"] == "catboost"),
@@ -249,66 +190,6 @@ def test_a_revision_obeys_the_review(tmp_path: Path, verdict: str, check: Any) -
     assert check(second)
     assert settings(second) != settings(first)
     assert verdict.removeprefix("REVISE: ") in desk.text("plan.md")
-
-
-def test_every_recipe_builds_a_script(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    for recipe in RECIPES:
-        assert desk.build(strategy(recipe.name)) == "CV_SCORE=0.5"
-        ast.parse(desk.text("experiment.py"))
-
-
-def test_a_plan_of_another_player_is_built_as_far_as_it_is_known(tmp_path: Path) -> None:
-    foreign = {
-        "family": "gradient boosting with LightGBM",
-        "hypothesis": 'say "hi"',
-        "expected_gain": 1,
-        "params": {"x": 1},
-    }
-    desk = Desk(tmp_path)
-    assert desk.build(foreign) == "CV_SCORE=0.5"
-    assert "lightgbm" in desk.text("experiment.py")
-
-
-def test_a_run_without_a_score_is_reported_as_failed(tmp_path: Path) -> None:
-    reply = Desk(tmp_path).build(strategy("knn"), {"cv": None, "status": "gated", "reason": "fold 1 is\nworse"})
-    assert reply == "FAILED: fold 1 is worse"
-
-
-@pytest.mark.parametrize(
-    ("failure", "attempt", "expected"),
-    [
-        ({"kind": "memory", "message": "killed"}, 2, "a smaller model"),
-        ({"kind": "crash", "tail": "MemoryError"}, 2, "a smaller model"),
-        ({"kind": "timeout", "message": "600 s"}, 2, "fewer rounds"),
-        ({"kind": "output", "message": "3 NaN in valid.npy"}, 2, "plain features and target"),
-        ({"kind": "crash", "tail": "KeyError: 'city'"}, 2, "without the added features"),
-        ({"kind": "crash", "tail": "KeyError: 'city'"}, 3, "the simplest recipe that fits"),
-    ],
-)
-def test_failures_are_healed(tmp_path: Path, failure: dict[str, Any], attempt: int, expected: str) -> None:
-    desk = Desk(tmp_path)
-    chosen = strategy("lightgbm_encoded")
-    desk.build(chosen)
-    broken = desk.text("experiment.py")
-    assert desk.build(chosen, failure=failure, attempt=attempt) == "CV_SCORE=0.5"
-    healed = desk.text("experiment.py")
-    assert expected in " ".join(healed.split())
-    assert "target_encoding, 10" in broken
-    assert "target_encoding, 10" not in healed
-
-
-def test_a_timeout_makes_the_params_cheaper(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.build(strategy("lightgbm_encoded"), failure={"kind": "timeout"}, attempt=2)
-    assert "'rounds': 900" in desk.text("experiment.py")
-
-
-def test_the_fallback_avoids_what_crashed_before(tmp_path: Path) -> None:
-    cheap = ["linear_onehot", "lightgbm_default", "knn"]
-    desk = Desk(tmp_path).played(FIRST, *(crash(2 + i, name) for i, name in enumerate(cheap)))
-    desk.build(strategy("mlp"), failure={"kind": "crash"}, attempt=3)
-    assert not any(f"Recipe {name}:" in desk.text("experiment.py") for name in [*cheap, "mlp"])
 
 
 def research(desk: Desk) -> str:

@@ -1,0 +1,100 @@
+"""What a person writes in guidance.md, the next plan obeys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.offline.guidance import parse
+from agents.offline.names import NAMES
+from tests.agents.desk import Desk, crash, entry
+
+FIRST = entry(1, "lightgbm_encoded", 0.80, status="keep", role="improve", expected_gain=0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "role"),
+    [
+        ("use catboost", "catboost", "diversify"),
+        ("try SVM next", "svm", "diversify"),
+        ("- please use extra_trees", "extra_trees", "diversify"),
+        ("tune lightgbm", "lightgbm", "tune"),
+        ("only linear", "linear", "diversify"),
+        ("bold", None, "bold"),
+        ("avoid boosting, use neural nets", "mlp", "diversify"),
+    ],
+)
+def test_guidance_is_obeyed(tmp_path: Path, text: str, family: str | None, role: str) -> None:
+    desk = Desk(tmp_path).played(FIRST)
+    desk.put("guidance.md", f"# Guidance\n\n{text}\n")
+    (plan,) = desk.plan()
+    assert plan["role"] == role
+    assert family is None or plan["family"] == family
+
+
+def test_blend_now_beats_waiting_and_no_blends_forbids(tmp_path: Path) -> None:
+    blend = entry(3, "blend_weights", 0.803, status="keep", gain=0.003)
+    more = [entry(4, "extra_trees", 0.796), crash(5, "knn"), crash(6, "mlp")]
+    desk = Desk(tmp_path).played(FIRST, entry(2, "catboost_native", 0.799), blend, *more)
+    desk.put("guidance.md", "blend now")
+    assert desk.plan()[0]["role"] == "blend"
+    desk.put("guidance.md", "no blends please")
+    assert desk.plan()[0]["role"] != "blend"
+
+
+def test_bans_hold_over_many_rounds(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.put("guidance.md", "no neural nets\nnever catboost\nstop tuning")
+    played: list[dict[str, Any]] = []
+    for number in range(1, 16):
+        (plan,) = desk.plan()
+        assert plan["family"] not in ("mlp", "catboost")
+        assert plan["role"] != "tune"
+        keys = ("role", "params", "features")
+        played.append(entry(number, plan["recipe"], 0.8, **{key: plan[key] for key in keys}))
+        desk.played(*played)
+
+
+def test_unknown_guidance_is_shown(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.put("guidance.md", "mind the tides")
+    desk.plan()
+    assert "noted, not understood by the offline policy: mind the tides" in desk.text("plan.md")
+
+
+def test_bans_that_leave_nothing_are_not_followed(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.put("guidance.md", "only naive bayes")
+    assert desk.plan()
+    assert "leave no recipe" in desk.text("plan.md")
+
+
+@pytest.mark.parametrize(
+    ("text", "avoided", "only", "roles", "banned", "hold"),
+    [
+        ("no boosting", {"lightgbm", "xgboost", "catboost", "hist"}, set(), set(), set(), False),
+        ("avoid MLPs and nearest neighbours", {"mlp", "knn"}, set(), set(), set(), False),
+        ("only LightGBM", set(), {"lightgbm"}, set(), set(), False),
+        ("stop tuning lightgbm, blend now", set(), set(), {"blend"}, {"tune"}, False),
+        ("Don't submit.", set(), set(), set(), set(), True),
+        ("hold all submissions", set(), set(), set(), set(), True),
+        ("avoid linear_crosses", {"linear_crosses"}, set(), set(), set(), False),
+        ("<!-- only linear -->", set(), set(), set(), set(), False),
+        ("# only linear", set(), set(), set(), set(), False),
+    ],
+)
+def test_lines_are_read(
+    text: str, avoided: set[str], only: set[str], roles: set[str], banned: set[str], hold: bool
+) -> None:
+    guidance = parse(text, NAMES)
+    assert (guidance.avoid, guidance.only, guidance.roles) == (avoided, only, roles)
+    assert (guidance.banned_roles, guidance.hold) == (banned, hold)
+    assert guidance.unknown == []
+
+
+def test_every_line_is_either_understood_or_shown() -> None:
+    guidance = parse("use catboost\nthe public board is noisy; try svm next\n- mlp was fun", NAMES)
+    assert guidance.understood == ["use catboost", "try svm next"]
+    assert guidance.unknown == ["the public board is noisy", "mlp was fun"]
