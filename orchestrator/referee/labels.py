@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = np.ndarray[Any, Any]
+_WHOLE = re.compile(r"-?\d+\.0")
 
 
 def encode(table: pd.DataFrame, spec: CompetitionSection) -> Array:
@@ -40,10 +42,10 @@ def output_count(spec: CompetitionSection) -> int:
 
 
 def label_key(value: Any) -> str:
-    """One spelling for 1, 1.0, "1", True and "true", so that labels match however a file wrote them."""
+    """One spelling for 1, 1.0, "1", "1.0", True and "true", so that labels match however a file wrote them."""
     if isinstance(value, str):
-        lowered = value.strip().lower()
-        return {"true": "1", "false": "0"}.get(lowered, value.strip())
+        text = value.strip()
+        return {"true": "1", "false": "0"}.get(text.lower()) or (text[:-2] if _WHOLE.fullmatch(text) else text)
     if isinstance(value, bool | np.bool_ | int | np.integer):
         return str(int(value))
     if isinstance(value, float | np.floating) and float(value).is_integer():
