@@ -108,8 +108,13 @@ def _scoring(tables: Tables, target: Target, meta: dict[str, Any], description: 
     direction = {"maximize": True, "minimize": False}.get(str(meta.get("metric_direction")).lower(), reading.maximize)
     if stated:
         metric = get_metric(_with_size(str(stated), target))
-        task = _task_for(metric, tables, target, task) or task
-        why = "meta.json"
+        fitting = _task_for(metric.base or metric, tables, target, task)
+        if fitting is None:
+            raise BadInput(
+                f"meta.json: the metric {stated!r} can't score {', '.join(target.columns[:3])} of {tables.names[0]} "
+                f"({task_why}): correct the metric, or the target_columns"
+            )
+        task, why = fitting, "meta.json"
     elif reading.metric and (found := _usable(reading.metric, tables, target, task)):
         metric, task = found
         why = f"the description says {reading.words!r}"
@@ -145,17 +150,20 @@ def _task_for(metric: Metric, tables: Tables, target: Target, task: Task) -> Tas
     numeric = pd.api.types.is_numeric_dtype(values.dtype)
     classes = values.nunique()
     if metric.name.startswith("map@") or target.style == "ranked":
-        return "multiclass" if metric.name.startswith("map@") else None
+        single = metric.name.startswith("map@") and target.style != "classes" and len(target.columns) == 1
+        return "multiclass" if single else None
     if metric.kind in ("value", "ranking"):
         if not numeric or target.style == "classes":
             return None
-        return "multiregression" if len(target.columns) > 1 else "regression"
+        if len(target.columns) > 1:
+            return "multiregression" if metric.kind == "value" else None
+        return "regression"
     if metric.kind == "ordinal":
         return "regression" if numeric and len(target.columns) == 1 and target.style == "columns" else None
     if len(target.columns) > 1:
         return task if task == "multilabel" else None
     if target.style == "classes":
-        return "multiclass" if metric.kind == "probability" else None
+        return None if task == "multiclass" and metric.name in BINARY_ONLY else task
     fractions = numeric and values.dtype != bool and bool((values % 1 != 0).any())
     if (classes > 2 and metric.name in BINARY_ONLY) or (fractions and classes > 2):
         return None
@@ -190,8 +198,12 @@ def _check_learnable(tables: Tables, target: Target, task: Task) -> None:
             raise BadInput(
                 f"{tables.names[0]}: the target {name} has {only}: nothing can be learnt; get the file again"
             )
-        if task in ("regression", "multiregression", "multilabel") and values.dtype.kind not in "biuf":
+        if task in ("binary", "multiclass"):
+            continue
+        if values.dtype.kind not in "biuf":
             raise BadInput(f"{tables.names[0]}: the target {name} holds text where numbers are needed: clean it up")
+        if (values.astype(float).abs() == float("inf")).any():
+            raise BadInput(f"{tables.names[0]}: the target {name} holds infinite values: remove those rows")
 
 
 def _target_section(tables: Tables, target: Target, scoring: _Scoring) -> tuple[dict[str, Any], dict[str, str]]:

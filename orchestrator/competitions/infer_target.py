@@ -172,8 +172,10 @@ def guess_task(tables: Tables, target: Target) -> tuple[Task, str]:
     """The task that the target's values and the sample's suggest, and why."""
     import pandas as pd
 
-    if target.style != "columns":
-        return "multiclass", "the sample has one column per class" if target.style == "classes" else "a list of labels"
+    if target.style == "classes":
+        return ("binary" if len(target.classes) == 2 else "multiclass"), "the sample has one column per class"
+    if target.style == "ranked":
+        return "multiclass", "the sample has lists of labels"
     train = [tables.train[name].dropna() for name in target.columns]
     if len(train) > 1:
         flags = all(set(map(same_text, column.drop_duplicates())) <= {"0", "1", "True", "False"} for column in train)

@@ -194,6 +194,11 @@ CHANGES = [
     (lambda folder: folder.meta.update(submission_columns=["z"]), "meta.json: submission_columns names 'z'"),
     (lambda folder: folder.meta.update(metric_direction="up"), "metric_direction must be"),
     (lambda folder: folder.meta.update(target_columns="y"), "target_columns must be a list"),
+    (
+        lambda folder: folder.target("y", ["a", "b", "c", "d"] * 50, "a").meta.update(metric="rmse"),
+        "'rmse' can't score y",
+    ),
+    (lambda folder: folder.target("y", [float("inf"), *range(199)], 0.5), "the target y holds infinite values"),
     (lambda folder: folder.meta.update(metric="ndcg@5"), "ranks rows within groups, but no column groups them"),
 ]
 

@@ -92,7 +92,8 @@ class TestTaskAndFormat:
         for name in columns:
             folder.sample[name] = 1 / len(columns)
         spec = folder.create().competition
-        assert (spec.task, spec.metric, spec.submission_kind) == ("multiclass", "log_loss", "class_columns")
+        assert spec.task == ("binary" if len(columns) == 2 else "multiclass")
+        assert (spec.metric, spec.submission_kind) == ("log_loss", "class_columns")
         assert (spec.target_columns, spec.submission_columns, spec.classes) == (["kind"], columns, classes)
 
     def test_ninety_nine_classes_of_nine_rows(self, tmp_path):
