@@ -20,10 +20,12 @@ def blend_members(notebook: Notebook) -> list[Run]:
     limit = max(12 * notebook.noise, 1e-12)
     chosen: list[Run] = []
     for run in notebook.members:
+        if len(chosen) == MAX_MEMBERS:
+            break
         near = not chosen or notebook.lag(run) <= limit
         if near and all(correlation(notebook, run, other) < TWINS for other in chosen):
             chosen.append(run)
-    return chosen[:MAX_MEMBERS]
+    return chosen
 
 
 def correlation(notebook: Notebook, first: Run, second: Run) -> float:

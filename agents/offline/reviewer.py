@@ -17,6 +17,8 @@ from agents.session import Turn
 
 MAX_TUNES = 2
 """Tunings of one family in a row without gain before the next one is sent back, while families are untried."""
+LOOKED_AT = 20
+"""Of the best members, for their pairwise correlations."""
 MAX_SINGLE_FAMILY = 4
 """Rounds in a row on one family before a plan for the same is sent back, while families are untried."""
 
@@ -76,7 +78,7 @@ def _fingerprint(strategy: dict[str, Any]) -> str:
 def check_diversity(case: Case) -> Check:
     """1. Do the members differ, and does a planned blend have anything to gain from them?"""
     book, name = case.notebook, "Ensemble diversity"
-    pairs = [blending.correlation(book, a, b) for a, b in combinations(book.members, 2)]
+    pairs = [blending.correlation(book, a, b) for a, b in combinations(book.members[:LOOKED_AT], 2)]
     families = {run.family for run in book.members}
     evidence = [f"{len(book.members)} complete members of {len(families)} families"]
     if pairs:
