@@ -1,126 +1,25 @@
-"""The ledger over a local competition on disk: each rule once, damaged records, and real kills."""
+"""The ledger over a local competition on disk: each rule once."""
 
 from __future__ import annotations
 
 import os
-import signal
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orchestrator.competitions.base import Limits, Submission, SubmissionRefused
+from orchestrator.competitions.base import Limits, Submission
 from orchestrator.competitions.local import LocalCompetition
-from orchestrator.config import Config, parse
-from orchestrator.errors import BadInput, CompetitionError, FatalEnding
 from orchestrator.files import read_json, sha256_file, write_json
 from orchestrator.rounds import RoundFiles
-from orchestrator.submission_records import Campaign, DiskStore, Frozen, Receipt, attempts, identify, parse_tag
-from orchestrator.submissions import SubmissionLedger
-
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-ROWS = 20
-SECTION = {
-    "id_column": "id",
-    "target_columns": ["y"],
-    "task": "regression",
-    "metric": "rmse",
-    "submission_columns": ["y"],
-    "submission_kind": "value",
-}
-
-
-@dataclass
-class Clock:
-    time: datetime = NOON
-
-    def __call__(self) -> datetime:
-        return self.time
-
-
-@dataclass
-class Place:
-    """A campaign's folder with answers, and everything that acts on it."""
-
-    root: Path
-    clock: Clock = field(default_factory=Clock)
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        private = self.root / "competition" / "private"
-        private.mkdir(parents=True, exist_ok=True)
-        (self.root / "rounds").mkdir(exist_ok=True)
-        (private / "answers.csv").write_text("id,y\n" + "".join(f"{n},{n}\n" for n in range(ROWS)))
-
-    @property
-    def config(self) -> Config:
-        return parse({"competition": {**SECTION, "daily_limit": 3}, "submissions": self.settings}, "test")
-
-    @property
-    def store(self) -> DiskStore:
-        return DiskStore(self.root / "rounds")
-
-    @property
-    def competition(self) -> LocalCompetition:
-        return LocalCompetition(self.root, self.config, now=self.clock)
-
-    def ledger(self, competition: Any = None, store: Any = None) -> SubmissionLedger:
-        store = store or self.store
-        campaign = identify(store, self.clock, machine="here", draw=lambda: "0123abcd")
-        return SubmissionLedger(store, campaign, competition or self.competition, self.config.submissions, self.clock)
-
-    def round(self, number: int, offset: float = 0.0, rows: int = ROWS) -> RoundFiles:
-        """A finished round whose predictions are `offset` off."""
-        files = RoundFiles(self.root / "rounds", number)
-        text = "id,y\n" + "".join(f"{n},{n + offset + number / 10}\n" for n in range(rows))
-        files.path("submission.csv").write_text(text)
-        return files
-
-    def record(self, name: str) -> dict[str, Any]:
-        return read_json(self.root / "rounds" / name)
+from orchestrator.submission_records import Receipt, parse_tag
+from tests.submission_place import NOON, ROWS, Place, Remote
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
-
-
-@dataclass
-class Remote:
-    """A local competition seen through a bad line: `mood` says what the next requests meet."""
-
-    inner: LocalCompetition
-    mood: str = "ok"
-    clock_guard_s: float = 600.0
-    horizon_s: float = 3600.0
-    sent: int = 0
-    hidden: bool = False
-    extra: list[Submission] = field(default_factory=list)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def submissions(self) -> list[Submission]:
-        if self.mood == "no listing":
-            raise CompetitionError("503")
-        return [] if self.hidden else [*self.inner.submissions(), *self.extra]
-
-    def submit(self, csv: Path, description: str) -> str:
-        self.sent += 1
-        if self.mood == "refused":
-            raise SubmissionRefused("Submission not allowed")
-        if self.mood == "not now":
-            raise SubmissionRefused("the allowance is used", passing=True)
-        if self.mood == "dropped":
-            raise CompetitionError("connection reset")
-        ref = self.inner.submit(csv, description)
-        if self.mood == "lost":
-            raise CompetitionError("timed out")
-        return "" if self.mood == "no ref" else ref
 
 
 def test_a_submission_leaves_its_records(place: Place) -> None:
@@ -287,93 +186,6 @@ def test_an_unusable_file_is_rejected_before_anything_is_sent(place: Place, kind
     assert remote.sent == 0 and not files.path("submit_sent.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("minute", "status"), [(-11, "accepted"), (-9, "held"), (0, "held"), (9, "held"), (11, "accepted")]
-)
-def test_nothing_is_sent_around_midnight(place: Place, minute: int, status: str) -> None:
-    place.clock.time = datetime(2026, 3, 3, tzinfo=UTC) + timedelta(minutes=minute)
-    remote = Remote(place.competition)
-    assert place.ledger(remote).submit(place.round(1), "").status == status
-    assert place.ledger().submit(place.round(2), "").status == "accepted", "the local day has no skew"
-
-
-def test_a_request_that_may_have_crossed_midnight_counts_for_both_days(place: Place) -> None:
-    place.settings = {"daily_limit": 1}
-    place.clock.time = datetime(2026, 3, 2, 23, 30, tzinfo=UTC)
-    remote = Remote(place.competition, mood="dropped")
-    place.ledger(remote).submit(place.round(1), "")
-    place.clock.time = datetime(2026, 3, 3, 6, tzinfo=UTC)
-    remote.mood = "ok"
-    assert place.ledger(remote).submit(place.round(2), "").status == "held"
-    place.clock.time = datetime(2026, 3, 4, 6, tzinfo=UTC)
-    assert place.ledger(remote).submit(place.round(2), "").status == "accepted"
-
-
-def test_two_copies_of_a_campaign_stop_each_other(place: Place, tmp_path: Path) -> None:
-    """The same state on two machines, without the binding: who sees the other's entry stops."""
-    ledger = place.ledger()
-    ledger.submit(place.round(1), "")
-    other = DiskStore(tmp_path / "other")
-    other.folder.mkdir()
-    for name in ("R00_campaign.json", "R01_submit_intent.json", "R01_submit_sent.json"):
-        (other.folder / name).write_bytes((place.root / "rounds" / name).read_bytes())
-    ledger.submit(place.round(2), "")
-    (other.folder / "R03_submission.csv").write_bytes(place.round(3).path("submission.csv").read_bytes())
-    with pytest.raises(FatalEnding, match=r"R02 .* not from here"):
-        place.ledger(store=other).submit(RoundFiles(other.folder, 3), "")
-    assert len(place.competition.submissions()) == 2
-
-
-def test_another_machine_must_say_that_it_takes_over(place: Place) -> None:
-    first = identify(place.store, place.clock, machine="here")
-    assert identify(place.store, place.clock, machine="here") == first
-    assert identify(place.store, place.clock, machine="") == first, "an unknown machine is no other machine"
-    with pytest.raises(BadInput, match="--takeover"):
-        identify(place.store, place.clock, machine="there")
-    second = identify(place.store, place.clock, machine="there", takeover=True)
-    assert (second.run, second.epoch, second.taken_over) == (first.run, 2, NOON)
-
-
-def test_a_damaged_campaign_record_is_rebuilt_from_what_was_sent(place: Place) -> None:
-    place.ledger().submit(place.round(1), "")
-    path = place.root / "rounds" / "R00_campaign.json"
-    path.write_text("{}")
-    assert identify(place.store, place.clock, machine="here") == Campaign("0123abcd", 1, NOON, "here")
-    path.unlink()
-    for name in ("R01_submit_sent.json", "R01_submit_intent.json"):
-        (place.root / "rounds" / name).write_text("torn")
-    with pytest.raises(FatalEnding, match="backup"):
-        identify(place.store, place.clock, machine="here")
-
-
-@pytest.mark.parametrize(
-    "torn", [["sent"], ["receipt"], ["intent"], ["sent", "receipt"], ["intent", "sent", "receipt"]]
-)
-def test_torn_records_never_lead_to_a_second_request(place: Place, torn: list[str]) -> None:
-    remote = Remote(place.competition)
-    ref = place.ledger(remote).submit(place.round(1), "").ref
-    for kind in torn:
-        path = place.root / "rounds" / f"R01_submit_{kind}.json"
-        path.write_bytes(path.read_bytes()[:-9])
-    assert place.ledger(remote).used_today() == 1
-    receipt = place.ledger(remote).submit(place.round(1), "")
-    assert (receipt.status, receipt.ref, remote.sent) == ("accepted", ref, 1)
-
-
-def test_a_full_disk_at_the_sent_mark_sends_nothing(place: Place) -> None:
-    class Full(DiskStore):
-        def write(self, name: str, record: dict[str, Any]) -> None:
-            if name.endswith("_sent.json"):
-                raise OSError(28, "No space left on device")
-            super().write(name, record)
-
-    remote = Remote(place.competition)
-    with pytest.raises(OSError, match="No space"):
-        place.ledger(remote, Full(place.root / "rounds")).submit(place.round(1), "")
-    assert remote.sent == 0
-    assert place.ledger(remote).submit(place.round(1), "").status == "accepted"
-
-
 def test_limits_of_the_site_bind_too(place: Place) -> None:
     class Busy(LocalCompetition):
         def limits(self) -> Limits:
@@ -384,83 +196,6 @@ def test_limits_of_the_site_bind_too(place: Place) -> None:
     place.settings = {"enabled": False}
     assert place.ledger().remaining_today() == 0
     assert "switched off" in place.ledger().submit(place.round(1), "").reason
-
-
-class Killer:
-    """SIGKILLs this process at the nth durable step, before or after it."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def step(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-class DeadlyStore(DiskStore):
-    def __init__(self, folder: Path, killer: Killer) -> None:
-        super().__init__(folder)
-        self.killer = killer
-
-    def write(self, name: str, record: dict[str, Any]) -> None:
-        self.killer.step()
-        super().write(name, record)
-        self.killer.step()
-
-    def freeze(self, number: int, run: str) -> Frozen:
-        self.killer.step()
-        frozen = super().freeze(number, run)
-        self.killer.step()
-        return frozen
-
-
-def killed(work: Callable[[], object]) -> bool:
-    """Run `work` in a child process; whether it was killed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # later Pythons warn of forking beside numpy's threads
-        child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the child failed"
-    return os.WIFSIGNALED(status)
-
-
-def test_killed_at_every_step_it_submits_at_most_once(tmp_path: Path) -> None:
-    """A real SIGKILL before and after each durable write of the ledger and of the competition."""
-    kills, given_up, step = 0, 0, 0
-    while True:
-        place = Place(tmp_path / str(step))
-        place.ledger().submit(place.round(1), "warm: imports and the campaign's record")
-        files, killer = place.round(2), Killer(step)
-
-        def write(path: Path, record: dict[str, Any], killer: Killer = killer) -> None:
-            killer.step()
-            write_json(path, record)
-            killer.step()
-
-        competition = LocalCompetition(place.root, place.config, now=place.clock, write=write)
-        ledger = place.ledger(competition, DeadlyStore(place.root / "rounds", killer))
-        died = killed(lambda ledger=ledger, files=files: (ledger.submit(files, ""), ledger.scores()))  # type: ignore[misc]
-        receipt = place.ledger().submit(files, "")
-        seen = [entry for entry in place.competition.submissions() if " R02 " in entry.description]
-        assert len(seen) == (receipt.status == "accepted") and not receipt.again
-        assert len(attempts(place.store)) == 2
-        given_up += receipt.status == "unknown"
-        kills += died
-        step += 1
-        if not died:
-            break
-    print(f"{kills} kills, {given_up} slots given up")
-    assert kills == step - 1 == 10 + 4, (
-        "freeze, intent, sent, the listing's write, receipt, and the scores of two rounds"
-    )
-    assert given_up == 2, "only between the sent mark and the acceptance"
 
 
 def test_receipts_survive_fields_of_another_version(place: Place) -> None:
