@@ -68,7 +68,7 @@ def _targets(path: Path, answers: pd.DataFrame, spec: dict[str, Any]) -> dict[st
         return {name: answers[name] for name in targets}
     lost = [name for name in columns if name not in answers.columns]
     if lost:
-        raise BadInput(f"{path} has neither {targets[0]!r} nor {lost[0]!r}: add the column with the answers")
+        raise BadInput(f"{path} lacks the column {lost[0]!r}: add it, with the answers")
     if spec["submission_kind"] != "class_columns":
         return {target: answers[name] for target, name in zip(targets, columns, strict=True)}
     marks = answers[columns].map(same_text)

@@ -136,7 +136,7 @@ class TestAnswers:
             (lambda answers: answers.iloc[1:], "lacks 1 of the sample submission's ids, first '201'"),
             (lambda answers: answers.assign(id=answers["id"] + 1), "lacks 1 of the sample"),
             (lambda answers: pd.concat([answers, answers.iloc[:1]]), "'201' stands in more than one row"),
-            (lambda answers: answers.drop(columns="y"), "has neither 'y' nor 'y'"),
+            (lambda answers: answers.drop(columns="y"), "lacks the column 'y'"),
             (lambda answers: answers.drop(columns="id"), "lacks the id column 'id'"),
             (lambda answers: answers.assign(y=2), "is '2' in 60 rows, which train never has"),
             (lambda answers: answers.assign(y=None), "is missing in 60 rows"),
