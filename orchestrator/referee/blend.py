@@ -23,6 +23,7 @@ Array = np.ndarray[Any, Any]
 STEPS = 20
 MOST_MODELS = 12
 _STEP = 0.05
+_PATIENCE = 5
 _TINY = 1e-6
 _RANKED = ("auc", "gini", "average_precision", "spearman")
 
@@ -117,6 +118,7 @@ def _greedy(stack: list[Array], loss: Any, steps: int) -> tuple[list[int], float
     """How often each member was added at the best moment, and the loss there."""
     counts = [0] * len(stack)
     total = np.zeros_like(stack[0])
+    found_at = 0
     best: tuple[list[int], float] = (counts, float("inf"))
     for step in range(1, steps + 1):
         losses = [loss((total + member) / step) for member in stack]
@@ -125,6 +127,9 @@ def _greedy(stack: list[Array], loss: Any, steps: int) -> tuple[list[int], float
         total = total + stack[winner]
         if losses[winner] < best[1] - 1e-12 or step == 1:
             best = (counts, float(losses[winner]))
+            found_at = step
+        elif step - found_at >= _PATIENCE:
+            break
     return best
 
 

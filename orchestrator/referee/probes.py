@@ -27,10 +27,10 @@ def probe(config: Config, metric: Metric, folds: FoldSet, run: Earlier) -> dict[
         _constant(oof, test),
         _range(config.competition.task, folds, oof, test),
         _outside(oof, test),
-        _shift(oof, test),
+        _shift(oof, np.asarray(run.folds_test).reshape(-1, folds.outputs)),
         _dispersion(run),
         _too_good(config, metric, folds, run),
-        *data_checks(folds, config.cv.seed, config.execution.cores or 2),
+        *data_checks(folds, config.cv.seed),
     ]
     return {"checks": checks}
 
@@ -59,7 +59,10 @@ def _outside(oof: Array, test: Array) -> Check:
 
 
 def _shift(oof: Array, test: Array) -> Check:
-    """Kolmogorov-Smirnov distance between out-of-fold and test predictions, the largest over the outputs."""
+    """Kolmogorov-Smirnov distance between out-of-fold and test predictions, the largest over the outputs.
+
+    `test` holds those of every fold's model: their mean varies less than one model does, which is no shift.
+    """
     oof, test = (values[:: max(1, len(values) // _LOOKED_AT)] for values in (oof, test))
     distance = max(_ks(a, b) for a, b in zip(oof.T, test.T, strict=True))
     noise = 1.63 * np.sqrt(1 / len(oof) + 1 / len(test))

@@ -138,7 +138,7 @@ class FoldRunner:
             return None
         thorough = self.strategy.get("role") == "blend"
         oofs = {other.label: other.oof for other in self.earlier}
-        most_rows, steps = (20_000, blend.STEPS) if thorough else (2_000, 10)
+        most_rows, steps = (10_000, blend.STEPS) if thorough else (2_000, 10)
         task = self.config.competition.task
         return blend.weights(self.metric, self.folds, oofs, fold, task=task, most_rows=most_rows, steps=steps).as_dict()
 
