@@ -4,101 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from agents.offline.defaults import (
+    PLAIN,
+    RICH,
+    LINEAR,
+    DENSE,
+    TABLE_SPACE,
+    LIGHTGBM,
+    LIGHTGBM_SPACE,
+    XGBOOST,
+    XGBOOST_SPACE,
+    CATBOOST,
+    CATBOOST_SPACE,
+)
 from agents.offline.facts import Facts
 from agents.offline.recipe import Recipe
-
-# What a booster sees: dates, parts of strings and text directions always; encodings when asked.
-PLAIN: dict[str, Any] = {
-    "date_parts": True,
-    "list_counts": True,
-    "string_parts": True,
-    "row_stats": True,
-    "text_stats": True,
-    "text_svd": 24,
-    "text_pairs": True,
-}
-RICH: dict[str, Any] = {**PLAIN, "related_numbers": 40, "crosses": 2, "frequency": 10, "target_encoding": 10}
-LINEAR: dict[str, Any] = {**PLAIN, "date_parts": "categories", "text_svd": 60}
-DENSE: dict[str, Any] = {**LINEAR, "target_encoding": 10}
-
-TABLE_SPACE: dict[str, list[Any]] = {
-    "related_numbers": [0, 20, 60],
-    "interactions": [0, 4, 6],
-    "group_means": [0, 3, 5],
-    "target_encoding": [0, 5, 20],
-    "frequency": [0, 10],
-    "row_stats": [True, False],
-}
-
-LIGHTGBM: dict[str, Any] = {
-    "learning_rate": None,
-    "rounds": 3000,
-    "patience": 60,
-    "num_leaves": 31,
-    "min_data_in_leaf": 20,
-    "feature_fraction": 0.7,
-    "bagging_fraction": 0.8,
-    "lambda_l2": 1.0,
-    "native_levels": 60,
-    "bags": None,
-    "refit": None,
-    "target": "auto",
-}
-LIGHTGBM_SPACE: dict[str, Any] = {
-    "learning_rate": (0.01, 0.1, "log"),
-    "num_leaves": (8, 128, "log"),
-    "min_data_in_leaf": (5, 100, "log"),
-    "feature_fraction": (0.3, 1.0),
-    "bagging_fraction": (0.6, 1.0),
-    "lambda_l2": (0.01, 20.0, "log"),
-    "cat_smooth": [5, 10, 30, 100],
-    "native_levels": [0, 20, 60, 300],
-    "bags": [1, 3, 5, 8],
-}
-XGBOOST: dict[str, Any] = {
-    "learning_rate": None,
-    "rounds": 3000,
-    "patience": 60,
-    "max_depth": 6,
-    "min_child_weight": 3.0,
-    "subsample": 0.8,
-    "colsample": 0.6,
-    "reg_lambda": 2.0,
-    "bags": None,
-    "refit": None,
-    "target": "auto",
-}
-XGBOOST_SPACE: dict[str, Any] = {
-    "learning_rate": (0.01, 0.1, "log"),
-    "max_depth": [3, 4, 5, 6, 8, 10],
-    "min_child_weight": (1.0, 30.0, "log"),
-    "subsample": (0.6, 1.0),
-    "colsample": (0.3, 1.0),
-    "reg_lambda": (0.1, 20.0, "log"),
-    "bags": [1, 3, 5],
-}
-CATBOOST: dict[str, Any] = {
-    "learning_rate": None,
-    "rounds": 1500,
-    "patience": 50,
-    "depth": 6,
-    "l2_leaf_reg": 3.0,
-    "subsample": 0.8,
-    "one_hot_max_size": 4,
-    "max_ctr_complexity": 2,
-    "bags": None,
-    "refit": None,
-    "target": "auto",
-}
-CATBOOST_SPACE: dict[str, Any] = {
-    "learning_rate": (0.01, 0.1, "log"),
-    "depth": [4, 5, 6, 7, 8],
-    "l2_leaf_reg": (1.0, 20.0, "log"),
-    "subsample": (0.6, 1.0),
-    "one_hot_max_size": [2, 4, 10, 30],
-    "max_ctr_complexity": [1, 2, 3],
-    "bags": [1, 3],
-}
 
 
 def tabular(f: Facts) -> bool:
@@ -200,6 +120,7 @@ RECIPES: tuple[Recipe, ...] = (
         "LightGBM with target and count encodings, category pairs and combinations of related numbers",
         RICH,
         encoded_hint,
+        params={"feature_fraction": 0.35},
     ),
     booster(
         "lightgbm_interactions",
@@ -208,6 +129,7 @@ RECIPES: tuple[Recipe, ...] = (
         {**PLAIN, "related_numbers": 40, "interactions": 6, "group_means": 4, "frequency": 10},
         lambda f: 0.7 if f.numbers >= 4 else 0.2,
         fits=lambda f: f.numbers >= 2,
+        params={"feature_fraction": 0.35},
     ),
     booster(
         "xgboost_encoded", "xgboost", "XGBoost on target and count encodings and category pairs", RICH, encoded_hint

@@ -116,7 +116,7 @@ def mlp_model(data: Data, params: dict[str, Any]) -> np.ndarray:
         total, done, started = np.zeros(0), 0, clock.left()
         for bag in range(int(params["bags"])):
             net = kind(
-                layers,
+                hidden_layer_sizes=layers,
                 alpha=float(params["alpha"]),
                 learning_rate_init=float(params["learning_rate"]),
                 batch_size=min(int(params["batch"]), len(goal.rows)),

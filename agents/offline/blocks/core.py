@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -285,6 +286,7 @@ def run_experiment(
     seed: int,
 ) -> None:
     """IN OUT → features → model → OUT/valid.npy, OUT/test.npy."""
+    warnings.simplefilter("ignore")  # models stopped early on purpose say so in every fit
     data = load(Path(arguments[0]), seed)
     with threadpool_limits(int(data.task.get("cores") or 1)):
         for step, option in steps:

@@ -67,11 +67,11 @@ def member_scores(
             positive, negative = train[mask].sum(axis=0) + 0.5, train[~mask].sum(axis=0) + 0.5
             weight = np.asarray(np.log(positive / positive.sum()) - np.log(negative / negative.sum())).ravel()
             scale = sparse.diags(weight.astype(np.float32))
-            model = LogisticRegression(C=float(params["C"]), max_iter=100, tol=1e-3)
+            model = LogisticRegression(C=float(params["C"]), max_iter=40, tol=1e-3)
             scores[:, label] = model.fit(train @ scale, mask).decision_function(view[rows] @ scale)
         return scores
     if member in ("logistic", "words"):
-        model = LogisticRegression(C=float(params["C"]), max_iter=100, tol=1e-3)
+        model = LogisticRegression(C=float(params["C"]), max_iter=40, tol=1e-3)
     elif member == "complement":
         model = ComplementNB(alpha=float(params["alpha"]) * 5)
     else:

@@ -65,10 +65,11 @@ def frequency(data: Data, option: Any) -> None:
 
 
 def crosses(data: Data, option: Any) -> None:
-    """Pairs (option 2) and also triples (option 3) of categories, those with most levels first, at most 12 columns."""
-    names = sorted((n for n in data.cats if data.cats[n].max() > 1), key=lambda n: -data.cats[n].max())[:12]
+    """Pairs (option 2), also triples (option 3) of categories, among the 9 with most levels (6 when rows are few)."""
+    names = sorted((n for n in data.cats if data.cats[n].max() > 1), key=lambda n: -data.cats[n].max())
+    names = names[: 9 if data.n_train > 5000 else 6]
     for size in range(2, int(option) + 1):
-        for chosen in combinations(names[: 12 if size == 2 else 9], size):
+        for chosen in combinations(names, size):
             joined = data.cats[chosen[0]].astype(np.int64) + 1
             for name in chosen[1:]:
                 joined = pd.factorize(joined * (int(data.cats[name].max()) + 2) + data.cats[name] + 1)[0]

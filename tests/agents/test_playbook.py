@@ -1,0 +1,265 @@
+"""Every recipe renders to a clean, small, deterministic file; on hostile little tables the files run and learn."""
+
+from __future__ import annotations
+
+import json
+import py_compile
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agents.offline.playbook import MAX_BYTES, PLAYBOOK, render
+
+BY_NAME = {recipe.name: recipe for recipe in PLAYBOOK}
+QUICK = {"rounds": 40, "trees": 30, "epochs": 15, "bags": 1, "max_terms": 3000, "components": 60}
+TABLE = ("lightgbm_default", "lightgbm_encoded")
+RUNS = {
+    "binary": (*TABLE, "xgboost_encoded", "catboost_native", "linear_onehot", "svm_rbf", "extra_trees", "mlp"),
+    "rare_classes": (*TABLE, "xgboost_encoded", "catboost_native", "svm_rbf", "knn", "kernel_ridge", "linear_onehot"),
+    "dates": (*TABLE, "lightgbm_interactions", "xgboost_encoded", "catboost_native", "ridge_log", "linear_onehot"),
+    "multilabel": (*TABLE, "catboost_native", "linear_onehot", "knn"),
+    "multiregression": (*TABLE, "xgboost_encoded", "kernel_ridge", "mlp", "extra_trees", "svm_rbf", "knn"),
+    "text": ("text_logistic", "text_nbsvm", "text_bayes", "text_stack", "text_svd_boost", "lightgbm_default"),
+    "text_pairs": ("lightgbm_default", "text_logistic", "text_stack"),
+    "codes": ("lightgbm_encoded", "linear_crosses", "catboost_native"),
+    "ranking": ("lightgbm_default",),
+    "tiny": (*TABLE, "xgboost_encoded", "catboost_native", "svm_rbf", "knn", "mlp", "linear_crosses"),
+}
+CASES = [(kind, name) for kind, names in RUNS.items() for name in names]
+DRIVER = """
+import json, runpy, sys, traceback
+failures = {}
+plan, report = sys.argv[1:]
+for script, source, out in json.load(open(plan)):
+    sys.argv = [script, source, out]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except BaseException:
+        failures[script] = traceback.format_exc()
+json.dump(failures, open(report, "w"))
+"""
+
+
+def table(kind: str, n: int = 300) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A frame with targets and the part of task.json that describes it."""
+    rng = np.random.default_rng(len(kind))
+    x, z = rng.normal(size=n), rng.normal(size=n)
+    color = rng.choice(["red", "green", "blue"], n)
+    signal = 2 * x + (color == "red") * 2 - 1
+    frame = pd.DataFrame({"row_id": [f"g{i // 3:03d}_{i % 3}" for i in range(n)], "x": x, "z": z, "color": color})
+    task: dict[str, Any] = {"metric": "auc", "task": "binary", "target_columns": ["y"], "classes": [False, True]}
+    yes = signal + rng.logistic(size=n) * 0.3 > 0
+    if kind == "binary":
+        frame["cabin"] = [f"{d}/{i % 50}/{'PS'[i % 2]}" if i % 9 else None for i, d in enumerate(color)]
+        frame["x"] = np.where(rng.random(n) < 0.1, np.inf, x)
+        frame["nothing"], frame["same"] = np.full(n, np.nan), 7
+        frame["mixed"] = [str(i % 5) if i % 3 else "unknown" for i in range(n)]
+        frame["flag"] = [None if i % 7 == 0 else bool(i % 2) for i in range(n)]
+        frame["huge"] = rng.normal(size=n) * 1e30
+        frame["tags"] = [json.dumps(["a"] * (i % 4)) for i in range(n)]
+        frame["room"], frame["food"] = np.maximum(0, x * 100).round(), np.maximum(0, z * 100).round()
+        frame["y"] = yes
+    elif kind == "rare_classes":
+        names = ["ash", "birch", "cedar", "willow"]
+        place = np.clip(np.digitize(signal, [-1.5, 1.5]), 0, 2)
+        place[:9] = 0
+        frame["y"] = np.array(names)[place]
+        task |= {"metric": "log_loss", "task": "multiclass", "classes": [*names, "never seen"]}
+    elif kind == "dates":
+        frame["when"] = pd.date_range("2024-01-01", periods=n, freq="5h").astype(str)
+        frame["area_in"], frame["area_out"] = rng.gamma(2, 50, n), rng.gamma(2, 50, n)
+        hours = pd.to_datetime(frame["when"]).dt.hour
+        frame["y"] = np.exp(signal / 2 + 0.1 * hours)
+        task |= {"metric": "rmsle", "task": "regression", "classes": [], "date_columns": ["when"]}
+    elif kind == "multilabel":
+        frame["a"], frame["b"], frame["never"] = yes.astype(int), (z > 0).astype(float), 0
+        frame.loc[::11, "b"] = np.nan
+        task |= {"metric": "mean_column_auc", "task": "multilabel", "target_columns": ["a", "b", "never"]}
+    elif kind == "multiregression":
+        frame["a"], frame["b"] = signal**2, z * 3 + rng.normal(size=n) * 0.1
+        task |= {"metric": "mae", "task": "multiregression", "target_columns": ["a", "b"], "classes": []}
+    elif kind in ("text", "text_pairs"):
+        words = {0: "moon night ghost dark", 1: "money trade bank price", 2: "ball goal team run"}
+        topic = rng.integers(0, 3, n)
+        said = [" ".join(rng.choice((words[t] + " the a of and").split(), 9)) for t in topic]
+        said[3] = ""
+        frame = pd.DataFrame({"row_id": range(n), "said": said})
+        task |= {"metric": "log_loss", "task": "multiclass", "classes": [0, 1, 2], "text_columns": ["said"]}
+        frame["y"] = topic
+        if kind == "text_pairs":
+            frame["reply"] = [s if i % 2 else "another thing" for i, s in enumerate(said)]
+            frame["y"] = (np.arange(n) % 2) * 2.0 + rng.normal(size=n) * 0.1
+            task |= {"metric": "rmse", "task": "regression", "classes": [], "text_columns": ["said", "reply"]}
+    elif kind == "codes":
+        codes = rng.integers(1000, 300_000, 40)
+        frame = pd.DataFrame({c: rng.choice(codes, n) for c in ("resource", "manager", "role")})
+        frame["y"] = np.where((frame["role"] % 2 == 0) ^ (rng.random(n) < 0.1), "1", "0")
+        frame.insert(0, "row_id", range(n))
+        task |= {"classes": ["0", "1"], "categorical_columns": ["resource", "manager", "role"]}
+    elif kind == "ranking":
+        frame["query"], frame["y"] = [f"q{i // 6}" for i in range(n)], np.clip(np.round(signal), 0, 3)
+        task |= {"metric": "ndcg", "task": "regression", "classes": [], "group_column": "query"}
+    elif kind == "tiny":
+        frame["y"] = np.where(yes, "yes", "no")
+        task |= {"classes": ["no", "yes"], "numeric_columns": ["x"], "metric": "log_loss"}
+    return frame, task
+
+
+def make_inputs(kind: str, folder: Path) -> pd.DataFrame:
+    """Writes IN/ for one fold; returns the frame of valid with its labels."""
+    frame, task = table(kind, 60 if kind == "tiny" else 300)
+    folder.mkdir(parents=True)
+    third = len(frame) // 5
+    order = np.arange(len(frame)) if kind in ("dates", "ranking") else np.random.default_rng(1).permutation(len(frame))
+    parts = {"test": order[:third], "valid": order[third : 2 * third], "train": order[2 * third :]}
+    for name, rows in parts.items():
+        part = frame.iloc[rows].reset_index(drop=True)
+        if name == "train" and "color" in part:
+            part = part.assign(color=part["color"].where(part["color"] != "blue", "green"))  # blue is unseen
+        (part if name == "train" else part.drop(columns=task["target_columns"])).to_parquet(folder / f"{name}.parquet")
+    common = {"id_column": "row_id", "fold": 0, "seed": 3, "cores": 1, "seconds": 100, "previous": []}
+    (folder / "task.json").write_text(json.dumps({**common, **task}))
+    return frame.iloc[parts["valid"]].reset_index(drop=True)
+
+
+def render_quick(name: str, **features: Any) -> str:
+    recipe = BY_NAME[name]
+    params = {key: value for key, value in QUICK.items() if key in recipe.params}
+    return render(recipe, params, features, title=f"Try {name}", hypothesis='It "helps" \\ a lot', seed=5)
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], dict[str, pd.DataFrame]]:
+    """Runs every case, one interpreter for all: the folder, tracebacks per script, the labels of valid per kind."""
+    root = tmp_path_factory.mktemp("playbook")
+    truths = {kind: make_inputs(kind, root / kind / "in") for kind in RUNS}
+    jobs = []
+    for kind, name in CASES:
+        script, out = root / kind / f"{name}.py", root / kind / name
+        script.write_text(render_quick(name))
+        out.mkdir()
+        jobs.append([str(script), str(root / kind / "in"), str(out)])
+    plan, report = root / "plan.json", root / "failures.json"
+    plan.write_text(json.dumps(jobs))
+    command = [sys.executable, "-c", DRIVER, str(plan), str(report)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return root, json.loads(report.read_text()), truths
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_experiments_run_and_beat_a_constant(outcomes: Any, kind: str, name: str) -> None:
+    root, failures, truths = outcomes
+    assert failures.get(str(root / kind / f"{name}.py")) is None
+    task = json.loads((root / kind / "in" / "task.json").read_text())
+    valid, test = (np.load(root / kind / name / f"{part}.npy") for part in ("valid", "test"))
+    wide = len(task["classes"]) if task["task"] == "multiclass" else len(task["target_columns"])
+    truth = truths[kind]
+    assert valid.shape == test.shape == (len(truth), wide)
+    assert np.isfinite(valid).all() and np.isfinite(test).all()
+    if task["task"] in ("binary", "multiclass", "multilabel"):
+        assert valid.min() >= 0 and valid.max() <= 1
+    column = task["target_columns"][0]
+    if task["task"] == "multiclass":
+        assert np.allclose(valid.sum(axis=1), 1)
+        hit = np.array(task["classes"], dtype=object)[valid.argmax(axis=1)] == truth[column].to_numpy(dtype=object)
+        assert hit.mean() > truth[column].value_counts(normalize=True).max()
+        return
+    codes = {label: i for i, label in enumerate(task["classes"])}
+    labels = truth[column].map(codes) if task["task"] == "binary" else truth[column]
+    ranks = pd.Series(valid[:, 0]).rank().corr(labels.astype(float).rank())
+    assert ranks > (0.0 if kind == "tiny" else 0.25)
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_every_recipe_renders_a_small_clean_file_with_everything_on(name: str, tmp_path: Path) -> None:
+    recipe = BY_NAME[name]
+    features = {key: choices[-1] for key, choices in recipe.feature_space.items()}
+    params = recipe.sample(random.Random(7), changes=99)
+    text = render(recipe, params, features, title="A title", hypothesis="Because", seed=1)
+    assert text == render(recipe, params, features, title="A title", hypothesis="Because", seed=1)
+    assert len(text.encode()) <= MAX_BYTES and "agents.offline" not in text
+    script = tmp_path / "R07_experiment.py"
+    script.write_text(text)
+    py_compile.compile(str(script), doraise=True)
+    ruff = Path(sys.executable).with_name("ruff")
+    if ruff.exists() or shutil.which("ruff"):
+        tool = str(ruff) if ruff.exists() else "ruff"
+        command = [tool, "check", "--isolated", "--no-cache", "--select", "E9,F", str(script)]
+        found = subprocess.run(command, capture_output=True, text=True)
+        assert found.returncode == 0, found.stdout
+
+
+def test_a_file_runs_alone(tmp_path: Path) -> None:
+    truth = make_inputs("binary", tmp_path / "in")
+    (tmp_path / "out").mkdir()
+    script = tmp_path / "R07_experiment.py"
+    script.write_text(render_quick("lightgbm_default"))
+    done = subprocess.run(
+        [sys.executable, "-I", str(script), "in", "out"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "out" / "valid.npy").shape == (len(truth), 1)
+
+
+def test_blends_follow_the_weights_of_the_host(tmp_path: Path) -> None:
+    truth = make_inputs("binary", tmp_path / "in")
+    previous = tmp_path / "in" / "previous"
+    previous.mkdir()
+    rng = np.random.default_rng(0)
+    tables = {name: rng.random((len(truth), 1)) for name in ("R01", "R02", "R03")}
+    for name, values in tables.items():
+        np.save(previous / f"{name}_valid.npy", values)
+        np.save(previous / f"{name}_test.npy", values)
+    (previous / "weights.json").write_text(json.dumps({"weights": {"R01": 0.75, "R03": 0.25}, "space": "probability"}))
+    means = {"blend_weights": 0.75 * tables["R01"] + 0.25 * tables["R03"], "blend_mean": tables["R02"]}
+    for name, expected in means.items():
+        out = tmp_path / name
+        out.mkdir()
+        params = {"space": "value", "members": ["R02"]} if name == "blend_mean" else {}
+        script = tmp_path / f"{name}.py"
+        script.write_text(render(BY_NAME[name], params, {}, title=name, hypothesis="-", seed=1))
+        subprocess.run([sys.executable, str(script), str(tmp_path / "in"), str(out)], check=True, capture_output=True)
+        assert np.allclose(np.load(out / "valid.npy"), expected)
+
+
+def test_names_that_nothing_reads_are_refused() -> None:
+    with pytest.raises(ValueError, match="did you mean 'num_leaves'"):
+        render(BY_NAME["lightgbm_default"], {"num_leave": 3}, {}, title="t", hypothesis="h", seed=1)
+    with pytest.raises(ValueError, match="did you mean 'crosses'"):
+        render(BY_NAME["lightgbm_default"], {}, {"croses": 2}, title="t", hypothesis="h", seed=1)
+
+
+def test_recipes_judge_an_empty_profile_and_a_large_one() -> None:
+    large = {"rows_train": 1_000_000, "rows_test": 500_000, "numeric_columns": [f"c{i}" for i in range(50)]}
+    for profile in ({}, large):
+        for recipe in PLAYBOOK:
+            assert isinstance(recipe.applies(profile, {}), bool)
+            assert 0 < recipe.cost(profile) < 50_000
+            assert 0 <= recipe.gain_hint(profile) <= 1
+    boosters = BY_NAME["lightgbm_default"]
+    assert boosters.cost(large) > 10 * boosters.cost({"rows_train": 1000, "numeric_columns": ["a"]})
+
+
+def test_text_recipes_need_text_and_log_ridge_needs_values() -> None:
+    table_only, text = {"rows_train": 900, "numeric_columns": ["a"]}, {"rows_train": 900, "text_columns": ["t"]}
+    assert not BY_NAME["text_stack"].applies(table_only, {"task": "binary"})
+    assert BY_NAME["text_stack"].applies(text, {"task": "binary"})
+    assert not BY_NAME["ridge_log"].applies(table_only, {"task": "binary"})
+    assert BY_NAME["ridge_log"].applies(table_only, {"task": "regression"})
+
+
+def test_samples_stay_in_the_space_and_depend_on_the_seed_alone() -> None:
+    recipe = BY_NAME["xgboost_encoded"]
+    first, again = (recipe.sample(random.Random(3)) for _ in range(2))
+    assert first == again and first != recipe.sample(random.Random(4))
+    for seed in range(30):
+        drawn = recipe.sample(random.Random(seed), changes=99)
+        assert 0.01 <= drawn["learning_rate"] <= 0.1 and drawn["max_depth"] in recipe.space["max_depth"]
