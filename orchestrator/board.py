@@ -85,6 +85,11 @@ class Board:
         """Wall-clock seconds of the campaign so far."""
         return self.elapsed + time.monotonic() - self.elapsed_at
 
+    @property
+    def folds_done(self) -> int:
+        """Folds that ended; a refit on all rows is none."""
+        return sum(isinstance(fold, int) for fold in self.fold_scores)
+
     def _no_folds(self) -> None:
         self.folds, self.fold_scores = 0, {}
 
@@ -117,18 +122,23 @@ def describe(event: str, fields: dict[str, Any], board: Board) -> Line:
         return Line(f"{tag} {fields.get('phase', '')} begins", where="quiet")
     if event == "phase_done":
         phase, reply = str(fields.get("phase", "")), str(fields.get("reply", ""))
+        if reply.startswith("CV_SCORE="):
+            reply = f"CV_SCORE={_short(reply.removeprefix('CV_SCORE='))}"
         told = phase == "learn" or (phase == "submit" and not reply.startswith("none"))
         text = f"{tag} {phase:{NAME_WIDTH}}  {reply}  ({show.duration(fields.get('seconds'))})"
         return Line(text, where="quiet" if told else "all")
     if event == "fold_done":
-        done = f"{len(board.fold_scores)} of {board.folds} folds"
-        return Line(f"{tag} {'':{NAME_WIDTH}}  {done}, {show.score(fields.get('score'))}", where="steps")
+        done = f"{board.folds_done} of {board.folds} folds"
+        result = fields.get("failure") or show.score(fields.get("score"))
+        return Line(f"{tag} {'':{NAME_WIDTH}}  {done}, {result}", where="steps")
     if event == "gate":
-        return Line(f"{tag} {'':{NAME_WIDTH}}  stopped early: {fields.get('reason') or _pairs(fields)}", "yellow")
+        passed = bool(fields.get("passed"))
+        text = f"{tag} {'':{NAME_WIDTH}}  {'' if passed else 'stopped early: '}{fields.get('text', '')}"
+        return Line(text, "" if passed else "yellow", "steps" if passed else "all")
     if event == "verdict":
         status = str(fields.get("status", ""))
         measured = "" if fields.get("cv") is None else show.score(fields["cv"], fields.get("se")) + "  "
-        text = f"{tag} {status.upper():{NAME_WIDTH}}  {measured}{fields.get('reason') or ''}"
+        text = f"{tag} {status.upper():{NAME_WIDTH}}  {measured}{show.reason(fields)}"
         return Line(text, STATUS_STYLES.get(status, ""))
     if event == "submit":
         text = f"{tag} {'SUBMIT':{NAME_WIDTH}}  {fields.get('status', '')}: {fields.get('reason') or ''}"
@@ -171,9 +181,9 @@ def _now_line(board: Board) -> Text:
         return text.append("over" if board.ending else "")
     text.append(f"{board.phase} ", style="bold").append(show.duration(int(time.monotonic() - board.phase_began)))
     if board.folds:
-        done = len(board.fold_scores)
+        done = board.folds_done
         text.append("  ").append("━" * 3 * done, style="green").append("━" * 3 * (board.folds - done), style="dim")
-        text.append(f" fold {min(done + 1, board.folds)} of {board.folds}")
+        text.append(f" {done} of {board.folds} folds")
         known = [score for score in map(show.finite, board.fold_scores.values()) if score is not None]
         if known:
             text.append("  so far ").append(show.score(sum(known) / len(known)), style="bold")
@@ -214,6 +224,13 @@ def _budget_line(board: Board) -> Text:
 def _goal(board: Board) -> str:
     aim = {True: "maximize ", False: "minimize "}.get(board.maximize, "") if board.maximize is not None else ""
     return f"{aim}{board.metric}"
+
+
+def _short(number: str) -> str:
+    try:
+        return f"{float(number):.6g}"
+    except ValueError:
+        return number
 
 
 def _pairs(fields: dict[str, Any]) -> str:

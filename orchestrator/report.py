@@ -120,7 +120,7 @@ def _graded(state: State) -> Lines:
         values = [cell(value) if show.finite(value) is None else show.score(value) for _, value in present]
         cv = show.score(final.get("cv"), final.get("se"))
         lines += table(header, [[label(number) if isinstance(number, int) else "", cv, *values]])
-        lines += ["", "The answers behind this grade were looked at once, after the last round."]
+        lines += ["", "The private answers behind this grade decided nothing before the end."]
     return lines + _recommended(final.get("recommended"))
 
 
@@ -154,7 +154,7 @@ def _kept(entries: list[Entry]) -> Lines:
             show.signed(entry.get("gain")),
             show.percent(entry.get("probability")),
             cell(entry.get("hypothesis") or "", 160),
-            cell(entry.get("reason") or "", 160),
+            cell(show.reason(entry), 160),
         ]
         for entry in kept
     ]
@@ -178,11 +178,11 @@ def _all_rounds(entries: list[Entry]) -> Lines:
             label(entry["round"]),
             cell(entry.get("family") or "", 30),
             cell(entry.get("role") or "", 20),
-            show.score(entry.get("cv"), entry.get("se")) + " (fold 1)" * (len(entry.get("fold_scores") or []) == 1),
+            show.round_score(entry),
             show.signed(entry.get("gain")),
             cell(entry.get("status") or "", 20),
             show.duration(entry.get("seconds")),
-            cell(entry.get("reason") or ""),
+            cell(show.reason(entry)),
         ]
         for entry in shown
     ]
@@ -269,7 +269,7 @@ def _trust(root: Path, state: State, entries: list[Entry]) -> Lines:
     return [
         "## What the scores rest on",
         "",
-        f"- Folds: {cell(folds or 'unknown')}. The labels that grade a fold were never in the experiment's sandbox.",
+        f"- Folds: {cell(folds or 'unknown')}. The labels that grade a fold were never among an experiment's inputs.",
         f"- Sandbox level: {_sandbox(state, entries)}.",
         "- The best of many rounds was chosen on these same folds, so its score is a little too good; the more rounds, "
         "the more so.",

@@ -29,6 +29,19 @@ def score(value: Any, error: Any = None) -> str:
     return f"{number:.{decimals}f} ± {se:.{decimals}f}"
 
 
+def round_score(entry: dict[str, Any]) -> str:
+    """A round's score, or the one fold's of a round that was stopped after it."""
+    folds = entry.get("fold_scores") or []
+    if entry.get("cv") is None and len(folds) == 1 and finite(folds[0]) is not None:
+        return f"{score(folds[0])} (fold 1)"
+    return score(entry.get("cv"), entry.get("se"))
+
+
+def reason(entry: dict[str, Any]) -> str:
+    """Why a round has its status, without the status itself in front."""
+    return str(entry.get("reason") or "").removeprefix(f"{entry.get('status')}: ")
+
+
 def signed(value: Any) -> str:
     """`+0.0012`, with three digits."""
     number = finite(value)

@@ -162,11 +162,11 @@ def _last_rounds(folder: Path, newest: int) -> list[list[str]]:
 def _row(entry: Entry) -> list[str]:
     return [
         label(entry["round"]),
-        show.score(entry.get("cv"), entry.get("se")),
+        show.round_score(entry),
         show.score(entry["lb"]),
         str(entry.get("status") or ""),
         show.one_line(entry.get("family") or "", 20),
-        show.one_line(entry.get("reason") or "", 60),
+        show.one_line(show.reason(entry), 60),
     ]
 
 

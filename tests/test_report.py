@@ -50,7 +50,7 @@ def play(tmp_path: Path) -> Path:
     made.config(tmp_path)
     made.phases(tmp_path, 0, folds="5 folds, hash 0123456789ab")
     for number in range(1, 11):
-        changes: dict[str, Any] = {"fold_scores": [0.5], "complete": False, "cv": 0.5} if number == 6 else {}
+        changes: dict[str, Any] = {"fold_scores": [0.5], "complete": False, "cv": None} if number == 6 else {}
         status = {3: "crash", 4: "discard", 6: "discard", 8: "discard"}.get(number, "keep")
         lb = {1: 0.89, 5: 0.9}.get(number)
         made.finish(tmp_path, {**made.entry(number, status), **changes}, lb)
@@ -95,7 +95,7 @@ def test_report_tells_what_happened(told: str) -> None:
     every = {row[0]: row for row in rows(section(text, "All rounds"))}
     assert len(every) == 10
     assert every["R03"][3:6] == ["–", "–", "crash"]  # noqa: RUF001
-    assert every["R06"][3] == "0.5000 ± 0.0040 (fold 1)"
+    assert every["R06"][3] == "0.5 (fold 1)"
     assert [row[:4] for row in rows(section(text, "Submissions"))] == [
         ["R01", "accepted", "0.9010 ± 0.0040", "0.89"],
         ["R05", "accepted", "0.9050 ± 0.0040", "0.9"],

@@ -38,9 +38,9 @@ with Display(Path(sys.argv[1]), now=lambda: datetime(2025, 3, 1, 12, tzinfo=UTC)
         show("fold_start", fold=fold, folds=3)
         show("fold_done", fold=fold, folds=3, score=0.9 + fold / 100)
     time.sleep(float(sys.argv[3]))
-    show("phase_done", round=1, phase="build", reply="CV_SCORE=0.905", seconds=61)
+    show("phase_done", round=1, phase="build", reply="CV_SCORE=0.90500000001", seconds=61)
     show("note", text="it says \\x1b[31m[red]danger[/red]\\x07", level="warning")
-    show("verdict", round=1, cv=0.905, se=0.0042, status="keep", reason="first complete run")
+    show("verdict", round=1, cv=0.905, se=0.0042, status="keep", reason="keep: first complete run")
     show("martian", landed=True)
     show("ending", reason="max rounds: 1 played", final={"score": 0.91, "public": 0.9, "private": None}, where="R.md")
 """
@@ -76,7 +76,7 @@ def test_terminal_shows_the_panel_and_the_lines(tmp_path: Path) -> None:
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", in_terminal(tmp_path))
     assert "digits · maximize accuracy" in text
     assert "R01 of 3  build" in text
-    assert "fold 3 of 3  so far 0.905" in text
+    assert "2 of 3 folds  so far 0.905" in text
     assert "none kept yet" in text
     assert "time left 29 min 59 s" in text
     assert "of $10.00" in text
@@ -153,10 +153,12 @@ def test_full_disk_under_the_log_is_ignored(tmp_path: Path) -> None:
 def test_threads_do_not_mix_their_lines(tmp_path: Path) -> None:
     out = io.StringIO()
     with Display(tmp_path, now=lambda: NOON, stream=out) as display:
-        threads = [
-            threading.Thread(target=lambda name=name: [display("note", text=name * 50) for _ in range(40)])
-            for name in "abcd"
-        ]
+
+        def tell(name: str) -> None:
+            for _ in range(40):
+                display("note", text=name * 50)
+
+        threads = [threading.Thread(target=tell, args=(name,)) for name in "abcd"]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -204,3 +206,27 @@ def test_long_lines_go_on_beside_the_column_of_phases() -> None:
     assert all(len(line) <= 60 for line in text)
     assert text[1].startswith(" " * 14 + "word")
     assert text[-1] == "    File x, line 3"
+
+
+@pytest.mark.parametrize(
+    ("event", "fields", "text", "where"),
+    [
+        ("gate", {"passed": True, "text": "passed in fold 1"}, "R02           passed in fold 1", "steps"),
+        ("gate", {"passed": False, "text": "4 se worse"}, "R02           stopped early: 4 se worse", "all"),
+        ("fold_done", {"fold": 1, "failure": "timeout", "score": None}, "R02           0 of 0 folds, timeout", "steps"),
+        ("phase_done", {"phase": "submit", "reply": "none: no slot"}, "R02 submit    none: no slot  (–)", "all"),  # noqa: RUF001
+        ("phase_done", {"phase": "submit", "reply": "R02 accepted: x"}, "R02 submit    R02 accepted: x  (–)", "quiet"),  # noqa: RUF001
+        ("phase_done", {"phase": "build", "reply": "CV_SCORE=x"}, "R02 build     CV_SCORE=x  (–)", "all"),  # noqa: RUF001
+        ("verdict", {"status": "crash", "cv": None, "reason": "KeyError"}, "R02 CRASH     KeyError", "all"),
+    ],
+)
+def test_lines_of_events(event: str, fields: dict[str, object], text: str, where: str) -> None:
+    line = describe(event, {"round": 2, **fields}, Board())
+    assert (line.text, line.where) == (text, where)
+
+
+def test_refit_is_no_fold() -> None:
+    board = Board()
+    for fold in (1, 2, "full"):
+        board.apply("fold_done", {"fold": fold, "folds": 2, "score": 0.5})
+    assert board.folds_done == 2
