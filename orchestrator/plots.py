@@ -138,12 +138,13 @@ def _points(axes: Axes, entries: list[Entry], colour: str, name: str, size: floa
     errors = np.array([show.finite(entry.get("se")) or 0.0 for entry in entries])
     seen = (cv >= low) & (cv <= high)
     size = size if len(entries) < 100 else size * 0.6
-    style: dict[str, Any] = {"color": colour, "markersize": size, "linestyle": "none", "clip_on": False}
     axes.errorbar(rounds[seen], cv[seen], yerr=errors[seen], fmt="o", color=colour, markersize=size, capsize=0,
                   elinewidth=1.1, alpha=0.9, label=name)  # fmt: skip
     inset = 0.02 * (high - low)
-    axes.plot(rounds[cv > high], np.full(int((cv > high).sum()), high - inset), marker="^", **style)
-    axes.plot(rounds[cv < low], np.full(int((cv < low).sum()), low + inset), marker="v", **style)
+    for hidden, edge, marker in ((cv > high, high - inset, "^"), (cv < low, low + inset, "v")):
+        if hidden.any():
+            axes.plot(rounds[hidden], np.full(int(hidden.sum()), edge), marker=marker, color=colour, markersize=size,
+                      linestyle="none", clip_on=False)  # fmt: skip
 
 
 def _best_so_far(axes: Axes, kept: list[Entry], last: int) -> None:
@@ -166,13 +167,14 @@ def _limit(axes: Axes, measured: list[Entry], kept: list[Entry]) -> None:
     """Show all kept rounds and the middle of the others: one bad score must not flatten the picture."""
     cv = np.array([entry["cv"] for entry in measured], dtype=float)
     middle, spread = float(np.median(cv)), float(np.subtract(*np.quantile(cv, (0.9, 0.1))))
-    usual = cv[np.abs(cv - middle) <= 3 * spread] if spread > 0 else cv
     # the first keep only had to be better than nothing, so it may be an outlier as well
-    best = [entry["cv"] for entry in kept[1:] or kept]
-    errors = [show.finite(entry.get("se")) or 0.0 for entry in kept[-1:]]
-    low, high = min([*usual, *best]), max([*usual, *best])
-    pad = 0.09 * (high - low) + 1.3 * max(errors, default=0.0) or 0.01 * abs(high) or 1.0
-    axes.set_ylim(low - 1.4 * pad, high + pad)
+    wanted = [*kept[1:], *(entry for entry in measured if not spread or abs(entry["cv"] - middle) <= 3 * spread)]
+    wanted = wanted or measured
+    errors = [show.finite(entry.get("se")) or 0.0 for entry in wanted]
+    low = min(entry["cv"] - error for entry, error in zip(wanted, errors, strict=True))
+    high = max(entry["cv"] + error for entry, error in zip(wanted, errors, strict=True))
+    pad = 0.06 * (high - low) or 0.01 * abs(high) or 1.0
+    axes.set_ylim(low - 1.6 * pad, high + pad)
 
 
 def _round_axis(axes: Axes, entries: list[Entry]) -> None:
