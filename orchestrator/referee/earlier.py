@@ -9,6 +9,7 @@ digits of its predictions; for the same reason no prediction on a labelled row o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ import numpy as np
 from orchestrator.competitions import scoring_functions as sf
 from orchestrator.competitions.metrics import Metric
 from orchestrator.errors import Damaged
-from orchestrator.files import read_json, sha256_file
+from orchestrator.files import read_json, read_json_or_none, sha256_file
 from orchestrator.referee.sealed import FoldSet
 from orchestrator.rounds import RoundFiles
 
 Array = np.ndarray[Any, Any]
 ARTIFACTS = {"oof": "oof.npy", "test": "test.npy", "folds_test": "folds_test.npy", "submission": "submission.csv"}
+MOST_SHOWN = 40
+"""Earlier rounds that an experiment sees: bounds the disk, memory and open files of long campaigns."""
 _CORRELATED_ROWS = 50_000
 
 
@@ -73,14 +76,18 @@ class Archive:
             raise Damaged(f"the predictions of {files.label} do not fit the sealed folds")
         return Earlier(files.label, record, *arrays)
 
-    def open_all(self, rounds: Iterable[RoundFiles], folds: FoldSet) -> list[Earlier]:
-        """Those of the rounds that are intact; a damaged one is left out."""
-        found = []
+    def open_all(self, rounds: Iterable[RoundFiles], folds: FoldSet, metric: Metric) -> list[Earlier]:
+        """The intact ones among the MOST_SHOWN best of the rounds, in the order of the rounds."""
+        scored = []
         for files in rounds:
-            try:
+            record = read_json_or_none(files.path("scores.json"))
+            if record is not None and record["cv"] is not None:
+                scored.append((metric.gain(record["cv"], 0.0), files))
+        best = sorted(scored, key=lambda item: item[0], reverse=True)[:MOST_SHOWN]
+        found = []
+        for _, files in sorted(best, key=lambda item: item[1].number):
+            with suppress(Damaged):
                 found.append(self.open(files, folds))
-            except Damaged:
-                continue
         return found
 
     def _hash(self, path: Path) -> str | None:

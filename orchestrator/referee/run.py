@@ -109,7 +109,7 @@ class Referee:
         work = Workdir(self.campaign / ".work" / files.prefix)
         try:
             script = work.make(files.path("experiment.py").name, source)
-            return trial.play(work, script, self._archive.open_all(earlier, folds), best, seconds)
+            return trial.play(work, script, self._archive.open_all(earlier, folds, trial.metric), best, seconds)
         finally:
             work.clear()
 

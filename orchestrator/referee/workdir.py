@@ -102,16 +102,20 @@ class Workdir:
 
 
 def data_files(data: Path, spec: CompetitionSection) -> dict[str, Path]:
-    """The competition's other files and folders, by name; never the labelled table.
+    """The competition's other files and folders, by name; never the labelled table, nor an archive or copy of it.
 
     Names that are not plain (spaces, hidden files, links) are left out.
     """
+    labelled = Path(spec.train).name.split(".")[0]
     tables = {Path(name).parts[0] for name in (spec.train, spec.test, spec.sample_submission)}
     entries = sorted(data.iterdir()) if data.is_dir() else []
     return {
         entry.name: entry
         for entry in entries
-        if entry.name not in tables and _SAFE_NAME.fullmatch(entry.name) and not entry.is_symlink()
+        if entry.name not in tables
+        and not (entry.name.split(".")[0] == labelled and not entry.is_dir())
+        and _SAFE_NAME.fullmatch(entry.name)
+        and not entry.is_symlink()
     }
 
 
