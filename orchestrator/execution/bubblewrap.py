@@ -92,7 +92,9 @@ class Bubblewrap:
         return words
 
     def _tmpfs(self, path: str, job: Job) -> list[str]:
-        return [*(("--size", str(job.limits.memory_mb << 20)) if self._can_size else ()), "--tmpfs", path]
+        """A file system in RAM, a little larger than the memory limit, which is then what a full one runs into."""
+        size = ("--size", str(job.limits.memory_mb * 5 // 4 << 20)) if self._can_size else ()
+        return [*size, "--tmpfs", path]
 
 
 def _filter_file() -> int:

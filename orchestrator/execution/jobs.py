@@ -38,8 +38,8 @@ class Limits:
 class Job:
     """`python script IN OUT` with `inputs` under IN, read-only.
 
-    Raises BadInput for an input name that is not `name` or `folder/name`, an input that does not exist, or an OUT that
-    is no folder.
+    Raises BadInput for an input name that is not `name` or `folder/name`, an input or script that does not exist, or
+    an OUT that is no folder.
     """
 
     script: Path
@@ -59,6 +59,8 @@ class Job:
                 raise BadInput(f"input name {name!r} of {self.name} is not of the form `name` or `folder/name`")
             if not path.exists():
                 raise BadInput(f"the input {path} of {self.name} does not exist")
+        if not self.script.is_file():
+            raise BadInput(f"the script {self.script} does not exist")
         if not self.out.is_dir():
             raise BadInput(f"the output folder {self.out} of {self.name} does not exist")
 

@@ -10,7 +10,7 @@ from orchestrator.execution.jobs import Job, Outcome, Sandbox, Tick
 
 
 class LocalExecutor:
-    """`cores` is the machine's share for all jobs together; each job says how many it takes itself."""
+    """`cores` is what all jobs together may keep busy: never more jobs than cores run at once."""
 
     def __init__(self, sandbox: Sandbox, cores: int) -> None:
         self.sandbox = sandbox
@@ -35,7 +35,7 @@ class LocalExecutor:
         `cancel` set, running and waiting jobs end as "lost".
         """
         stop = _Either(cancel)
-        pool = ThreadPoolExecutor(max(1, parallel), thread_name_prefix="experiment")
+        pool = ThreadPoolExecutor(max(1, min(parallel, self.cores)), thread_name_prefix="experiment")
         futures: list[Future[Outcome]] = []
         try:
             futures = [pool.submit(self._one, job, on_tick, stop) for job in jobs]

@@ -123,6 +123,7 @@ def test_landlock_older_than_needed_is_refused() -> None:
 
 def test_jobs_with_odd_names_are_refused(tmp_path: Path) -> None:
     limits = Limits(seconds=1, memory_mb=1)
+    (tmp_path / "s.py").touch()
     for name in ("../up", "/etc", "a/b/c", "", ".", "a/..", "-x/../y"):
         with pytest.raises(BadInput, match="input name"):
             Job(tmp_path / "s.py", {name: tmp_path}, tmp_path, limits)
@@ -130,6 +131,8 @@ def test_jobs_with_odd_names_are_refused(tmp_path: Path) -> None:
         Job(tmp_path / "s.py", {"missing": tmp_path / "missing"}, tmp_path, limits)
     with pytest.raises(BadInput, match="does not exist"):
         Job(tmp_path / "s.py", {}, tmp_path / "missing", limits)
+    with pytest.raises(BadInput, match="does not exist"):
+        Job(tmp_path / "missing.py", {}, tmp_path, limits)
 
 
 def test_folders_that_resist_are_removed(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.execution.jobs import Job, Sandbox
+from orchestrator.execution.stage import sweep_stages
 from orchestrator.execution.usage import resident_mb
 from tests.execution.conftest import PYTHON, alive, sandbox_or_reason
 
@@ -36,6 +37,12 @@ hoard = []
 while True:
     hoard.append(mmap.mmap(-1, 4 << 20))
     hoard[-1].write(b"x" * (4 << 20))
+"""
+FILES_IN_RAM = """
+import os
+for i in range(10**6):
+    with open(f"/dev/shm/hoard_{os.getpid()}_{i}", "wb") as file:
+        file.write(b"x" * (4 << 20))
 """
 FORKED_HOARD = """
 import os, time
@@ -92,10 +99,10 @@ os.write(2, b"last line\\n")
 
 
 def test_a_loop_that_ignores_signals_ends_at_its_limit(sandbox: Sandbox, make_job: MakeJob) -> None:
-    job = make_job(ENDLESS, seconds=0.7)
+    job = make_job(ENDLESS, seconds=1.5)
     outcome = sandbox.run(job)
     assert outcome.status == "timeout" and outcome.returncode is None
-    assert 0.7 <= outcome.seconds < 2.7
+    assert 1.5 <= outcome.seconds < 3.5
     assert "still here" in outcome.log
     assert not alive(job.script.name)
 
@@ -107,6 +114,14 @@ def test_a_memory_bomb_is_ended_and_told_as_such(sandbox: Sandbox, make_job: Mak
     assert outcome.status == "memory"
     assert 400 < outcome.peak_mb <= 1.3 * 400
     assert not alive(job.script.name)
+
+
+def test_files_in_memory_count_and_do_not_stay(sandbox: Sandbox, make_job: MakeJob) -> None:
+    before = set(Path("/dev/shm").iterdir())
+    outcome = sandbox.run(make_job(FILES_IN_RAM, memory_mb=200))
+    assert outcome.status == "memory"
+    assert outcome.peak_mb <= 1.3 * 200
+    assert not [path for path in set(Path("/dev/shm").iterdir()) - before if path.name.startswith("hoard_")]
 
 
 def test_memory_shared_by_forks_counts_once(sandbox: Sandbox, make_job: MakeJob) -> None:
@@ -183,6 +198,7 @@ def test_nothing_survives_the_orchestrator(level: str, make_job: MakeJob) -> Non
     orchestrator.kill()
     orchestrator.wait()
     _wait_until(lambda: not alive(job.script.name), 2)
+    sweep_stages()
 
 
 def _wait_until(condition: Callable[[], object], seconds: float) -> None:
