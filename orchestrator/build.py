@@ -25,7 +25,8 @@ def build(campaign: Campaign, files: RoundFiles, strategies: list[dict[str, Any]
     for number, strategy in enumerate(strategies[: campaign.config.loop.parallel_strategies], 1):
         variant = RoundFiles(files.folder, files.number, number if several else 0)
         records.append((variant, _build_one(campaign, variant, strategy)))
-    chosen, record = max(records, key=lambda item: _rank(item[1]))
+    sign = 1.0 if campaign.metric.maximize else -1.0
+    chosen, record = max(records, key=lambda item: _rank(item[1], sign))
     if several:
         _take_over(chosen, files, record)
     if record["cv"] is None:
@@ -97,9 +98,10 @@ def _check_claim(campaign: Campaign, files: RoundFiles, reply: str, record: dict
         campaign.progress("note", text=text, level="warning")
 
 
-def _rank(record: dict[str, Any]) -> tuple[int, float]:
-    order = {"keep": 2, "discard": 1, "crash": 0}[record["verdict"]]
-    return order + (record["status"] == "ok"), record["gain"] if record["gain"] is not None else float("-inf")
+def _rank(record: dict[str, Any], sign: float) -> tuple[int, bool, float]:
+    """Kept before discarded before crashed, whole runs before gated ones, then by score; `sign` is -1 to minimize."""
+    order = ("crash", "discard", "keep").index(record["verdict"])
+    return order, record["status"] == "ok", float("-inf") if record["cv"] is None else sign * record["cv"]
 
 
 def _take_over(chosen: RoundFiles, files: RoundFiles, record: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ class Campaign:
             prepare(root)
         sandbox = probe(self.config.execution.sandbox, Path(sys.executable))
         self._settle_level(sandbox.level)
-        self.identity = identify(DiskStore(self.rounds), now, machine=machine_id(), takeover=takeover)
+        self.identity = identify(DiskStore(self.rounds), now, machine=self._machine(), takeover=takeover)
         self.executor = LocalExecutor(sandbox, self.cores)
         self.referee = Referee(root, self.config, self.executor, progress=progress)
         self.metric = self.referee.metric
@@ -143,7 +143,7 @@ class Campaign:
         return SubmissionLedger(store, self.identity, self.competition, self.config.submissions, self.now)
 
     def _settle_level(self, level: str) -> None:
-        """Hold this start against R00_settings.json: the folds' settings stay, the sandbox does not get weaker unasked."""
+        """Hold this start against R00_settings.json: sealed settings stay, the sandbox gets no weaker unasked."""
         path = self.files(0).path("settings.json")
         record = read_json_or_none(path)
         if record is None:
@@ -156,6 +156,10 @@ class Campaign:
                 f"this campaign began in sandbox level {record['sandbox']} and only {level} works now: restore it, or "
                 f'agree by setting execution.sandbox to "{level}" in {self.root / "config.json"}'
             )
+
+    def _machine(self) -> str:
+        """What binds the campaign to this machine: nothing where the competition's own list travels with the folder."""
+        return "" if self.config.competition.kind == "local" else machine_id()
 
     def _check_frozen(self, config: Config) -> None:
         for section, values in _frozen(config).items():

@@ -169,7 +169,8 @@ def _grade(arguments: argparse.Namespace, now: Clock) -> int:
     grade = competition.grade(arguments.file)
     if not grade.valid:
         raise BadInput(f"{arguments.file}: {grade.error}")
-    print(f"score {grade.score:.6g} (public {grade.public:.6g}, private {grade.private:.6g})")
+    parts = ((name, getattr(grade, name)) for name in ("score", "public", "private"))
+    print(", ".join(f"{name} {value:.6g}" for name, value in parts if value is not None) or "valid, not graded here")
     return 0
 
 

@@ -77,9 +77,11 @@ def sha256_file(path: Path) -> str:
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
-    """Write a record with its own checksum; keys keep their order, floats their full precision."""
-    body = {key: value for key, value in record.items() if key != CHECKSUM_KEY}
-    atomic_write(path, json.dumps({**body, CHECKSUM_KEY: _checksum(body)}, indent=1, allow_nan=False) + "\n")
+    """Write a record with its own checksum under `sha256`, a key that the record must not use itself."""
+    if CHECKSUM_KEY in record:
+        raise ValueError(f"{path.name}: the key {CHECKSUM_KEY!r} is the record's own checksum")
+    body = {**record, CHECKSUM_KEY: _checksum(record)}
+    atomic_write(path, json.dumps(body, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -42,9 +42,19 @@ def load_entries(folder: Path) -> list[Entry]:
 def with_submission(folder: Path, entry: Entry) -> Entry:
     """The entry with what its submission's receipt and the leaderboard say by now."""
     files = RoundFiles(folder, entry["round"])
-    receipt = read_json_or_none(files.path("submit_receipt.json")) or {}
-    board = read_json_or_none(files.path("lb.json")) or {}
-    return {**entry, "submitted": receipt.get("status", ""), "lb": board.get("public_score")}
+    board = read_json_or_none(files.path("lb.json"))
+    status = _receipt_status(files)
+    if board is not None and status == "unknown":
+        status = "accepted"
+    return {**entry, "submitted": status, "lb": board["public_score"] if board else None}
+
+
+def _receipt_status(files: RoundFiles) -> str:
+    """How the last try at submitting the round ended, empty without one."""
+    status, number = "", 1
+    while (record := read_json_or_none(files.path(f"submit{number if number > 1 else ''}_receipt.json"))) is not None:
+        status, number = record["status"], number + 1
+    return status
 
 
 def best_entry(entries: Iterable[Entry]) -> Entry | None:

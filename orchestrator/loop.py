@@ -24,7 +24,7 @@ class Stopped(Exception):
 
 def play(campaign: Campaign) -> str:
     """Play rounds until an ending; returns its reason."""
-    with _stop_at_step() as stop:
+    with _stop_at_step(campaign) as stop:
         play_round(campaign, 0, ROUND_ZERO, stop)
         while (why := endings.reason(campaign)) is None:
             campaign.reload_config()
@@ -100,7 +100,7 @@ class Stop:
 
 
 @contextmanager
-def _stop_at_step() -> Iterator[Stop]:
+def _stop_at_step(campaign: Campaign) -> Iterator[Stop]:
     """The first signal stops after the current step, a second one at once (only the main thread can listen)."""
     stop = Stop()
 
@@ -108,6 +108,7 @@ def _stop_at_step() -> Iterator[Stop]:
         if stop.asked:
             raise KeyboardInterrupt
         stop.asked = True
+        campaign.progress("note", text="stopping after this step; once more stops at once", level="warning")
 
     before = {}
     with suppress(ValueError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import build
 from orchestrator.competitions.profile import profile
-from orchestrator.errors import ProtocolError
+from orchestrator.errors import CompetitionError, ProtocolError
 from orchestrator.files import atomic_write, read_json, write_json
 from orchestrator.journal import Journal
 from orchestrator.ledger import best_entry, plan_header, rounds_since_keep
@@ -122,21 +122,25 @@ def _findings(stage: Stage) -> str:
 
 def _submit(stage: Stage) -> str:
     """Spend a submission when the policy says so: on this round or on an earlier one that teaches more."""
-    campaign = stage.campaign
-    campaign.submissions.scores()
-    entries = [*campaign.entries, build.entry(stage)]
-    held = stage.journal.reply("findings").startswith("HOLD")
-    choice = decide(
-        entries,
-        remaining_today=campaign.submissions.remaining_today(),
-        hold={stage.number} if held else set(),
-        config=campaign.config,
-        now=campaign.now(),
-    )
-    if choice.round is None:
-        return f"none: {choice.reason}"
-    receipt = campaign.submissions.submit(campaign.files(choice.round), choice.reason)
-    campaign.submissions.scores()
+    campaign, ledger = stage.campaign, stage.campaign.submissions
+    try:
+        ledger.scores()
+        held = {number for number, receipt in ledger.receipts().items() if receipt.status == "sent"}
+        if stage.journal.reply("findings").startswith("HOLD"):
+            held.add(stage.number)
+        choice = decide(
+            [*campaign.entries, build.entry(stage)],
+            remaining_today=ledger.remaining_today(),
+            hold=held,
+            config=campaign.config,
+            now=campaign.now(),
+        )
+        if choice.round is None:
+            return f"none: {choice.reason}"
+        receipt = ledger.submit(campaign.files(choice.round), choice.reason)
+        ledger.scores()
+    except CompetitionError as error:
+        return f"none: {error}"
     campaign.progress("submit", round=choice.round, status=receipt.status, reason=choice.reason)
     return f"R{choice.round:02d} {receipt.status}: {choice.reason}"
 

@@ -20,25 +20,23 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 CALLS = ("write", "fsync", "rename")
 """Python's os.write, os.fsync and os.replace; the names of the system calls behind them on Linux."""
 
-EXPERIMENT = '''
-import json, sys
-import numpy as np
-import pyarrow.parquet as pq
+EXPERIMENT = """
+import json, struct, sys
 
 inputs, outputs = sys.argv[1:]
 task = json.load(open(f"{inputs}/task.json"))
-def features(name):
-    table = pq.read_table(f"{inputs}/{name}.parquet")
-    return np.column_stack([table["a"].to_numpy(), table["b"].to_numpy(), np.ones(len(table))])
-train = pq.read_table(f"{inputs}/train.parquet")
-weights = np.linalg.lstsq(features("train")[:, COLUMNS], train["y"].to_numpy(), rcond=None)[0]
 for name in ("valid", "test"):
-    np.save(f"{outputs}/{name}.npy", features(name)[:, COLUMNS] @ weights)
-'''
+    rows = task[f"n_{name}"]
+    header = str({"descr": "<f8", "fortran_order": False, "shape": (rows,)}).ljust(117) + chr(10)
+    with open(f"{outputs}/{name}.npy", "wb") as file:
+        file.write(bytes([0x93]) + b"NUMPY" + bytes([1, 0]) + struct.pack("<H", len(header)) + header.encode())
+        file.write(struct.pack(f"<{rows}d", *[PREDICTION + row * 1e-3 for row in range(rows)]))
+"""
+"""Starts in no time, since it imports nothing: what is killed here is the orchestrator."""
 
 
-def plan(columns: str) -> str:
-    strategy = {"family": "linear", "recipe": f"columns {columns}", "hypothesis": "linear", "expected_gain": 0.1}
+def plan(prediction: str) -> str:
+    strategy = {"family": "constant", "recipe": f"always {prediction}", "hypothesis": "near", "expected_gain": 0.1}
     return f"# Plan\n\n```json\n{json.dumps({'strategies': [strategy]})}\n```\n"
 
 
@@ -57,12 +55,12 @@ def make_campaign(folder: Path, rounds: int) -> None:
     table[60:][["id", "y"]].to_csv(private / "answers.csv", index=False)
     turns: dict[str, Any] = {"R00/eda": [{"files": {"eda.md": "# EDA\nTwo columns."}}]}
     for number in range(1, rounds + 1):
-        columns = "[0, 2]" if number == 1 else "[0, 1, 2]"
+        prediction = str(5.0 / number**2)
         label = f"R{number:02d}"
-        script = EXPERIMENT.replace("COLUMNS", columns)
-        findings = f"# Findings\n\n## Learnings\n- [{label}] columns {columns}\n"
+        script = EXPERIMENT.replace("PREDICTION", prediction)
+        findings = f"# Findings\n\n## Learnings\n- [{label}] always {prediction}\n"
         turns[f"{label}/research"] = [{"files": {"research_raw.md": "raw", "research_brief.md": "brief"}}]
-        turns[f"{label}/plan"] = [{"files": {"plan.md": plan(columns)}}]
+        turns[f"{label}/plan"] = [{"files": {"plan.md": plan(prediction)}}]
         turns[f"{label}/review"] = [{"files": {"review.md": "checks"}, "reply": "APPROVED"}]
         turns[f"{label}/build"] = [
             {"files": {"experiment.py": script}, "call": ["run_experiment"], "reply": "CV_SCORE={results[0][cv]}"}
@@ -194,3 +192,10 @@ def fresh(template: Path, target: Path) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(template, target, symlinks=True)
     return target
+
+
+def set_rounds(folder: Path, rounds: int) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["loop"]["max_rounds"] = rounds
+    path.write_text(json.dumps(config))

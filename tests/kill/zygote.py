@@ -15,7 +15,7 @@ def main() -> None:
     import orchestrator.campaign
     import orchestrator.cli
     import orchestrator.loop
-    import orchestrator.report  # noqa: F401
+    import orchestrator.report
 
     gc.freeze()
     for line in sys.stdin:

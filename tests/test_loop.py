@@ -1,0 +1,250 @@
+"""The loop over small real campaigns: phases, verdicts, healing, revisions, re-spawns and every ending."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import BadInput
+from orchestrator.files import read_json
+from tests.kill import harness
+from tests.playing import NOON, Script
+
+ROUND = ["research", "plan", "review", "build", "verify", "findings", "submit", "learn"]
+
+
+def test_a_calm_campaign(tmp_path: Path) -> None:
+    script = Script(tmp_path, 3)
+    script.predict(3, 4.0)
+    played = script.play()
+    assert played.why == "max rounds: 3 played"
+    assert played.statuses == ["keep", "keep", "discard"]
+    assert played.phases(0) == ["profile", "folds", "eda"]
+    assert played.phases(1) == ROUND
+    assert [entry["submitted"] for entry in played.entries] == ["accepted", "accepted", ""]
+    state = read_json(tmp_path / "state.json")
+    assert state["ending"] == played.why and state["best"]["round"] == 2
+    assert state["final"]["valid"] and state["final"]["private"] is not None
+    assert (tmp_path / "REPORT.md").is_file()
+    assert "always 5.0" in (tmp_path / "LEARNINGS.md").read_text()
+
+
+def test_the_same_command_after_the_end_changes_nothing(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1)
+    script.play()
+    before = harness.ledger(tmp_path)
+    assert script.play().phases(1) == []
+    assert harness.ledger(tmp_path) == before
+    assert len(harness.submissions(tmp_path)) == 1
+
+
+def test_a_plan_is_sent_back_once(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1)
+    script.turns["R01/review"] = [{"files": {"review.md": "checks"}, "reply": "REVISE: too narrow"}]
+    script.turns["R01/revise"] = [{"files": {"plan.md": harness.plan("second thoughts")}, "reply": "REVISED"}]
+    played = script.play()
+    assert "revise" in played.phases(1)
+    assert "second thoughts" in played.file("R01_plan.md").read_text()
+    assert "always 5.0" in played.file("R01_plan_v1.md").read_text()
+    assert played.entries[0]["recipe"] == "always second thoughts"
+
+
+def test_a_failing_experiment_is_healed(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1)
+    good = script.turns["R01/build"][0]
+    script.turns["R01/build"] = [{"files": {"experiment.py": "raise ValueError('boom')"}, "reply": "FAILED: boom"}]
+    script.turns["R01/build/try2"] = [{"files": {"experiment.py": "import nonsense_module"}, "reply": "FAILED: import"}]
+    script.turns["R01/build/try3"] = [good]
+    played = script.play()
+    assert played.statuses == ["keep"]
+    assert "boom" in played.notes()
+    transcript = (tmp_path / "sessions/builder/1.jsonl").read_text()
+    assert "ValueError: boom" in transcript, "the tail of the failure went back to the Builder"
+
+
+def test_tries_are_bounded_and_the_round_is_a_crash(tmp_path: Path) -> None:
+    script = Script(tmp_path, 2, experiment_tries=2)
+    script.turns["R01/build"] = [{"files": {"experiment.py": "raise ValueError('one')"}, "reply": "FAILED: one"}]
+    script.turns["R01/build/try2"] = [{"files": {"experiment.py": "raise ValueError('two')"}, "reply": "FAILED: two"}]
+    played = script.play()
+    assert played.statuses == ["crash", "keep"]
+    assert "two" in played.entries[0]["reason"]
+    assert played.entries[0]["cv"] is None
+
+
+def test_a_lie_about_the_score_is_noted_and_does_not_count(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1)
+    script.turns["R01/build"][0]["reply"] = "CV_SCORE=0.0001"
+    played = script.play()
+    assert played.entries[0]["cv"] > 1
+    assert "claims 0.0001" in played.notes()
+
+
+def test_a_rejected_run_is_not_kept_and_not_submitted(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1)
+    script.turns["R01/verify"] = [{"files": {"verify.md": "leak"}, "reply": "REJECT: leaks the target"}]
+    played = script.play()
+    assert played.statuses == ["discard"]
+    assert "leaks the target" in played.entries[0]["reason"]
+    assert not played.entries[0]["complete"]
+    assert harness.submissions(tmp_path) == []
+
+
+def test_hold_keeps_the_slot(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1)
+    script.turns["R01/findings"][0]["reply"] = "HOLD: wait"
+    played = script.play()
+    assert played.statuses == ["keep"]
+    assert harness.submissions(tmp_path) == []
+
+
+def test_a_reply_off_the_protocol_is_asked_again(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1)
+    script.turns["R01/review"] = [{"files": {"review.md": "x"}, "reply": "looks good"}]
+    script.turns["R01/review/again"] = [{"files": {"review.md": "x"}, "reply": "well\n**APPROVED**\n"}]
+    played = script.play()
+    assert played.statuses == ["keep"]
+    assert "asked again" in played.notes()
+
+
+@pytest.mark.parametrize("reply", ["done.", "CV_SCORE=nan", "CV_SCORE=", "", "APPROVED\nREVISE: no\nperhaps"])
+def test_a_reply_that_stays_off_the_protocol_fails_the_round_not_the_loop(tmp_path: Path, reply: str) -> None:
+    script = Script(tmp_path, 2)
+    for turn in ("R01/build", "R01/build/again"):
+        script.turns[turn] = [{"files": {"experiment.py": "print('x')"}, "reply": reply}]
+    played = script.play()
+    assert played.statuses == ["crash", "keep"]
+    assert "build" in played.entries[0]["reason"]
+
+
+def test_a_brief_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1)
+    script.turns["R01/research"] = [{"files": {"research_raw.md": "raw", "research_brief.md": "word " * 500}}]
+    played = script.play()
+    assert played.statuses == ["crash"]
+    assert "500 words" in played.entries[0]["reason"]
+    assert not played.file("R01_research_brief.md").exists()
+
+
+def test_the_best_of_several_strategies_is_kept(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1, parallel_strategies=2)
+    strategies = [
+        {"family": "constant", "recipe": name, "hypothesis": "h", "expected_gain": 0.1} for name in ("far", "near")
+    ]
+    header = json.dumps({"strategies": strategies})
+    script.turns["R01/plan"] = [{"files": {"plan.md": f"```json\n{header}\n```"}}]
+    for variant, prediction in ((1, "9.0"), (2, "0.0")):
+        source = harness.EXPERIMENT.replace("PREDICTION", prediction)
+        script.turns[f"R01/build/v{variant}"] = [
+            {"files": {"experiment.py": source}, "call": ["run_experiment"], "reply": "CV_SCORE={results[0][cv]}"}
+        ]
+    entry = script.play().entries[0]
+    assert (entry["recipe"], entry["variant"], entry["status"]) == ("near", 2, "keep")
+    assert [other["recipe"] for other in entry["variants"]] == ["far"]
+    assert entry["variants"][0]["cv"] > entry["cv"]
+
+
+def test_retrospective_and_respawn_with_a_hand_over(tmp_path: Path) -> None:
+    script = Script(tmp_path, 3, retro_every=2)
+    script.configure(**{"agents.respawn_rounds": 2})
+    script.turns["R02/retro"] = [{"files": {"retro.md": "# Retro\n\n## Learnings\n- [R02] look back\n"}}]
+    for role in ("researcher", "builder", "reviewer"):
+        for number in (2, 3):
+            script.turns[f"R{number:02d}/handover/{role}"] = [{"files": {"handover.md": f"note of the {role}"}}]
+    played = script.play()
+    assert played.phases(2)[0] == "retro"
+    assert "look back" in (tmp_path / "LEARNINGS.md").read_text()
+    assert read_json(tmp_path / "state.json")["agents"] == {"researcher": 2, "builder": 2, "reviewer": 2}
+    assert (tmp_path / "sessions/builder/handover_1.md").read_text() == "note of the builder"
+
+
+def test_guidance_reaches_the_next_phase(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1)
+    (tmp_path / "guidance.md").write_text("try catboost next")
+    script.play()
+    assert "try catboost next" in (tmp_path / "sessions/builder/1.jsonl").read_text()
+
+
+def test_config_is_read_again_between_rounds(tmp_path: Path) -> None:
+    script = Script(tmp_path, 3)
+    assert script.play(**{"loop.max_rounds": 1}).why == "max rounds: 1 played"
+    script.configure(**{"loop.target_score": 3.0})
+    assert script.play().why.startswith("target score")
+
+
+def test_an_unusable_edit_keeps_the_last_good_settings(tmp_path: Path) -> None:
+    script = Script(tmp_path, 2)
+    folder = tmp_path / "config.json"
+    good = folder.read_text()
+
+    def now_and_then() -> object:
+        if (tmp_path / "rounds/R01_plan.md").exists():
+            folder.write_text(good.replace('"max_rounds": 2', '"max_rounds": "two"'))
+        return NOON
+
+    played = script.play(now=now_and_then)  # type: ignore[arg-type]
+    assert played.statuses == ["keep", "keep"]
+    assert "max_rounds" in played.notes() and "stay in force" in played.notes()
+
+
+def test_folds_can_not_be_changed_under_a_campaign(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1)
+    script.play()
+    script.configure(**{"cv.folds": 3})
+    with pytest.raises(BadInput, match=r"cv\.folds changed from 2 to 3"):
+        script.play()
+
+
+def test_patience_forces_a_bold_round_then_ends(tmp_path: Path) -> None:
+    script = Script(tmp_path, 9, patience=2)
+    for number in range(2, 10):
+        script.predict(number, 5.0 + number)
+    played = script.play()
+    assert played.statuses == ["keep", "discard", "discard", "discard"]
+    assert played.why.startswith("patience")
+    assert "force_bold: True" in (tmp_path / "sessions/builder/1.jsonl").read_text()
+
+
+def test_three_crashes_in_a_row_end_it(tmp_path: Path) -> None:
+    script = Script(tmp_path, 9)
+    for number in range(1, 10):
+        script.turns[f"R{number:02d}/plan"] = [{"files": {"plan.md": "no header"}}]
+    played = script.play()
+    assert played.statuses == ["crash"] * 3
+    assert played.why.startswith("fatal")
+
+
+def test_wall_clock_and_deadline(tmp_path: Path) -> None:
+    script = Script(tmp_path / "a", 2, minutes=0.001)
+    assert script.play().why == "wall-clock cap"
+    script = Script(tmp_path / "b", 2, deadline=(NOON + timedelta(seconds=1)).isoformat())
+    played = script.play()
+    assert (played.why, played.entries) == ("deadline", [])
+    assert (tmp_path / "b" / "REPORT.md").is_file()
+
+
+def test_the_daily_allowance_holds(tmp_path: Path) -> None:
+    script = Script(tmp_path, 4)
+    script.configure(**{"submissions.daily_limit": 2})
+    for number in range(1, 5):
+        script.predict(number, 5.0 - number)
+    script.play()
+    assert len(harness.submissions(tmp_path)) == 2
+
+
+def test_damaged_views_are_rebuilt_and_round_0_is_not_played_again(tmp_path: Path) -> None:
+    script = Script(tmp_path, 2)
+    script.play()
+    wanted = harness.ledger(tmp_path)
+    for name in ("state.json", "results.tsv", "experiments.json"):
+        whole = (tmp_path / name).read_bytes()
+        flipped = bytearray(whole)
+        flipped[len(whole) // 2] ^= 0x04
+        for damage in (b"", whole[: len(whole) // 2], bytes(flipped)):
+            (tmp_path / name).write_bytes(damage)
+            assert script.play().phases(0) == []
+            assert harness.ledger(tmp_path) == wanted
+    assert len(harness.submissions(tmp_path)) == 2
