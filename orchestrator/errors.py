@@ -8,7 +8,7 @@ AutoKaggleError                 one clear sentence for the person; the command e
 ├── OutputRejected     (4)      what an experiment or an agent produced is not usable
 ├── ProtocolError      (4)      an agent's reply is off the one-line protocol
 ├── CompetitionError   (5)      the competition refused or could not be reached
-    │   └── SubmissionRefused (5)   a definite no (beside what raises it, in competitions/base.py)
+│   └── SubmissionRefused  (5)  a definite no (beside what raises it, in competitions/base.py)
 └── CampaignOver       (0)      an ending: carries the reason for state.json and REPORT.md
     └── FatalEnding    (5)      ends the campaign because going on makes no sense
 """

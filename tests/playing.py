@@ -44,8 +44,11 @@ class Script:
         script = harness.EXPERIMENT.replace("PREDICTION", str(prediction))
         self.turns[f"{label}/build"][0]["files"] = {"experiment.py": script}
 
-    def play(self, now: Callable[[], datetime] = lambda: NOON, **overrides: Any) -> Played:
+    def save(self) -> None:
         (self.folder / "script.json").write_text(json.dumps({"turns": self.turns}))
+
+    def play(self, now: Callable[[], datetime] = lambda: NOON, **overrides: Any) -> Played:
+        self.save()
         events: list[tuple[str, dict[str, Any]]] = []
         campaign = Campaign(
             self.folder, now=now, progress=lambda event, **fields: events.append((event, fields)), overrides=overrides
