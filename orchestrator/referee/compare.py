@@ -25,7 +25,7 @@ from orchestrator.referee.sealed import FoldSet
 
 Array = np.ndarray[Any, Any]
 DRAWS = 1000
-_BLOCKS = 4096
+_BLOCKS = 2048
 """Over all folds."""
 _MOST_INFLUENCES = 200_000
 _MOST_JACKKNIFE = 20_000
