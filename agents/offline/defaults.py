@@ -82,7 +82,7 @@ CATBOOST: dict[str, Any] = {
     "l2_leaf_reg": 3.0,
     "subsample": 0.8,
     "one_hot_max_size": 4,
-    "max_ctr_complexity": 2,
+    "max_ctr_complexity": None,
     "bags": None,
     "refit": None,
     "target": "auto",

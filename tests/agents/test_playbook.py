@@ -29,6 +29,7 @@ RUNS = {
     "text": ("text_logistic", "text_nbsvm", "text_bayes", "text_stack", "text_svd_boost", "lightgbm_default"),
     "text_pairs": ("lightgbm_default", "text_logistic", "text_stack"),
     "codes": ("lightgbm_encoded", "linear_crosses", "catboost_native"),
+    "pixels": ("lightgbm_default", "xgboost_encoded", "svm_rbf", "knn", "kernel_ridge", "extra_trees", "mlp"),
     "ranking": ("lightgbm_default",),
     "tiny": (*TABLE, "xgboost_encoded", "catboost_native", "svm_rbf", "knn", "mlp", "linear_crosses"),
 }
@@ -103,6 +104,12 @@ def table(kind: str, n: int = 300) -> tuple[pd.DataFrame, dict[str, Any]]:
         frame["y"] = np.where((frame["role"] % 2 == 0) ^ (rng.random(n) < 0.1), "1", "0")
         frame.insert(0, "row_id", range(n))
         task |= {"classes": ["0", "1"], "categorical_columns": ["resource", "manager", "role"]}
+    elif kind == "pixels":
+        digit = rng.integers(0, 3, n)
+        shade = rng.integers(0, 17, (3, 20))[digit] + rng.integers(-3, 4, (n, 20))
+        frame = pd.DataFrame(np.clip(shade, 0, 16), columns=[f"p{i}" for i in range(20)])
+        frame["y"] = digit
+        task |= {"metric": "accuracy", "task": "multiclass", "classes": [0, 1, 2]}
     elif kind == "ranking":
         frame["query"], frame["y"] = [f"q{i // 6}" for i in range(n)], np.clip(np.round(signal), 0, 3)
         task |= {"metric": "ndcg", "task": "regression", "classes": [], "group_column": "query"}

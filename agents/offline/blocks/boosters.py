@@ -26,7 +26,8 @@ def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit
     total, done, started = np.zeros(0), 0, clock.left()
     for bag in range(1 if refit else bags):
         out = holdout(data, 10 if n > 100_000 else 5, bag)[goal.rows]
-        usable = 0 < out.sum() < n and len(np.unique(goal.y[~out])) == len(np.unique(goal.y))
+        whole = goal.kind == "value" or len(np.unique(goal.y[~out])) == len(np.unique(goal.y))
+        usable = 0 < out.sum() < n and whole  # a model that lacks a class has no column for it
         part, rounds = fit(every[~out] if usable else every, every[out] if usable else None, most, bag, clock)
         total, done = part + (total if done else 0.0), done + 1
         print(f"bag {bag}: {rounds} rounds, {started - clock.left():.1f} s", flush=True)
@@ -122,8 +123,8 @@ def xgboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     import xgboost as xgb
 
     table, _ = tree_table(data)
-    matrix = table.to_numpy(np.float32)
-    matrix[~np.isfinite(matrix)] = np.nan
+    values = table.to_numpy(np.float32)
+    matrix = np.where(np.isfinite(values), values, np.float32(np.nan))
     apply_matrix = xgb.DMatrix(matrix[data.n_train :])
 
     class Deadline(xgb.callback.TrainingCallback):
@@ -195,11 +196,11 @@ def catboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
         value = "MAE" if goal.loss == "l1" else "RMSE"
         settings = {
             "loss_function": {"binary": "Logloss", "multiclass": "MultiClass", "value": value}[goal.kind],
-            "learning_rate": 1.5 * learning_rate(params, len(goal.rows)),
+            "learning_rate": 2.0 * learning_rate(params, len(goal.rows)),
             "depth": int(params["depth"]),
             "l2_leaf_reg": float(params["l2_leaf_reg"]),
             "one_hot_max_size": int(params.get("one_hot_max_size", 4)),
-            "max_ctr_complexity": int(params.get("max_ctr_complexity", 2)),
+            "max_ctr_complexity": int(params.get("max_ctr_complexity") or (2 if len(codes) <= 12 else 1)),
             "thread_count": int(data.task.get("cores") or 1),
             "allow_writing_files": False,
             "logging_level": "Silent",
