@@ -30,7 +30,7 @@ def build(campaign: Campaign, files: RoundFiles, strategies: list[dict[str, Any]
     if several:
         _take_over(chosen, files, record)
     if record["cv"] is None:
-        return f"FAILED: {record['reason']}"
+        return f"{'GATED' if record['status'] == 'gated' else 'FAILED'}: {record['reason']}"
     return f"CV_SCORE={record['cv']!r}"
 
 
@@ -81,9 +81,10 @@ def _run(campaign: Campaign, files: RoundFiles, strategy: dict[str, Any]) -> dic
     if left is not None:
         seconds = max(1.0, min(seconds, left - TIME_RESERVE))
     best = best_entry(campaign.entries)
+    against_blend = best is not None and best["role"] == "blend"
     return campaign.referee.run(
         files,
-        strategy=strategy,
+        strategy={**strategy, "against_blend": against_blend},
         best=campaign.files(best["round"]) if best else None,
         earlier=[campaign.files(entry["round"]) for entry in campaign.entries if entry["complete"]],
         seconds=seconds,

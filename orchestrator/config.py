@@ -111,7 +111,6 @@ class RefereeSection(Section):
     """Fold 1 worse than the best by more than so many standard errors ends the round."""
     final: Literal["mean", "refit"] = "mean"
     """Test predictions: mean over the folds' models, or one refit on all rows."""
-    shuffled_probe: bool = True
 
 
 class ExecutionSection(Section):

@@ -198,9 +198,9 @@ def _png(draw: Any, *, width: float = 9.0, height: float) -> bytes:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
-        figure: Figure = Figure(figsize=(width, height), dpi=140)
+        figure: Figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure.add_subplot())
         data = io.BytesIO()
-        figure.savefig(data, format="png", bbox_inches="tight", pad_inches=0.15, metadata={"Software": None})
+        figure.savefig(data, format="png", metadata={"Software": None})
     return data.getvalue()

@@ -195,6 +195,9 @@ class SubmissionLedger:
         server = self.competition.server_time()
         if attempt.sent_at is not None and server < attempt.sent_at + timedelta(seconds=self.competition.horizon_s):
             return pending
+        if self.competition.list_is_final:
+            reason = "it never arrived, as the competition's complete list shows"
+            return self._close(replace(pending, status="rejected", reason=reason, retry=True))
         reason = "sent once, never seen in the listing: its slot counts as spent and it is not sent again"
         sent = pending.sent or server.isoformat()
         return self._close(replace(pending, status="unknown", reason=reason, sent=sent))

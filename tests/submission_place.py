@@ -86,6 +86,7 @@ class Remote:
     mood: str = "ok"
     clock_guard_s: float = 600.0
     horizon_s: float = 3600.0
+    list_is_final: bool = False
     sent: int = 0
     hidden: bool = False
     extra: list[Submission] = field(default_factory=list)

@@ -94,6 +94,7 @@ class World:
     flaky: float = 0.0
     clock_guard_s: float = 600.0
     horizon_s: float = HORIZON * 60.0
+    list_is_final: bool = False
 
     def server_time(self) -> datetime:
         return MIDNIGHT + timedelta(minutes=self.minute)

@@ -72,6 +72,8 @@ class Competition(Protocol):
     """Nothing is sent so near to 00:00 UTC, where its day and ours could differ."""
     horizon_s: float
     """The longest time from sending until an accepted submission shows in the listing."""
+    list_is_final: bool
+    """What the listing does not show was never accepted and never will be: true only where it is our own file."""
 
     def limits(self) -> Limits: ...
 

@@ -37,6 +37,7 @@ class LocalCompetition:
 
     clock_guard_s = 0.0
     horizon_s = 0.0
+    list_is_final = True
 
     def __init__(
         self,

@@ -201,7 +201,9 @@ class _Trial:
 
     def _gate(self, runner: FoldRunner, champion: Earlier) -> dict[str, Any] | None:
         """The record of a round that stops after fold 1, or None to go on."""
-        sigmas = verdict.gate_sigmas(str(self.strategy.get("role")), self.config.referee.gate_sigmas)
+        sigmas = verdict.gate_sigmas(
+            str(self.strategy.get("role")), self.config.referee.gate_sigmas, bool(self.strategy.get("against_blend"))
+        )
         if sigmas is None:
             return None
         first = runner.valid[0]

@@ -41,11 +41,14 @@ class Verdict:
         return self.comparison is not None and self.comparison.gain < -2 * self.comparison.se
 
 
-def gate_sigmas(role: str, sigmas: float) -> float | None:
-    """How many standard errors below the best fold 1 may lie; None for no gate."""
+def gate_sigmas(role: str, sigmas: float, against_blend: bool = False) -> float | None:
+    """How many standard errors below the best fold 1 may lie; None for no gate.
+
+    A single model seldom beats a blend alone and is wanted as its next member, so the gate is as wide there.
+    """
     if role == "blend":
         return None
-    return sigmas * (_DIVERSIFY if role == "diversify" else 1.0)
+    return sigmas * (_DIVERSIFY if role == "diversify" or against_blend else 1.0)
 
 
 def gate(

@@ -5,17 +5,29 @@ With PAUSE = 1 the child stops itself first, so that a tracer can attach before 
 """
 
 import gc
+import importlib
 import os
 import random
 import signal
 import sys
 
 
+HEAVY = (
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "orchestrator.campaign",
+    "orchestrator.cli",
+    "orchestrator.loop",
+    "orchestrator.report",
+    "pandas",
+    "pyarrow.parquet",
+)
+
+
 def main() -> None:
-    import orchestrator.campaign
-    import orchestrator.cli
-    import orchestrator.loop
-    import orchestrator.report
+    for name in HEAVY:
+        importlib.import_module(name)
+    from orchestrator import cli
 
     gc.freeze()
     for line in sys.stdin:
@@ -28,7 +40,7 @@ def main() -> None:
             os.dup2(log, 2)
             if pause == "1":
                 os.kill(os.getpid(), signal.SIGSTOP)
-            os._exit(orchestrator.cli.main(["loop", "-C", folder, "--plain"]))
+            os._exit(cli.main(["loop", "-C", folder, "--plain"]))
         print(pid, flush=True)
         print(os.waitpid(pid, 0)[1], flush=True)
 

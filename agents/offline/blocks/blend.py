@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from agents.offline.blocks.core import Data
 
@@ -30,7 +31,7 @@ def to_space(table: np.ndarray, space: str, sizes: tuple[int, int, int]) -> np.n
         return np.log(clipped) if table.shape[1] > 1 else np.log(clipped / (1 - clipped))
     if space == "rank":
         parts = [part for part in (table[: sizes[1]], table[sizes[1] :]) if len(part)]
-        return np.vstack([(part.argsort(axis=0).argsort(axis=0) + 1.0) / len(part) for part in parts])
+        return np.vstack([pd.DataFrame(part).rank().to_numpy() / len(part) for part in parts])
     return table
 
 
