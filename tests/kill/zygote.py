@@ -11,7 +11,6 @@ import random
 import signal
 import sys
 
-
 HEAVY = (
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
