@@ -13,7 +13,9 @@ from typing import Any
 
 from orchestrator import config as settings
 from orchestrator.competitions.builtin import prepare
+from orchestrator.competitions.check import check_features, check_sample
 from orchestrator.competitions.local import LocalCompetition
+from orchestrator.competitions.metrics import get_metric
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.execution.ladder import probe
@@ -23,6 +25,7 @@ from orchestrator.journal import Journal
 from orchestrator.ledger import Entry, load_entries, with_submission, write_views
 from orchestrator.players import Players
 from orchestrator.referee.run import Referee
+from orchestrator.referee.seal import build
 from orchestrator.rounds import RoundFiles
 from orchestrator.submission_records import DiskStore, identify, machine_id
 from orchestrator.submissions import SubmissionLedger
@@ -53,12 +56,13 @@ class Campaign:
         self._overrides = overrides or {}
         self.config = self._load_config()
         self.rounds = root / "rounds"
-        self.rounds.mkdir(exist_ok=True)
-        for folder in (root, self.rounds):
-            sweep_temps(folder)
         if self.config.competition.builtin:
             prepare(root)
         sandbox = probe(self.config.execution.sandbox, Path(sys.executable))
+        self._check_data()
+        self.rounds.mkdir(exist_ok=True)
+        for folder in (root, self.rounds):
+            sweep_temps(folder)
         self._settle_level(sandbox.level)
         self.identity = identify(DiskStore(self.rounds), now, machine=self._machine(), takeover=takeover)
         self.executor = LocalExecutor(sandbox, self.cores)
@@ -141,6 +145,18 @@ class Campaign:
     def _submission_ledger(self) -> SubmissionLedger:
         store = DiskStore(self.rounds)
         return SubmissionLedger(store, self.identity, self.competition, self.config.submissions, self.now)
+
+    def _check_data(self) -> None:
+        """The first start: what can't be played is refused before anything is written; sealing reads all of it."""
+        if self.files(0).has("settings.json"):
+            return
+        spec = self.config.competition
+        get_metric(spec.metric, self.root / spec.metric_file if spec.metric_file else None, task=spec.task)
+        check_features(self.root / "competition" / "data", spec)
+        check_sample(self.root / "competition" / "data", spec)
+        if not (self.root / "competition" / "sealed").exists():
+            self.progress("note", text="reading the tables and sealing the folds")
+            build(self.root, self.config, expected=None)
 
     def _settle_level(self, level: str) -> None:
         """Hold this start against R00_settings.json: sealed settings stay, the sandbox gets no weaker unasked."""
