@@ -8,25 +8,25 @@ from datetime import date, datetime, timedelta
 
 from orchestrator.competitions.base import Competition, Submission
 from orchestrator.rounds import label
-from orchestrator.submission_records import Attempt, Campaign, Tag, parse_tag
+from orchestrator.submission_records import Attempt, Identity, Tag, parse_tag
 
 
 @dataclass(frozen=True)
 class Listing:
     """All entries of the team, each with the tag that it carries or None, and our own tries at that time."""
 
-    campaign: Campaign
+    identity: Identity
     tries: Sequence[Attempt]
     entries: list[tuple[Submission, Tag | None]]
     guard: timedelta
     horizon: timedelta
 
     @classmethod
-    def of(cls, campaign: Campaign, tries: Sequence[Attempt], site: Competition) -> Listing:
+    def of(cls, identity: Identity, tries: Sequence[Attempt], site: Competition) -> Listing:
         """Ask `site`; raises CompetitionError when it can't be reached."""
         tagged = [(entry, parse_tag(entry)) for entry in site.submissions()]
         guard, horizon = timedelta(seconds=site.clock_guard_s), timedelta(seconds=site.horizon_s)
-        return cls(campaign, tries, tagged, guard, horizon)
+        return cls(identity, tries, tagged, guard, horizon)
 
     def by_ref(self, ref: str) -> Submission | None:
         return next((entry for entry, _ in self.entries if ref and entry.ref == ref), None)
@@ -34,7 +34,7 @@ class Listing:
     def by_round(self, number: int, sha256: str) -> Submission | None:
         """This campaign's entry for the round; an empty `sha256` (a damaged record) matches any bytes."""
         for entry, tag in self.entries:
-            ours = tag is not None and (tag.run, tag.round) == (self.campaign.run, number)
+            ours = tag is not None and (tag.run, tag.round) == (self.identity.run, number)
             if ours and tag is not None and (not sha256 or tag.sha12 == sha256[:12]):
                 return entry
         return None
@@ -47,7 +47,7 @@ class Listing:
         """A person's upload of the round's own file."""
         for entry, tag in self.entries:
             same = entry.file_name == f"{label(number)}_submission.csv" and entry.total_bytes == size
-            if tag is None and same and entry.when >= self.campaign.started:
+            if tag is None and same and entry.when >= self.identity.started:
                 return entry
         return None
 
@@ -59,15 +59,15 @@ class Listing:
         """
         known = {(a.round, a.sha256[:12]) for a in self.tries if a.sent is not None or a.receipt is not None}
         known |= {about_to_send} if about_to_send else set()
-        taken = self.campaign.taken_over
+        taken = self.identity.taken_over
         for entry, tag in self.entries:
-            if tag is None or tag.run != self.campaign.run or tag.epoch is None:
+            if tag is None or tag.run != self.identity.run or tag.epoch is None:
                 continue
-            if tag.epoch > self.campaign.epoch:
+            if tag.epoch > self.identity.epoch:
                 return f"{tag} was sent by a machine that took this campaign over"
             late = taken is not None and entry.when > taken + self.horizon
             unknown = not {(tag.round, tag.sha12), (tag.round, "")} & known
-            if unknown and (tag.epoch == self.campaign.epoch or late):
+            if unknown and (tag.epoch == self.identity.epoch or late):
                 return f"{tag} was submitted in this campaign's name, and not from here"
         return ""
 

@@ -30,13 +30,12 @@ Status = Literal["accepted", "rejected", "unknown", "duplicate", "sent", "held"]
 
 CAMPAIGN_FILE = "R00_campaign.json"
 _RECORD_NAME = re.compile(r"^R(\d{2,})_submit(\d*)_(intent|sent|receipt)\.json$")
-_KINDS = ("intent", "sent", "receipt")
 _TAG = re.compile(r"\bak1 ([0-9a-f]{8})\.(\d+) R(\d{2,}) ([0-9a-f]{12})\b")
 _FROZEN_NAME = re.compile(r"^R(\d{2,})_frozen_([0-9a-f]{8})_([0-9a-f]{12})\.csv$")
 
 
 @dataclass(frozen=True)
-class Campaign:
+class Identity:
     """Who submits: `run` is 8 hex digits drawn once, `epoch` grows when another machine takes over."""
 
     run: str
@@ -84,19 +83,6 @@ class Receipt:
     found: bool = False
     by_hand: bool = False
     retry: bool = False
-
-    @property
-    def spent(self) -> bool:
-        """A slot of some day is gone, or must be taken as gone."""
-        return self.status in ("accepted", "unknown", "sent")
-
-    @property
-    def again(self) -> bool:
-        """Worth another `submit`."""
-        return self.status in ("sent", "held") or self.retry
-
-
-_RECEIPT_KEYS = frozenset(field.name for field in fields(Receipt))
 
 
 @dataclass(frozen=True)
@@ -188,27 +174,21 @@ def record_name(number: int, attempt: int, kind: str) -> str:
 
 def attempts(store: Store) -> list[Attempt]:
     """Every try that left a record, by round and number."""
-    found: dict[tuple[int, int], dict[str, str]] = {}
+    found: dict[tuple[int, int], dict[str, dict[str, Any] | None]] = {}
     for name in store.names():
         if "_submit" in name and (match := _RECORD_NAME.match(name)):
-            found.setdefault((int(match[1]), int(match[2] or 1)), {})[match[3]] = name
-    return [_attempt(store, number, attempt, names) for (number, attempt), names in sorted(found.items())]
+            found.setdefault((int(match[1]), int(match[2] or 1)), {})[match[3]] = store.read(name)
+    return [_attempt(number, attempt, records) for (number, attempt), records in sorted(found.items())]
 
 
-def _attempt(store: Store, number: int, attempt: int, names: dict[str, str]) -> Attempt:
-    """`names`: the files by kind."""
-    intent, sent, receipt = (store.read(names[kind]) if kind in names else None for kind in _KINDS)
-    return Attempt(
-        number, attempt, intent, (sent or {}) if "sent" in names else None, receipt_from(receipt) if receipt else None
-    )
-
-
-def receipt_from(record: dict[str, Any]) -> Receipt:
-    return Receipt(**{key: value for key, value in record.items() if key in _RECEIPT_KEYS})
-
-
-def receipt_record(receipt: Receipt) -> dict[str, Any]:
-    return dict(vars(receipt))
+def _attempt(number: int, attempt: int, records: dict[str, dict[str, Any] | None]) -> Attempt:
+    """`records`: by kind, None for one that can't be read."""
+    sent = (records["sent"] or {}) if "sent" in records else None
+    receipt = None
+    if record := records.get("receipt"):  # another version's may have fields that this one does not know
+        known = {field.name for field in fields(Receipt)}
+        receipt = Receipt(**{key: value for key, value in record.items() if key in known})
+    return Attempt(number, attempt, records.get("intent"), sent, receipt)
 
 
 def parse_tag(entry: Submission) -> Tag | None:
@@ -236,49 +216,42 @@ def identify(
     machine: str,
     takeover: bool = False,
     draw: Callable[[], str] = lambda: secrets.token_hex(4),
-) -> Campaign:
-    """The campaign that `store` belongs to, founded at the first call.
+) -> Identity:
+    """Who submits from `store`, founded at the first call.
 
     `takeover` binds it to this machine and raises the epoch. Raises BadInput when it is bound to another machine, and
     FatalEnding when its record is lost and submissions were sent under a name that no record tells.
     """
     record = store.read(CAMPAIGN_FILE)
     if record is None:
-        return _found(store, _recovered(store, machine) or Campaign(draw(), 1, now(), machine))
-    taken = record["taken_over"]
-    campaign = Campaign(
-        record["run"],
-        record["epoch"],
-        datetime.fromisoformat(record["started"]),
-        record["machine"],
-        datetime.fromisoformat(taken) if taken else None,
-    )
+        return _founded(store, _recovered(store, machine) or Identity(draw(), 1, now(), machine))
+    started, taken = datetime.fromisoformat(record["started"]), record["taken_over"]
     if takeover:
-        return _found(store, Campaign(campaign.run, campaign.epoch + 1, campaign.started, machine, now()))
-    if machine and campaign.machine and machine != campaign.machine:
+        return _founded(store, Identity(record["run"], record["epoch"] + 1, started, machine, now()))
+    if machine and record["machine"] and machine != record["machine"]:
         raise BadInput(
             "this campaign was last played on another machine, and two players would submit twice: stop the other one, "
             "then start here with --takeover"
         )
-    return campaign
+    taken_over = datetime.fromisoformat(taken) if taken else None
+    return Identity(record["run"], record["epoch"], started, record["machine"], taken_over)
 
 
-def _recovered(store: Store, machine: str) -> Campaign | None:
-    """The campaign as its submissions' own records name it; None when nothing was prepared yet."""
+def _recovered(store: Store, machine: str) -> Identity | None:
+    """The identity that the submissions' own records name; None when nothing was prepared yet."""
     tries = attempts(store)
     records = [record for attempt in tries for record in (attempt.sent, attempt.intent) if record]
     tags = [match for record in records if (match := _TAG.search(record["tag"]))]
     if tags:
         started = min(datetime.fromisoformat(record["created"]) for record in records)
-        return Campaign(tags[-1][1], max(int(tag[2]) for tag in tags), started, machine)
+        return Identity(tags[-1][1], max(int(tag[2]) for tag in tags), started, machine)
     if any(attempt.sent is not None for attempt in tries):
         raise FatalEnding(f"rounds/{CAMPAIGN_FILE} and the submission records are damaged: restore them from a backup")
     return None
 
 
-def _found(store: Store, campaign: Campaign) -> Campaign:
-    record = asdict(campaign)
-    record["started"] = campaign.started.isoformat()
-    record["taken_over"] = campaign.taken_over.isoformat() if campaign.taken_over else None
-    store.write(CAMPAIGN_FILE, record)
-    return campaign
+def _founded(store: Store, identity: Identity) -> Identity:
+    taken = identity.taken_over
+    times = {"started": identity.started.isoformat(), "taken_over": taken.isoformat() if taken else None}
+    store.write(CAMPAIGN_FILE, {**asdict(identity), **times})
+    return identity

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,17 +20,17 @@ from orchestrator.rounds import RoundFiles, label
 from orchestrator.submission_listing import Listing
 from orchestrator.submission_records import (
     Attempt,
-    Campaign,
     Frozen,
+    Identity,
     Receipt,
     Store,
     Tag,
     attempts,
-    receipt_record,
     record_name,
 )
 
 
+@dataclass
 class SubmissionLedger:
     """Submits rounds of one campaign and knows how each of them stands.
 
@@ -39,19 +39,11 @@ class SubmissionLedger:
     when another player submits in this campaign's name.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        campaign: Campaign,
-        competition: Competition,
-        config: SubmissionsSection,
-        now: Callable[[], datetime],
-    ) -> None:
-        self.store = store
-        self.campaign = campaign
-        self.competition = competition
-        self.config = config
-        self.now = now
+    store: Store
+    identity: Identity
+    competition: Competition
+    config: SubmissionsSection
+    now: Callable[[], datetime]
 
     def submit(self, files: RoundFiles, reason: str) -> Receipt:
         """Submit the round's `submission.csv` unless it was; the same receipt however often it is called.
@@ -68,7 +60,7 @@ class SubmissionLedger:
             return Receipt(files.number, "held", "submissions are switched off in config.json")
         blank = Receipt(files.number, "rejected", attempt=number)
         try:
-            frozen = self.store.freeze(files.number, self.campaign.run)
+            frozen = self.store.freeze(files.number, self.identity.run)
         except OutputRejected as error:
             return self._close(replace(blank, reason=f"not sent: {error}"))
         intent = self._intend(files.number, number, frozen, reason)
@@ -90,17 +82,8 @@ class SubmissionLedger:
         self.store.write(record_name(files.number, number, "sent"), sent)
         return self._post(replace(blank, sent=sent["sent"]), frozen, str(intent["description"]))
 
-    def receipt(self, number: int) -> Receipt | None:
-        """How the round stands by the files alone; None when nothing was sent or closed."""
-        last = self._last(number)
-        if last is None:
-            return None
-        if last.receipt is not None:
-            return self._as_seen(last.receipt)
-        return self._pending(last) if last.sent is not None else None
-
     def receipts(self) -> dict[int, Receipt]:
-        """`receipt` of every round that has one."""
+        """How each round stands by the files alone, without those of which nothing was sent or closed."""
         last = {attempt.round: attempt for attempt in attempts(self.store)}
         found: dict[int, Receipt] = {}
         for number, attempt in last.items():
@@ -126,14 +109,6 @@ class SubmissionLedger:
                 scores[number] = entry.public_score
         return scores
 
-    def known_scores(self) -> dict[int, float | None]:
-        """The scores that the last poll left on disk."""
-        found: dict[int, float | None] = {}
-        for number in self.receipts():
-            if (record := self.store.read(_lb_name(number))) is not None:
-                found[number] = record["public_score"]
-        return found
-
     def used_today(self) -> int:
         """Slots of the competition's day that are gone, whoever used them."""
         return self._allowance(self._listing(), self.competition.server_time())[0]
@@ -143,17 +118,11 @@ class SubmissionLedger:
         used, cap, allowed_now = self._allowance(self._listing(), self.competition.server_time())
         return max(0, min(cap - used, allowed_now)) if self.config.enabled else 0
 
-    def sent_today(self) -> int:
-        """Our own sent marks of this UTC day, from the files alone."""
-        today = self.now().date()
-        tries = attempts(self.store)
-        return sum(1 for a in tries if a.went_out and a.sent_at is not None and a.sent_at.date() == today)
-
     def _last(self, number: int) -> Attempt | None:
         return next((a for a in reversed(attempts(self.store)) if a.round == number), None)
 
     def _intend(self, number: int, attempt: int, frozen: Frozen, reason: str) -> dict[str, Any]:
-        tag = str(Tag(self.campaign.run, self.campaign.epoch, number, frozen.sha256[:12]))
+        tag = str(Tag(self.identity.run, self.identity.epoch, number, frozen.sha256[:12]))
         words = " ".join(re.sub(r"[^A-Za-z0-9.,=+-]+", " ", reason).split())
         intent = {
             "tag": tag,
@@ -216,7 +185,7 @@ class SubmissionLedger:
         )
 
     def _close(self, receipt: Receipt) -> Receipt:
-        self.store.write(record_name(receipt.round, receipt.attempt, "receipt"), receipt_record(receipt))
+        self.store.write(record_name(receipt.round, receipt.attempt, "receipt"), asdict(receipt))
         return receipt
 
     def _as_seen(self, receipt: Receipt) -> Receipt:
@@ -237,7 +206,7 @@ class SubmissionLedger:
             self.store.write(_lb_name(number), record)
 
     def _listing(self, about_to_send: tuple[int, str] | None = None) -> Listing:
-        listing = Listing.of(self.campaign, attempts(self.store), self.competition)
+        listing = Listing.of(self.identity, attempts(self.store), self.competition)
         if why := listing.intruder(about_to_send):
             raise FatalEnding(
                 f"submitting stops: {why}; let one machine play, and start it with --takeover to go on from here"
@@ -264,7 +233,7 @@ class SubmissionLedger:
         guard = timedelta(seconds=self.competition.clock_guard_s)
         if (server - guard).date() != (server + guard).date():
             return f"within {guard} of midnight UTC, where the day to count is not certain"
-        settled = self.campaign.taken_over
+        settled = self.identity.taken_over
         if settled is not None and server < settled + timedelta(seconds=self.competition.horizon_s):
             return "this machine took the campaign over: what the other one sent may still show up"
         used, cap, allowed_now = self._allowance(listing, server)

@@ -13,7 +13,7 @@ from orchestrator.config import Config, parse
 from orchestrator.errors import CompetitionError
 from orchestrator.files import read_json
 from orchestrator.rounds import RoundFiles
-from orchestrator.submission_records import DiskStore, identify
+from orchestrator.submission_records import DiskStore, Receipt, identify
 from orchestrator.submissions import SubmissionLedger
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -64,8 +64,8 @@ class Place:
 
     def ledger(self, competition: Any = None, store: Any = None) -> SubmissionLedger:
         store = store or self.store
-        campaign = identify(store, self.clock, machine="here", draw=lambda: "0123abcd")
-        return SubmissionLedger(store, campaign, competition or self.competition, self.config.submissions, self.clock)
+        identity = identify(store, self.clock, machine="here", draw=lambda: "0123abcd")
+        return SubmissionLedger(store, identity, competition or self.competition, self.config.submissions, self.clock)
 
     def round(self, number: int, offset: float = 0.0, rows: int = ROWS) -> RoundFiles:
         """A finished round whose predictions are `offset` off."""
@@ -76,6 +76,11 @@ class Place:
 
     def record(self, name: str) -> dict[str, Any]:
         return read_json(self.root / "rounds" / name)
+
+
+def again(receipt: Receipt) -> bool:
+    """Whether another `submit` may change how the round stands."""
+    return receipt.status in ("sent", "held") or receipt.retry
 
 
 @dataclass

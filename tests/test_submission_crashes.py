@@ -16,7 +16,7 @@ from orchestrator.competitions.local import LocalCompetition
 from orchestrator.errors import BadInput, FatalEnding
 from orchestrator.files import write_json
 from orchestrator.rounds import RoundFiles
-from orchestrator.submission_records import Campaign, DiskStore, Frozen, attempts, identify
+from orchestrator.submission_records import DiskStore, Frozen, Identity, attempts, identify
 from tests.submission_place import NOON, Place, Remote
 
 
@@ -76,7 +76,7 @@ def test_a_damaged_campaign_record_is_rebuilt_from_what_was_sent(place: Place) -
     place.ledger().submit(place.round(1), "")
     path = place.root / "rounds" / "R00_campaign.json"
     path.write_text("{}")
-    assert identify(place.store, place.clock, machine="here") == Campaign("0123abcd", 1, NOON, "here")
+    assert identify(place.store, place.clock, machine="here") == Identity("0123abcd", 1, NOON, "here")
     path.unlink()
     for name in ("R01_submit_sent.json", "R01_submit_intent.json"):
         (place.root / "rounds" / name).write_text("torn")

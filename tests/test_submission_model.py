@@ -22,8 +22,9 @@ from orchestrator.competitions.base import Grade, Limits, Submission, Submission
 from orchestrator.config import SubmissionsSection
 from orchestrator.errors import CompetitionError, FatalEnding
 from orchestrator.rounds import RoundFiles
-from orchestrator.submission_records import Campaign, Frozen, Receipt, frozen_name, identify, parse_tag
+from orchestrator.submission_records import Frozen, Identity, Receipt, frozen_name, identify, parse_tag
 from orchestrator.submissions import SubmissionLedger
+from tests.submission_place import again
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 FAULTS = ("ok", "lost", "dropped", "late", "refused", "not now")
@@ -164,7 +165,7 @@ class World:
 
 
 CONFIG = SubmissionsSection()
-CAMPAIGN = Campaign("0123abcd", 1, MIDNIGHT)
+IDENTITY = Identity("0123abcd", 1, MIDNIGHT)
 
 
 @dataclass
@@ -174,11 +175,11 @@ class Player:
     world: World
     store: MemoryStore
     config: SubmissionsSection = CONFIG
-    campaign: Campaign = CAMPAIGN
+    identity: Identity = IDENTITY
 
     @property
     def ledger(self) -> SubmissionLedger:
-        return SubmissionLedger(self.store, self.campaign, self.world, self.config, self.world.server_time)
+        return SubmissionLedger(self.store, self.identity, self.world, self.config, self.world.server_time)
 
     def submit(self, number: int) -> Receipt | None:
         """None when the process was killed."""
@@ -241,7 +242,7 @@ def test_every_crash_point_of_one_submission() -> None:
                 crashes += 1
                 fuse.left = spare.pop() if spare else None
                 world.advance(1)
-            elif receipt.again:
+            elif again(receipt):
                 world.advance(25)
             else:
                 break
@@ -251,7 +252,7 @@ def test_every_crash_point_of_one_submission() -> None:
             expected = {"dropped": "unknown", "refused": "rejected"}.get(fault, "accepted")
             assert ended[expected] == 1, f"{fault} without a crash ends {ended}"
         ends += ended
-        assert player.ledger.submit(RoundFiles(Path("."), 1), "").again is False, "the round has come to its end"
+        assert not again(player.ledger.submit(RoundFiles(Path("."), 1), "")), "the round has come to its end"
         executions += 1
     print(f"{executions} executions, {crashes} crashes, slots given up {ends['unknown']}, ends {dict(ends)}")
     assert executions == 6 * 133 * 9
@@ -276,7 +277,7 @@ def random_campaign(seed: int) -> tuple[Counter[str], int]:
             fuse.left = rng.randrange(11) if rng.random() < 0.3 else None
             receipt = player.submit(number)
             crashes += receipt is None
-            if receipt is not None and not receipt.again:
+            if receipt is not None and not again(receipt):
                 break
             world.advance(rng.choice([0, 1, 10, 60, 400]))
         if rng.random() < 0.2 and world.today() < world.cap:
@@ -310,7 +311,7 @@ def test_another_machine_takes_over(seed: int) -> None:
     fuse = Fuse()
     world = World(fuse, rng, 600, lag=rng.choice([0, 20]))
     first = Player(world, MemoryStore(fuse))
-    first.campaign = identify(first.store, world.server_time, machine="a", draw=lambda: "0123abcd")
+    first.identity = identify(first.store, world.server_time, machine="a", draw=lambda: "0123abcd")
     for number in (1, 2):
         world.faults = [rng.choice(("ok", "lost", "dropped"))]
         fuse.left = rng.randrange(12) if rng.random() < 0.6 else None
@@ -319,13 +320,13 @@ def test_another_machine_takes_over(seed: int) -> None:
     copied = MemoryStore(fuse, copy.deepcopy(first.store.records))
     if rng.random() < 0.5:
         first.submit(3)  # the old machine is still at it, just after the copy was made
-    second = Player(world, copied, campaign=identify(copied, world.server_time, machine="b", takeover=True))
-    assert second.campaign.epoch == 2
+    second = Player(world, copied, identity=identify(copied, world.server_time, machine="b", takeover=True))
+    assert second.identity.epoch == 2
     assert (held := second.submit(4)) is not None and held.status == "held", "it waits until all is visible"
     world.advance(HORIZON + 1)
     for number in (1, 2, 3, 4):
         receipt = second.submit(number)
-        assert receipt is not None and not receipt.again
+        assert receipt is not None and not again(receipt)
     world.advance(world.lag)
     posts = len(world.posts)
     with pytest.raises(FatalEnding, match="took this campaign over"):
