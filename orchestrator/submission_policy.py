@@ -1,21 +1,21 @@
 """Which round to submit, and which two to choose at the end: pure functions over the registry's entries.
 
-An entry counts by `round`, `status`, `cv`, `se`, `complete`, `max_correlation`, `correlations`, `submitted` (the
-receipt's status, empty when there is none) and `lb`.
+An entry counts by `round`, `status`, `cv`, `se`, `complete`, `correlations`, `submitted` (the receipt's status, empty
+when there is none) and `lb`.
 """
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from orchestrator.config import Config
+from orchestrator.ledger import Entry
 from orchestrator.rounds import label
-
-Entry = dict[str, Any]
+from orchestrator.show import finite
 
 EXPIRY = timedelta(hours=3)
 """A slot left so near to the end of its day is as good as lost."""
@@ -34,19 +34,6 @@ class Choice:
 
     round: int | None
     reason: str
-
-
-@dataclass(frozen=True)
-class CvLb:
-    """How CV and leaderboard go together over `pairs` rounds; `warning` is one sentence or empty.
-
-    Correlations are of scores in their own direction, so 1 is agreement; None below two different pairs.
-    """
-
-    pairs: int
-    pearson: float | None
-    spearman: float | None
-    warning: str
 
 
 def decide(
@@ -72,7 +59,9 @@ def decide(
     days = _days_left(config, now)
     if best is not None and best in free:
         why_wait = "" if expiring or _ending(entries, days, config) else _why_wait(best, done, remaining_today, config)
-        return Choice(None, why_wait) if why_wait else Choice(best["round"], _gain_reason(best, done))
+        if why_wait:
+            return Choice(None, why_wait)
+        return Choice(best["round"], f"cv {best['cv']:.6g}, the {'best kept round' if done else 'first submission'}")
     if not expiring:
         return Choice(None, "no kept round is new")
     if days is not None and days <= LAST_DAYS:
@@ -80,18 +69,16 @@ def decide(
     return _teach(free, done, best)
 
 
-def cv_lb(entries: Sequence[Entry]) -> CvLb:
-    """CV against leaderboard over the rounds that have both."""
-    pairs = [entry for entry in entries if _usable(entry) and _number(entry.get("lb")) is not None]
-    cv, lb = [float(entry["cv"]) for entry in pairs], [float(entry["lb"]) for entry in pairs]
-    pearson, spearman = _correlation(cv, lb), _correlation(_ranks(cv), _ranks(lb))
-    warning = ""
-    if len(pairs) >= FEW_PAIRS and spearman is not None and spearman < WEAK_CORRELATION:
-        warning = (
-            f"CV and leaderboard do not agree (rank correlation {spearman:.2f} over {len(pairs)} submissions): "
-            "check that the folds split the rows as the test set was split"
-        )
-    return CvLb(len(pairs), pearson, spearman, warning)
+def agreement(entries: Sequence[Entry]) -> float | None:
+    """The rank correlation of CV and leaderboard over the rounds that have both; None for too few to say."""
+    pairs = [(entry["cv"], entry["lb"]) for entry in entries if _usable(entry) and finite(entry.get("lb")) is not None]
+    if len(pairs) < FEW_PAIRS:
+        return None
+    cv, lb = zip(*pairs, strict=True)
+    try:
+        return statistics.correlation(_ranks(cv), _ranks(lb))
+    except statistics.StatisticsError:  # all alike
+        return None
 
 
 def final_two(entries: Sequence[Entry], *, maximize: bool) -> list[dict[str, Any]]:
@@ -109,8 +96,9 @@ def final_two(entries: Sequence[Entry], *, maximize: bool) -> list[dict[str, Any
     others = [entry for entry in pool if entry["round"] != first["round"]]
     if not others:
         return chosen
-    scored = [entry for entry in others if _number(entry.get("lb")) is not None]
-    if cv_lb(entries).warning and scored:
+    scored = [entry for entry in others if finite(entry.get("lb")) is not None]
+    agree = agreement(entries)
+    if scored and agree is not None and agree < WEAK_CORRELATION:
         second = max(scored, key=lambda entry: (sign * entry["lb"], entry["round"]))
         why = "best leaderboard score of the others, as CV and leaderboard disagree"
     else:
@@ -131,11 +119,6 @@ def _why_wait(best: Entry, done: Sequence[Entry], remaining: int, config: Config
         return ""
     gain = min(abs(best["cv"] - entry["cv"]) for entry in done)
     return "" if gain > _noise(best) else "the day's last submission waits for a gain above one standard error"
-
-
-def _gain_reason(best: Entry, done: Sequence[Entry]) -> str:
-    shown = f"cv {best['cv']:.6g}"
-    return f"{shown}, the best kept round" if done else f"{shown}, the first submission"
 
 
 def _teach(free: Sequence[Entry], done: Sequence[Entry], best: Entry | None) -> Choice:
@@ -160,7 +143,7 @@ def _teach(free: Sequence[Entry], done: Sequence[Entry], best: Entry | None) -> 
 
 def _usable(entry: Entry) -> bool:
     """All folds ran, so its CV score and its predictions stand."""
-    return _number(entry.get("cv")) is not None and bool(entry.get("complete"))
+    return finite(entry.get("cv")) is not None and bool(entry.get("complete"))
 
 
 def _free(entry: Entry) -> bool:
@@ -173,17 +156,13 @@ def _went_out(entry: Entry) -> bool:
 
 def _noise(entry: Entry) -> float:
     """The standard error, never 0."""
-    return max(_number(entry.get("se")) or 0.0, 1e-12)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    return max(finite(entry.get("se")) or 0.0, 1e-12)
 
 
 def _likeness(one: Entry, other: Entry, unknown: float = 1.0) -> float:
     """Correlation of their predictions as the later one noted it."""
     later, earlier = (one, other) if one["round"] > other["round"] else (other, one)
-    found = _number((later.get("correlations") or {}).get(label(earlier["round"])))
+    found = finite((later.get("correlations") or {}).get(label(earlier["round"])))
     return unknown if found is None else found
 
 
@@ -211,14 +190,3 @@ def _ending(entries: Sequence[Entry], days: float | None, config: Config) -> boo
 def _ranks(values: Sequence[float]) -> list[float]:
     """Places in ascending order, ties shared."""
     return [sum(other < value for other in values) + sum(other == value for other in values) / 2 for value in values]
-
-
-def _correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Pearson's; None for fewer than two pairs or a constant side."""
-    if len(a) < 2:
-        return None
-    mean_a, mean_b = math.fsum(a) / len(a), math.fsum(b) / len(b)
-    spread = math.sqrt(math.fsum((x - mean_a) ** 2 for x in a) * math.fsum((y - mean_b) ** 2 for y in b))
-    if spread <= 1e-300:
-        return None
-    return math.fsum((x - mean_a) * (y - mean_b) for x, y in zip(a, b, strict=True)) / spread

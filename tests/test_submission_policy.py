@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.config import Config, parse
-from orchestrator.submission_policy import Choice, cv_lb, decide, final_two
+from orchestrator.submission_policy import WEAK_CORRELATION, Choice, agreement, decide, final_two
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LATE = datetime(2026, 3, 2, 22, 30, tzinfo=UTC)
@@ -83,13 +83,12 @@ def test_a_slot_that_expires_teaches() -> None:
 
 
 def test_cv_against_leaderboard() -> None:
-    agree = cv_lb([entry(n, 0.8 + n / 100, lb=0.7 + n / 90) for n in range(1, 6)])
-    assert agree.pairs == 5 and agree.spearman == pytest.approx(1) and agree.pearson == pytest.approx(1)
-    assert not agree.warning
-    against = cv_lb([entry(n, 0.8 + n / 100, lb=0.7 - n / 90) for n in range(1, 6)])
-    assert against.spearman == pytest.approx(-1) and "do not agree" in against.warning
-    assert cv_lb([entry(n, 0.8 + n / 100, lb=0.7 - n / 90) for n in range(1, 4)]).warning == "", "too few to say"
-    assert cv_lb([entry(1, 0.8, lb=0.7), entry(2, 0.8, lb=None)]).spearman is None
+    assert agreement([entry(n, 0.8 + n / 100, lb=0.7 + n / 90) for n in range(1, 6)]) == pytest.approx(1)
+    against = agreement([entry(n, 0.8 + n / 100, lb=0.7 - n / 90) for n in range(1, 6)])
+    assert against == pytest.approx(-1) and against < WEAK_CORRELATION
+    assert agreement([entry(n, 0.8 + n / 100, lb=0.7 - n / 90) for n in range(1, 4)]) is None, "too few to say"
+    assert agreement([entry(1, 0.8, lb=0.7), entry(2, 0.8, lb=None)]) is None
+    assert agreement([entry(n, 0.8, lb=n / 10) for n in range(1, 6)]) is None, "all alike"
 
 
 @pytest.mark.parametrize("sign", [1, -1])
