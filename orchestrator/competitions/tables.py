@@ -11,8 +11,8 @@ import io
 import os
 import re
 import stat
-import warnings
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null"]
 """`None` is not among them: it is a class or a category more often than a hole."""
-STRAY = frozenset({"None", "none", "?", "-", "--", "*", "."})
+STRAY = ["None", "none", "?", "-", "--", "*", "."]
 """Holes in a column that otherwise holds numbers only."""
 BLOCK_BYTES = 1 << 24
+NO_ROWS = " has a header but no rows: get the file again"
 MAGIC = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"PAR1": "a Parquet file", b"%PDF": "a PDF"}
 
 
@@ -70,7 +71,7 @@ def read_table(path: Path, *, as_text: Collection[str] = (), columns: Collection
     else:
         frame = _read_csv(path, as_text, columns)
     if len(frame) == 0:
-        raise BadInput(f"{path} has a header but no rows: get the file again")
+        raise BadInput(f"{path}{NO_ROWS}")
     return frame
 
 
@@ -86,111 +87,58 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 def _read_csv(path: Path, as_text: Collection[str], columns: Collection[str] | None) -> pd.DataFrame:
     import pyarrow as pa
+    from pyarrow import csv as arrow_csv
 
     encoding = _encoding(path)
     names, delimiter = _csv_header(path, encoding)
     wanted = [name for name in names if columns is None or name in columns]
-    typed = [name for name in wanted if name not in as_text]
-    verbatim = [name for name in wanted if name in as_text]
+    texts = dict.fromkeys(wanted, pa.string())
     try:
-        frame = _arrow(path, names, delimiter, encoding, typed, verbatim)
-    except pa.ArrowInvalid as error:
-        _raise_ragged(path, str(error))
-        frame = _slow(path, names, delimiter, encoding, typed, verbatim)
-    for name in typed:
-        cleaned = _without_strays(frame[name])
-        if cleaned.dtype != frame[name].dtype:
-            frame[name] = cleaned
-    return frame[wanted]
-
-
-def _arrow(
-    path: Path, names: list[str], delimiter: str, encoding: str, typed: list[str], verbatim: list[str]
-) -> pd.DataFrame:
-    """The fast reader; gives up with ArrowInvalid where a column changes its type after the first block."""
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    def read(wanted: list[str], **convert: Any) -> pa.Table:
-        return arrow_csv.read_csv(
+        table = arrow_csv.read_csv(
             path,
-            read_options=arrow_csv.ReadOptions(
-                column_names=names, skip_rows=1, encoding=encoding, block_size=BLOCK_BYTES
-            ),
-            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=arrow_csv.ConvertOptions(include_columns=wanted, null_values=MISSING, **convert),
+            arrow_csv.ReadOptions(column_names=names, skip_rows=1, encoding=encoding, block_size=BLOCK_BYTES),
+            arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            arrow_csv.ConvertOptions(include_columns=wanted, column_types=texts),
         )
-
-    def as_text(wanted: list[str], holes: bool) -> pa.Table:
-        return read(wanted, column_types={name: pa.string() for name in wanted}, strings_can_be_null=holes)
-
-    text = {name: pa.string() for name in [*verbatim, *_temporal_in_head(path, names, delimiter, encoding)]}
-    table = read([*verbatim, *typed], column_types=text, strings_can_be_null=True)
-    holed = [name for name in verbatim if table.column(name).null_count]
-    temporal = [field.name for field in table.schema if pa.types.is_temporal(field.type)]
-    replaced = [as_text(wanted, holes) for wanted, holes in ((holed, False), (temporal, True)) if wanted]
-    columns = {name: part.column(name) for part in replaced for name in part.column_names}
-    for field in table.schema:
-        if pa.types.is_null(field.type):
-            columns[field.name] = pa.nulls(table.num_rows, pa.float64())
-    for name, values in columns.items():
-        table = table.set_column(table.schema.get_field_index(name), name, values)
+    except pa.ArrowInvalid as error:
+        raise BadInput(f"{path}{_csv_fault(str(error))}") from None
+    for place, name in enumerate(wanted):
+        if name not in as_text:
+            table = table.set_column(place, name, _typed(table.column(name)))
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
 
-def _temporal_in_head(path: Path, names: list[str], delimiter: str, encoding: str) -> list[str]:
-    """Columns that the fast reader takes for dates or times, from the first rows: to be read as text at once."""
+def _csv_fault(message: str) -> str:
+    """What the reader's complaint means for the person who has the file."""
+    if message.startswith("Empty CSV"):
+        return NO_ROWS
+    found = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", message)
+    if not found:
+        return f" is not a readable CSV table: {message[:160]}; fix that line or export it again"
+    row, expected, got = found.groups()
+    where = f"line {row}" if row else "a line"
+    return (
+        f": {where} has {got} values where the header names {expected} columns: "
+        "fix that line, or get the file again if it is cut off"
+    )
+
+
+def _typed(texts: Any) -> Any:
+    """A column of texts as int64, bool or float64 if every value is one, else as it is; holes are null."""
     import pyarrow as pa
-    from pyarrow import csv as arrow_csv
+    from pyarrow import compute as pc
 
-    with path.open("rb") as file:
-        head = file.read(65536)
-    lines = head[: head.rfind(b"\n") + 1]
-    try:
-        table = arrow_csv.read_csv(
-            io.BytesIO(lines),
-            read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1, encoding=encoding),
-            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=arrow_csv.ConvertOptions(null_values=MISSING, strings_can_be_null=True),
-        )
-    except pa.ArrowInvalid:
-        return []
-    return [field.name for field in table.schema if pa.types.is_temporal(field.type)]
-
-
-def _slow(
-    path: Path, names: list[str], delimiter: str, encoding: str, typed: list[str], verbatim: list[str]
-) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            frame: pd.DataFrame = pd.read_csv(
-                path, sep=delimiter, encoding=encoding, names=names, header=0, index_col=False, low_memory=False,
-                usecols=typed + verbatim, dtype={name: str for name in verbatim}, keep_default_na=False,
-                na_values={name: MISSING for name in typed},
-            )  # fmt: skip
-    except (ValueError, pd.errors.ParserWarning, pd.errors.DtypeWarning, OverflowError) as error:
-        raise BadInput(
-            f"{path} is not a readable CSV table: {_short(error)}; fix that line or export it again"
-        ) from None
-    return frame
-
-
-def _without_strays(column: pd.Series) -> pd.Series:
-    """Numbers among which `?` or `None` stands for a hole become numbers; anything else stays as it is."""
-    import pandas as pd
-
-    if pd.api.types.is_numeric_dtype(column.dtype) or column.dtype == bool:
-        return column
-    head = pd.to_numeric(column.iloc[:1000].dropna(), errors="coerce")
-    if head.notna().mean() < 0.2 or not column.isin(STRAY).any():
-        return column
-    cleaned = column.where(~column.isin(STRAY))
-    numbers = pd.to_numeric(cleaned, errors="coerce")
-    return numbers if (numbers.notna() == cleaned.notna()).all() and numbers.notna().any() else column
+    texts = pc.if_else(pc.is_in(texts, pa.array(MISSING)), None, texts)
+    trimmed = pc.utf8_trim_whitespace(texts)
+    for kind in (pa.int64(), pa.bool_(), pa.float64()):
+        with suppress(pa.ArrowInvalid):
+            return trimmed.cast(kind)
+    without = pc.if_else(pc.is_in(texts, pa.array(STRAY)), None, trimmed)
+    if 0.2 * (len(texts) - texts.null_count) <= len(texts) - without.null_count:
+        with suppress(pa.ArrowInvalid):
+            return without.cast(pa.float64())
+    return texts
 
 
 def _csv_header(path: Path, encoding: str) -> tuple[list[str], str]:
@@ -234,17 +182,6 @@ def _encoding(path: Path) -> str:
     if encoding == "latin-1" and sum(byte < 32 and byte not in b"\t\n\r" for byte in start) > len(start) / 50:
         raise BadInput(f"{path} is binary data, not a CSV: get the file again")
     return "utf-8-sig" if encoding == "utf-8" and start.startswith(codecs.BOM_UTF8) else encoding
-
-
-def _raise_ragged(path: Path, message: str) -> None:
-    found = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", message)
-    if found:
-        row, expected, got = found.groups()
-        where = f"line {row}" if row else "a line"
-        raise BadInput(
-            f"{path}: {where} has {got} values where the header names {expected} columns: "
-            "fix that line, or get the file again if it is cut off"
-        )
 
 
 def _parquet_names(path: Path) -> list[str]:
