@@ -216,6 +216,17 @@ def test_a_file_runs_alone(tmp_path: Path) -> None:
     assert np.load(tmp_path / "out" / "valid.npy").shape == (len(truth), 1)
 
 
+def test_a_refit_on_all_rows_comes_without_valid(tmp_path: Path) -> None:
+    make_inputs("rare_classes", tmp_path / "in")
+    (tmp_path / "in" / "valid.parquet").unlink()
+    (tmp_path / "out").mkdir()
+    script = tmp_path / "R07_experiment.py"
+    script.write_text(render_quick("linear_onehot"))
+    subprocess.run([sys.executable, str(script), str(tmp_path / "in"), str(tmp_path / "out")], check=True)
+    assert np.load(tmp_path / "out" / "valid.npy").shape == (0, 5)
+    assert len(np.load(tmp_path / "out" / "test.npy")) == 60
+
+
 def test_blends_follow_the_weights_of_the_host(tmp_path: Path) -> None:
     truth = make_inputs("binary", tmp_path / "in")
     previous = tmp_path / "in" / "previous"

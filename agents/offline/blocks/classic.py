@@ -21,6 +21,24 @@ def few_rows(data: Data, goal: Goal, most: int) -> Goal:
     return Goal(goal.kind, goal.y[kept], goal.rows[kept], goal.loss, goal.restore, goal.classes)
 
 
+def affordable(data: Data, goal: Goal, clock: Clock, rows: np.ndarray, model: Any, most: int, fits: int) -> Goal:
+    """The goal on as many rows as `fits` fits and predictions have time for, judged by a trial on 1,000 rows."""
+    most, apply_rows = min(most, len(goal.rows)), len(rows) - data.n_train
+    if most > 1500:
+        trial, started = few_rows(data, goal, 1000), clock.left()
+        model.fit(rows[trial.rows], trial.y)
+        fit_time, started = started - clock.left(), clock.left()
+        model.predict(rows[:1000])
+        predict_time = started - clock.left()
+
+        def seconds(k: float) -> float:
+            return fits * fit_time * k**2 + predict_time * k * (apply_rows / 1000 + fits * k / 4)
+
+        while most > 1500 and seconds(most / 1000) > 0.6 * clock.left():
+            most = int(0.8 * most)
+    return few_rows(data, goal, most)
+
+
 def svm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     """Support vectors with an RBF kernel; probabilities from a logistic model on out-of-fold decisions."""
     from sklearn.linear_model import LogisticRegression
@@ -30,8 +48,8 @@ def svm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     gamma = float(params["gamma"]) / max(1e-9, rows.shape[1] * float(rows[: data.n_train].var()))
 
     def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
-        goal = few_rows(data, goal, int(params["most_rows"]))
-        apply_rows = rows[data.n_train :]
+        apply_rows, trial = rows[data.n_train :], SVR(gamma=gamma) if goal.kind == "value" else SVC(gamma=gamma)
+        goal = affordable(data, goal, clock, rows, trial, int(params["most_rows"]), 7)
         if goal.kind == "value":
             grid = settings_of(params.get("C"), [1.0, 10.0])
             return tuned(data, goal, clock, rows, grid, lambda c: SVR(C=c, gamma=gamma, epsilon=0.03, cache_size=500))
@@ -65,8 +83,8 @@ def knn_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     rows = dense_design(data, width=300)
 
     def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
-        goal = few_rows(data, goal, int(params["most_rows"]))
         kind: Any = KNeighborsRegressor if goal.kind == "value" else KNeighborsClassifier
+        goal = affordable(data, goal, clock, rows, kind(20), int(params["most_rows"]), 6)
         most = max(1, len(goal.rows) // 2)
         grid = sorted({min(most, k) for k in settings_of(params.get("neighbors"), [3, 5, 10, 20, 40])})
         raw = tuned(data, goal, clock, rows, grid, lambda k: kind(k, weights="distance", p=int(params.get("p", 2))))
@@ -122,7 +140,7 @@ def mlp_model(data: Data, params: dict[str, Any]) -> np.ndarray:
                 batch_size=min(int(params["batch"]), len(goal.rows)),
                 early_stopping=not rare and len(goal.rows) > 200,
                 n_iter_no_change=8,
-                max_iter=min(int(params["epochs"]), max(5, 40_000_000 // (len(goal.rows) * 10))),
+                max_iter=min(int(params["epochs"]), max(3, int(40_000 * clock.left() / len(goal.rows)))),
                 random_state=data.seed % 2**31 + bag,
             )
             raw = raw_of(net.fit(rows[goal.rows], goal.y), rows[data.n_train :], goal)

@@ -90,7 +90,7 @@ def column_kind(name: str, column: pd.Series, task: dict[str, Any]) -> str:
 
 def add_column(data: Data, name: str, column: pd.Series) -> None:
     """Files one raw column under the kinds that its values really have."""
-    if column.map(type).isin([list, dict, np.ndarray]).any():
+    if column.dtype == object and column.map(type).isin([list, dict, np.ndarray]).any():
         column = column.map(lambda value: json.dumps(value, default=str) if value is not None else None)
     kind = column_kind(name, column, data.task)
     if kind == "text":

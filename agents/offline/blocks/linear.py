@@ -95,7 +95,7 @@ def linear_model(data: Data, params: dict[str, Any]) -> np.ndarray:
                 return ElasticNet(alpha=0.01 / strength, l1_ratio=ratio, max_iter=2000, tol=1e-3)
             return Ridge(alpha=1.0 / strength, solver="lsqr" if rows.shape[1] > 2000 else "auto")
 
-        default = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0] if goal.kind == "value" else [0.01, 0.05, 0.2, 1.0]
+        default = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0] if goal.kind == "value" else [0.01, 0.03, 0.1, 0.3, 1.0]
         if ratio:
             default = [0.3, 1.0, 3.0, 10.0]
         return tuned(data, goal, clock, rows, settings_of(params.get("C"), default), make)
