@@ -73,6 +73,14 @@ def duration(seconds: Any) -> str:
     return f"{whole // 3600} h" + f" {whole % 3600 // 60:02d} min" * bool(whole % 3600 // 60)
 
 
+def grade(final: dict[str, Any] | None, where: str = "") -> str:
+    """`0.91 (public 0.9)`, with `where` after the score, from a campaign's end; empty when nothing was graded."""
+    if not final or finite(final.get("score")) is None:
+        return ""
+    parts = [f"{name} {score(final[name])}" for name in ("public", "private") if final.get(name) is not None]
+    return f"{score(final['score'])}{where}" + (f" ({', '.join(parts)})" if parts else "")
+
+
 def clean(text: Any) -> str:
     """Text that can do nothing to a terminal: no escape sequences, no control characters but newline and tab."""
     return _CONTROL.sub("", _TERMINAL_SEQUENCES.sub("", str(text)))

@@ -11,64 +11,54 @@ import os
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.panel import Panel
+from rich.text import Text
 
 from orchestrator import show
-from orchestrator.board import NAME_WIDTH, Board, Line, describe, draw
+from orchestrator.board import NAME_WIDTH, Board, Line, describe
+from orchestrator.rounds import label
 from orchestrator.state import read_state
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.live import Live
-    from rich.panel import Panel
 
 LOG_NAME = "loop.log"
 
 
 class Display:
-    """Shows events. `stream` is where people look (stdout); `plain` forces lines without control characters."""
+    """Shows events. `stream` is where people look; `plain` forces lines without control characters."""
 
     def __init__(
-        self,
-        root: Path,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        plain: bool = False,
-        stream: TextIO | None = None,
+        self, root: Path, *, now: Callable[[], datetime], plain: bool = False, stream: TextIO | None = None
     ) -> None:
         self._root = root
         self._now = now
-        self._stream: TextIO | None = sys.stdout if stream is None else stream
-        self._live_wanted = not plain and can_draw(self._stream)
+        self._stream: TextIO | None = stream or sys.stdout
         self._board = Board()
         self._board_lock = threading.RLock()
         self._output_lock = threading.RLock()  # never taken while drawing, so that the two can't wait for each other
         self._console: Console | None = None
         self._live: Live | None = None
-
-    def __enter__(self) -> Display:
-        if self._live_wanted:
-            from rich.console import Console
-            from rich.live import Live
-
+        if not plain and can_draw(self._stream):
             self._console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
             self._live = Live(
                 console=self._console, get_renderable=self._panel, refresh_per_second=4, transient=True, screen=False
             )
+
+    def __enter__(self) -> Display:
+        if self._live is not None:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._live.stop()
-            self._live = None
 
     def __call__(self, event: str, **fields: Any) -> None:
         """Show one event, from any thread."""
@@ -80,55 +70,44 @@ class Display:
                 line = describe(event, fields, self._board)
             line = line._replace(text=show.clean(line.text).rstrip())
             self._log(line.text)
-            if self._stream is not None:
+            try:
                 self._show(line)
+            except (OSError, ValueError):
+                self._give_up()
 
     def _show(self, line: Line) -> None:
-        try:
-            if self._console is not None and line.where == "all":
-                from rich.text import Text
-
-                self._console.print(Text(wrap(line.text, self._console.width), style=line.style))
-            elif self._console is None and line.where != "quiet":
-                self._write(f"{self._now():%H:%M:%S} {line.text}\n")
-        except (OSError, ValueError):
-            self._give_up()
-
-    def _write(self, text: str) -> None:
-        assert self._stream is not None
-        encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        self._stream.write(text.encode(encoding, "replace").decode(encoding))
-        self._stream.flush()
+        if self._stream is None:
+            return
+        if self._console is None and line.where != "quiet":
+            encoding = getattr(self._stream, "encoding", None) or "utf-8"
+            text = f"{self._now():%H:%M:%S} {line.text}\n"
+            self._stream.write(text.encode(encoding, "replace").decode(encoding))
+            self._stream.flush()
+        elif self._console is not None and line.where == "all":
+            self._console.print(Text(wrap(line.text, self._console.width), style=line.style))
 
     def _give_up(self) -> None:
         """Nobody reads any more (`| head`, a closed terminal): play on silently, and let the exit flush to nowhere."""
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
+        with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
             if self._stream is not None:
-                os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+                os.dup2(nowhere.fileno(), self._stream.fileno())
         self._stream = None
 
     def _log(self, text: str) -> None:
         """Append to loop.log; one write per event, so that lines of two threads never mix."""
         stamp = f"{self._now():%Y-%m-%dT%H:%M:%SZ}"
-        lines = text.splitlines() or [""]
-        data = "".join(f"{stamp} {line}\n" for line in lines).encode("utf-8", "replace")
-        with contextlib.suppress(OSError):
-            handle = os.open(self._root / LOG_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                os.write(handle, data)
-            finally:
-                os.close(handle)
+        data = "".join(f"{stamp} {line}\n" for line in text.splitlines() or [""])
+        with contextlib.suppress(OSError), (self._root / LOG_NAME).open("ab", buffering=0) as file:
+            file.write(data.encode("utf-8", "replace"))
 
     def _panel(self) -> Panel:
         with self._board_lock:
             return draw(self._board)
 
 
-def can_draw(stream: TextIO | None) -> bool:
+def can_draw(stream: TextIO) -> bool:
     """A terminal that moves its cursor and shows Unicode, used by someone who did not ask for plain text."""
-    if stream is None or not stream.isatty() or "NO_COLOR" in os.environ:
+    if not stream.isatty() or "NO_COLOR" in os.environ:
         return False
     return os.environ.get("TERM", "dumb") != "dumb" and "utf" in (getattr(stream, "encoding", "") or "").lower()
 
@@ -140,3 +119,57 @@ def wrap(text: str, width: int) -> str:
         textwrap.fill(line, max(width, 40), subsequent_indent=indent, replace_whitespace=False, expand_tabs=True)
         for line in text.split("\n")
     )
+
+
+def draw(board: Board) -> Panel:
+    """The panel."""
+    safe = board.sandbox != "none"
+    lines = [_now_line(board), _best_line(board), _budget_line(board)]
+    where = "" if not board.sandbox else f"sandbox {board.sandbox}" if safe else " NO SANDBOX "
+    return Panel(
+        Text("\n", no_wrap=True, overflow="ellipsis").join(lines),
+        title=Text.assemble((show.one_line(board.name, 60) or "AutoKaggle", "bold"), f" · {board.goal}"),
+        title_align="left",
+        subtitle=Text(where, style="green" if safe else "bold white on red"),
+        subtitle_align="right",
+        border_style="cyan" if safe else "red",
+        padding=(0, 1),
+    )
+
+
+def _now_line(board: Board) -> Text:
+    total = f" of {board.max_rounds}" if board.max_rounds else ""
+    text = Text.assemble((label(board.round), "bold cyan"), (f"{total}  ", "dim"))
+    if not board.phase:
+        return text.append("over" if board.ending else "")
+    text.append(f"{board.phase} ", style="bold").append(show.duration(int(time.monotonic() - board.phase_began)))
+    if board.folds:
+        done = board.folds_done
+        text.append("  ").append("━" * 3 * done, style="green").append("━" * 3 * (board.folds - done), style="dim")
+        text.append(f" {done} of {board.folds} folds")
+        known = [score for score in map(show.finite, board.fold_scores.values()) if score is not None]
+        if known:
+            text.append("  so far ").append(show.score(sum(known) / len(known)), style="bold")
+    return text
+
+
+def _best_line(board: Board) -> Text:
+    if board.best is None:
+        return Text.assemble(("best ", "dim"), "none kept yet")
+    score = show.score(board.best.get("cv"), board.best.get("se"))
+    found = f" in {label(board.best.get('round') or 0)}   kept {board.kept} of {board.rounds}"
+    return Text.assemble(("best ", "dim"), (score, "bold green"), found)
+
+
+def _budget_line(board: Board) -> Text:
+    if board.minutes is None:
+        text = Text.assemble(("played ", "dim"), show.duration(int(board.seconds())))
+    else:
+        left = max(0.0, board.minutes * 60 - board.seconds())
+        text = Text.assemble(("time left ", "dim"), show.duration(int(left)))
+    text.append("   money ", style="dim").append(show.money(board.usd))
+    if board.usd_cap is not None:
+        text.append(f" of {show.money(board.usd_cap)}")
+    if "left_today" in board.submissions:
+        text.append("   submissions left today ", style="dim").append(str(board.submissions["left_today"]))
+    return text

@@ -67,7 +67,7 @@ def _facts(root: Path, state: State) -> list[tuple[str, str]]:
         ("ending", show.one_line(state.get("ending") or "", 300)),
         ("round", _round(state)),
         ("best", _best(state.get("best"))),
-        ("graded", _graded(state.get("final"))),
+        ("graded", show.grade(state.get("final"), " on held-out answers")),
         ("kept", f"{state.get('kept', 0)} of {state.get('rounds', 0)} rounds"),
         ("CV and LB", _cv_lb(state.get("cv_lb") or [])),
         ("submissions", _submissions(state)),
@@ -93,13 +93,6 @@ def _best(best: Entry | None) -> str:
     family = f", {show.one_line(best['family'], 40)}" if best.get("family") else ""
     board = f"; leaderboard {show.score(best['lb'])}" if best.get("lb") is not None else ""
     return f"{show.score(best.get('cv'), best.get('se'))} ({label(best['round'])}{family}){board}"
-
-
-def _graded(final: dict[str, Any] | None) -> str:
-    if not final or show.finite(final.get("score")) is None:
-        return ""
-    parts = [f"{name} {show.score(final[name])}" for name in ("public", "private") if final.get(name) is not None]
-    return f"{show.score(final['score'])} on held-out answers" + f" ({', '.join(parts)})" * bool(parts)
 
 
 def _cv_lb(pairs: list[list[Any]]) -> str:
