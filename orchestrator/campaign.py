@@ -50,6 +50,7 @@ class Campaign:
         overrides: dict[str, Any] | None = None,
         takeover: bool = False,
     ) -> None:
+        self._opened = time.monotonic()
         self.root = root
         self.now = now
         self.progress = progress
@@ -73,7 +74,6 @@ class Campaign:
         self.entries: list[Entry] = load_entries(self.rounds)
         self.submissions = self._submission_ledger()
         write_views(root, self.entries)
-        self._opened = time.monotonic()
         self._elapsed_before = self._recorded_seconds()
 
     @property
