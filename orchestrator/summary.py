@@ -6,10 +6,10 @@ import contextlib
 import fcntl
 import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestrator import show
 from orchestrator.errors import Damaged
 from orchestrator.files import read_json
 from orchestrator.ledger import Entry, best_entry, with_submission
@@ -19,30 +19,25 @@ from orchestrator.state import State, read_state
 
 def picture(root: Path) -> State:
     """The last summary; when state.json is missing or damaged, what rounds/ tell (it then holds `rebuilt`)."""
-    return read_state(root) or rebuilt(root)
-
-
-def rebuilt(root: Path) -> State:
-    """The summary as rounds/ alone tell it, without scores from damaged records."""
-    entries, damaged = finished(root / "rounds")
-    best = best_entry(entries)
+    if (state := read_state(root)) is not None:
+        return state
+    folder = root / "rounds"
+    entries, damaged = finished(folder)
     spec = raw_config(root).get("competition")
     spec = spec if isinstance(spec, dict) else {}
-    played = [*(entry["round"] for entry in entries), *damaged]
-    present = numbers(root / "rounds") if (root / "rounds").is_dir() else []
     return {
         "competition": spec.get("name"),
         "metric": spec.get("metric"),
         "maximize": spec.get("maximize"),
-        "round": max([*played, *present], default=0),
+        "round": max(played(folder), default=0),
         "phase": "",
         "rounds": len(entries),
-        "kept": sum(entry.get("status") == "keep" for entry in entries),
-        "best": best,
-        "cv_lb": [[entry["round"], entry.get("cv"), entry["lb"]] for entry in entries if entry["lb"] is not None],
-        "elapsed_seconds": entries[-1].get("elapsed_seconds") if entries else None,
-        "usd": sum(show.finite(entry.get("usd")) or 0.0 for entry in entries),
-        "sandbox": next((entry["sandbox"] for entry in reversed(entries) if entry.get("sandbox")), None),
+        "kept": sum(entry["status"] == "keep" for entry in entries),
+        "best": best_entry(entries),
+        "cv_lb": [[entry["round"], entry["cv"], entry["lb"]] for entry in entries if entry["lb"] is not None],
+        "elapsed_seconds": entries[-1]["elapsed_seconds"] if entries else None,
+        "usd": sum(entry["usd"] for entry in entries),
+        "sandbox": next((entry["sandbox"] for entry in reversed(entries) if entry["sandbox"]), None),
         "damaged": damaged,
         "rebuilt": True,
     }
@@ -50,16 +45,26 @@ def rebuilt(root: Path) -> State:
 
 def finished(folder: Path) -> tuple[list[Entry], list[int]]:
     """The readable records of finished rounds, ascending, and the rounds whose record fails its checksum."""
-    entries: list[Entry] = []
-    damaged: list[int] = []
-    for number in numbers(folder) if folder.is_dir() else []:
+    found = dict(records(folder, played(folder)))
+    entries = [entry for entry in found.values() if entry is not None]
+    return entries, [number for number, entry in found.items() if entry is None]
+
+
+def records(folder: Path, wanted: Iterable[int]) -> Iterator[tuple[int, Entry | None]]:
+    """The finished ones of the wanted rounds; None for a record that fails its checksum."""
+    for number in wanted:
         try:
-            entries.append(with_submission(folder, read_json(RoundFiles(folder, number).path("result.json"))))
+            entry = with_submission(folder, read_json(RoundFiles(folder, number).path("result.json")))
         except FileNotFoundError:
             continue
         except Damaged:
-            damaged.append(number)
-    return entries, damaged
+            entry = None
+        yield number, entry
+
+
+def played(folder: Path) -> list[int]:
+    """The rounds that have any file, ascending."""
+    return numbers(folder) if folder.is_dir() else []
 
 
 def raw_config(root: Path) -> dict[str, Any]:

@@ -7,21 +7,20 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from orchestrator import show
-from orchestrator.errors import BadInput, Damaged
-from orchestrator.files import read_json
+from orchestrator.errors import BadInput
 from orchestrator.journal import Journal
-from orchestrator.ledger import Entry, with_submission
-from orchestrator.rounds import RoundFiles, label, numbers
+from orchestrator.ledger import Entry
+from orchestrator.rounds import RoundFiles, label
 from orchestrator.state import State
-from orchestrator.summary import is_playing, picture, raw_config
+from orchestrator.summary import is_playing, picture, played, raw_config, records
 
 LAST_ROUNDS = 5
 TAIL_LINES = 40
-TAIL_BYTES = 64_000
 POLL_SECONDS = 0.5
 LOG_NAME = "loop.log"
 
@@ -62,6 +61,8 @@ def _facts(root: Path, state: State) -> list[tuple[str, str]]:
     going_on = "playing now" if playing else f"not running; go on with: python -m orchestrator {where}loop"
     if state.get("ending") and not playing:
         going_on = "over"
+    pairs = [f"{label(number)} {show.score(cv)} and {show.score(lb)}" for number, cv, lb in state["cv_lb"][-3:]]
+    minutes = state.get("minutes")
     return [
         ("loop", going_on),
         ("ending", show.one_line(state.get("ending") or "", 300)),
@@ -69,9 +70,9 @@ def _facts(root: Path, state: State) -> list[tuple[str, str]]:
         ("best", _best(state.get("best"))),
         ("graded", show.grade(state.get("final"), " on held-out answers")),
         ("kept", f"{state.get('kept', 0)} of {state.get('rounds', 0)} rounds"),
-        ("CV and LB", _cv_lb(state.get("cv_lb") or [])),
+        ("CV and LB", "; ".join(pairs)),
         ("submissions", _submissions(state)),
-        ("time", _of(show.duration, state.get("elapsed_seconds"), _seconds(state.get("minutes")))),
+        ("time", _of(show.duration, state.get("elapsed_seconds"), minutes and minutes * 60)),
         ("money", _of(show.money, state.get("usd"), state.get("usd_cap"))),
         ("agents", ", ".join(f"{role} {number}" for role, number in (state.get("agents") or {}).items())),
         ("sandbox", str(state.get("sandbox") or "")),
@@ -95,11 +96,6 @@ def _best(best: Entry | None) -> str:
     return f"{show.score(best.get('cv'), best.get('se'))} ({label(best['round'])}{family}){board}"
 
 
-def _cv_lb(pairs: list[list[Any]]) -> str:
-    shown = [f"{label(number)} {show.score(cv)} and {show.score(lb)}" for number, cv, lb in pairs[-3:]]
-    return "; ".join(shown)
-
-
 def _submissions(state: State) -> str:
     counts = state.get("submissions")
     if not counts:
@@ -112,10 +108,6 @@ def _of(shown: Callable[[Any], str], value: Any, cap: Any) -> str:
     if value is None:
         return ""
     return shown(value) if cap is None else f"{shown(value)} of {shown(cap)}"
-
-
-def _seconds(minutes: Any) -> float | None:
-    return None if minutes is None else float(minutes) * 60
 
 
 def _guesses(root: Path) -> str:
@@ -137,28 +129,20 @@ def _damage(state: State) -> str:
 
 def _last_rounds(folder: Path, newest: int) -> list[list[str]]:
     """A header and the last finished rounds, looked up by name so that a long campaign is no slower than a short."""
-    rows: list[list[str]] = []
-    for number in range(newest, 0, -1):
-        if len(rows) == LAST_ROUNDS or number < newest - 3 * LAST_ROUNDS:
-            break
-        try:
-            entry = with_submission(folder, read_json(RoundFiles(folder, number).path("result.json")))
-        except FileNotFoundError:
-            continue
-        except Damaged:
-            rows.append([label(number), "(damaged)", "", "", "", ""])
-            continue
-        rows.append(_row(entry))
+    near = range(newest, max(newest - 3 * LAST_ROUNDS, 0), -1)
+    rows = [_row(number, entry) for number, entry in islice(records(folder, near), LAST_ROUNDS)]
     return [["round", "score", "LB", "status", "family", "why"], *reversed(rows)]
 
 
-def _row(entry: Entry) -> list[str]:
+def _row(number: int, entry: Entry | None) -> list[str]:
+    if entry is None:
+        return [label(number), "(damaged)", "", "", "", ""]
     return [
-        label(entry["round"]),
+        label(number),
         show.round_score(entry),
         show.score(entry["lb"]),
-        str(entry.get("status") or ""),
-        show.one_line(entry.get("family") or "", 20),
+        entry["status"],
+        show.one_line(entry["family"] or "", 20),
         show.one_line(show.reason(entry), 60),
     ]
 
@@ -191,37 +175,30 @@ def logs(
 
 def _log_lines(path: Path) -> Iterator[str | None]:
     """The last lines of a growing file, then what is added; None whenever there is no more for now."""
-    position = -1
-    partial = b""
+    if not path.exists():
+        yield f"{path} is not there yet: it begins with the first `python -m orchestrator loop`"
+    position = 0  # behind the last whole line that was read
+    first = True
     while True:
+        lines: list[bytes] = []
         try:
             with path.open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                if position < 0:
-                    position = max(0, size - TAIL_BYTES)
-                    file.seek(position)
-                    tail = file.read(size - position).split(b"\n")
-                    whole = tail[:-1] if position == 0 else tail[1:-1]
-                    yield from (line.decode("utf-8", "replace") for line in whole[-TAIL_LINES:])
-                    position, partial = size, tail[-1]
-                elif size < position:  # truncated or replaced by a shorter one
-                    position, partial = 0, b""
+                if file.seek(0, os.SEEK_END) < position:  # truncated or replaced by a shorter one
+                    position = 0
                 file.seek(position)
-                while chunk := file.read(TAIL_BYTES):
-                    position += len(chunk)
-                    *ended, partial = (partial + chunk).split(b"\n")
-                    yield from (line.decode("utf-8", "replace") for line in ended)
+                *lines, unfinished = file.read().split(b"\n")
+                position = file.tell() - len(unfinished)
         except FileNotFoundError:
-            if position < 0:
-                yield f"{path} is not there yet: it begins with the first `python -m orchestrator loop`"
             position = 0
+        yield from (line.decode("utf-8", "replace") for line in (lines[-TAIL_LINES:] if first else lines))
+        first = False
         yield None
 
 
 def _round_lines(folder: Path, number: int) -> Iterator[str | None]:
     """The phases of a round as they end, and its run logs whenever they are written anew."""
     files = RoundFiles(folder, number)
-    known = numbers(folder) if folder.is_dir() else []
+    known = played(folder)
     if number not in known:
         last = f"the last one is {label(known[-1])}" if known else "no round has been played yet"
         raise BadInput(f"round {number} has no files in {folder}: {last}")
