@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.infer_columns import Kind, id_column, kinds_of, parse_dates, thinned
-from orchestrator.competitions.infer_cv import choose_split
+from orchestrator.competitions.infer_cv import Split, choose_split
 from orchestrator.competitions.infer_metric import BINARY_ONLY, COLUMNWISE, read_description
 from orchestrator.competitions.infer_target import Tables, Target, find_target, guess_task, plain, sorted_classes
 from orchestrator.competitions.tables import header, read_table
@@ -56,9 +56,9 @@ def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], descrip
     scoring = _scoring(tables, target, meta, description)
     _check_learnable(tables, target, scoring.task)
     competition, guesses = _target_section(tables, target, scoring)
-    labels = _labels(tables.train[target.columns], scoring)
-    cv = _features(tables, target, scoring, meta, labels, competition, guesses)
+    split = _features(tables, target, scoring, meta.get("group_column"), competition, guesses)
     competition |= {"train": names[0], "test": names[1], "sample_submission": names[2]}
+    cv = {"strategy": split.strategy, "folds": split.folds}
     return Inferred(competition, cv, guesses, int((~labelled).sum()))
 
 
@@ -71,31 +71,23 @@ def read_tables(data: Path, names: tuple[str, str, str], meta: dict[str, Any]) -
         raise BadInput(f"meta.json: id_column is {stated!r}, which {names[2]} lacks: correct it")
     texts = [stated] if stated else shared[:1]
     train, test, sample = (read_table(data / name, as_text=texts) for name in names)
-    found = id_column(sample, test)
-    if stated in headers[1] and found != stated:
-        found = stated
-        _check_ids(test, sample, names, stated)
-    if found is None and shared and headers[2][0] in shared:
-        _check_ids(test, sample, names, headers[2][0])
+    first = headers[2][0]
+    found = stated if stated in shared else id_column(sample, test) or (first if first in shared else None)
+    if found:
+        for frame, name in ((test, names[1]), (sample, names[2])):
+            twice = frame.loc[frame[found].duplicated(), found]
+            if len(twice):
+                raise BadInput(
+                    f"{name}: the id {found} = {twice.iloc[0]!r} stands in more than one row: make it unique"
+                )
     if len(test) != len(sample):
         raise BadInput(
             f"{names[2]} has {len(sample)} rows and {names[1]} has {len(test)}: both need one row for each prediction"
         )
-    return Tables(train, test, sample, names, found)
-
-
-def _check_ids(test: pd.DataFrame, sample: pd.DataFrame, names: tuple[str, str, str], column: str) -> None:
-    for frame, name in ((test, names[1]), (sample, names[2])):
-        twice = frame.loc[frame[column].duplicated(), column]
-        if len(twice):
-            raise BadInput(f"{name}: the id {column} = {twice.iloc[0]!r} stands in more than one row: make it unique")
-    if len(test) != len(sample):
-        raise BadInput(
-            f"{names[2]} has {len(sample)} rows and {names[1]} has {len(test)}: both need one row for each prediction"
-        )
-    strange = set(sample[column].astype(str)) - set(test[column].astype(str))
+    strange = set(sample[found].astype(str)) - set(test[found].astype(str)) if found else None
     if strange:
-        raise BadInput(f"{names[2]}: the id {column} = {min(strange)!r} is not in {names[1]}: both need the same ids")
+        raise BadInput(f"{names[2]}: the id {found} = {min(strange)!r} is not in {names[1]}: both need the same ids")
+    return Tables(train, test, sample, names, found)
 
 
 def _scoring(tables: Tables, target: Target, meta: dict[str, Any], description: str) -> _Scoring:
@@ -103,43 +95,32 @@ def _scoring(tables: Tables, target: Target, meta: dict[str, Any], description: 
     from orchestrator.competitions.metrics import get_metric
 
     task, task_why = guess_task(tables, target)
-    reading = read_description(description)
-    stated = meta.get("metric")
-    direction = {"maximize": True, "minimize": False}.get(str(meta.get("metric_direction")).lower(), reading.maximize)
-    if stated:
-        metric = get_metric(_with_size(str(stated), target))
-        fitting = _task_for(metric.base or metric, tables, target, task)
-        if fitting is None:
-            raise BadInput(
-                f"meta.json: the metric {stated!r} can't score {', '.join(target.columns[:3])} of {tables.names[0]} "
-                f"({task_why}): correct the metric, or the target_columns"
-            )
-        task, why = fitting, "meta.json"
-    elif reading.metric and (found := _usable(reading.metric, tables, target, task)):
-        metric, task = found
-        why = f"the description says {reading.words!r}"
+    stated, reading = meta.get("metric"), read_description(description)
+    name = str(stated or reading.metric or "")
+    if name.lower() in ("map", "map@k") and target.ranked_k:
+        name = f"map@{target.ranked_k}"
+    elif name == "map" and not stated:
+        name = "average_precision"
+    metric = get_metric(name or _default_metric(tables, target, task))
+    fitting = _task_for(metric.base or metric, tables, target, task) if name else None
+    if fitting and stated:
+        task, task_why, why = fitting, "the metric and the target's values", "meta.json"
+    elif fitting:
+        task, why = fitting, f"the description says {reading.words!r}"
+    elif stated:
+        raise BadInput(
+            f"meta.json: the metric {stated!r} can't score {', '.join(target.columns[:3])} of {tables.names[0]} "
+            f"({task_why}): correct the metric, or the target_columns"
+        )
     else:
         metric = get_metric(_default_metric(tables, target, task))
         why = f"the usual metric for {task} with such a sample; the description names none that fits"
     if len(target.columns) > 1 and not metric.multi and (not metric.joint or COLUMNWISE.search(description.lower())):
         metric = metric.columnwise()
-    maximize = direction if direction is not None and direction != metric.maximize else None
-    return _Scoring(metric, metric.name.replace("logloss", "log_loss"), task, why, task_why, maximize)
-
-
-def _usable(name: str, tables: Tables, target: Target, task: Task) -> tuple[Metric, Task] | None:
-    from orchestrator.competitions.metrics import get_metric
-
-    if name in ("map", "map@k") and not target.ranked_k:
-        name = "average_precision"
-    metric = get_metric(_with_size(name, target))
-    fitting = _task_for(metric, tables, target, task)
-    return (metric, fitting) if fitting else None
-
-
-def _with_size(name: str, target: Target) -> str:
-    """map without its k: as many labels as the sample's rows hold."""
-    return f"map@{target.ranked_k}" if name in ("map", "map@k", "MAP@K") and target.ranked_k else name
+    direction = {"maximize": True, "minimize": False}.get(meta.get("metric_direction") or "", reading.maximize)
+    maximize = direction if direction != metric.maximize else None
+    name = metric.name.replace("logloss", "log_loss")
+    return _Scoring(metric, name, task, why, task_why, maximize)
 
 
 def _task_for(metric: Metric, tables: Tables, target: Target, task: Task) -> Task | None:
@@ -148,7 +129,6 @@ def _task_for(metric: Metric, tables: Tables, target: Target, task: Task) -> Tas
 
     values = tables.train[target.columns[0]]
     numeric = pd.api.types.is_numeric_dtype(values.dtype)
-    classes = values.nunique()
     if metric.name.startswith("map@") or target.style == "ranked":
         single = metric.name.startswith("map@") and target.style != "classes" and len(target.columns) == 1
         return "multiclass" if single else None
@@ -164,12 +144,10 @@ def _task_for(metric: Metric, tables: Tables, target: Target, task: Task) -> Tas
         return task if task == "multilabel" else None
     if target.style == "classes":
         return None if task == "multiclass" and metric.name in BINARY_ONLY else task
+    if values.nunique() <= 2:
+        return "binary"
     fractions = numeric and values.dtype != bool and bool((values % 1 != 0).any())
-    if (classes > 2 and metric.name in BINARY_ONLY) or (fractions and classes > 2):
-        return None
-    if metric.kind == "probability" and classes > 2:
-        return None
-    return "binary" if classes == 2 else "multiclass"
+    return None if fractions or metric.kind == "probability" or metric.name in BINARY_ONLY else "multiclass"
 
 
 def _default_metric(tables: Tables, target: Target, task: Task) -> str:
@@ -192,9 +170,7 @@ def _check_learnable(tables: Tables, target: Target, task: Task) -> None:
     for name in target.columns:
         values = tables.train[name]
         if values.nunique() < 2:
-            only = (
-                f"only the value {plain(values.iloc[0])!r}" if len(values) else "no value in a row that has the others"
-            )
+            only = f"only the value {plain(values.iloc[0])!r}" if len(values) else "no value where the others have one"
             raise BadInput(
                 f"{tables.names[0]}: the target {name} has {only}: nothing can be learnt; get the file again"
             )
@@ -208,15 +184,11 @@ def _check_learnable(tables: Tables, target: Target, task: Task) -> None:
 
 def _target_section(tables: Tables, target: Target, scoring: _Scoring) -> tuple[dict[str, Any], dict[str, str]]:
     """The part of the section that is about the target and the submission."""
-    kind: SubmissionKind
-    if target.style == "classes":
-        kind = "class_columns"
-    elif target.style == "ranked":
-        kind = "ranked_list"
+    kind: SubmissionKind = "value" if scoring.task in ("regression", "multiregression") else "probability"
+    if target.style != "columns":
+        kind = "class_columns" if target.style == "classes" else "ranked_list"
     elif scoring.metric.kind in ("label", "ordinal"):
         kind = "label"
-    else:
-        kind = "probability" if scoring.task in ("binary", "multiclass", "multilabel") else "value"
     section: dict[str, Any] = {
         "id_column": tables.id_column,
         "target_columns": target.columns,
@@ -225,11 +197,11 @@ def _target_section(tables: Tables, target: Target, scoring: _Scoring) -> tuple[
         "maximize": scoring.maximize,
         "submission_columns": target.submission_columns,
         "submission_kind": kind,
-        "ranked_k": _list_length(scoring.metric, target) if kind == "ranked_list" else 0,
+        "ranked_k": (scoring.metric.k or target.ranked_k) if kind == "ranked_list" else 0,
     }
     guesses = {
         "competition.target_columns": target.why,
-        "competition.task": scoring.task_why if scoring.why != "meta.json" else "the metric and the target's values",
+        "competition.task": scoring.task_why,
         "competition.metric": scoring.why,
         "competition.submission_kind": f"the sample's columns and what {scoring.name} takes",
         "competition.id_column": "in the sample and in test, and unique"
@@ -251,23 +223,17 @@ def _labels(targets: pd.DataFrame, scoring: _Scoring) -> pd.Series | None:
     return targets.iloc[:, 0] if classes else None
 
 
-def _list_length(metric: Metric, target: Target) -> int:
-    return metric.k or target.ranked_k
-
-
 def _features(
     tables: Tables,
     target: Target,
     scoring: _Scoring,
-    meta: dict[str, Any],
-    labels: pd.Series | None,
+    stated_group: str | None,
     competition: dict[str, Any],
     guesses: dict[str, str],
-) -> dict[str, Any]:
-    """Fill in the columns of the section; the cv section comes back."""
+) -> Split:
+    """Fill in the columns of the section and choose the split."""
     train, test = tables.train, tables.test
-    dropped = [name for name in train.columns if name not in test.columns and name not in target.columns]
-    dropped = [name for name in dropped if name != tables.id_column]
+    dropped = [name for name in train.columns if name not in {*test.columns, *target.columns, tables.id_column}]
     features = [name for name in train.columns if name in test.columns and name not in target.columns]
     kinds: dict[str, Kind] = kinds_of(train[features])
     dated_id = tables.id_column in features and kinds[str(tables.id_column)] == "date"
@@ -279,11 +245,11 @@ def _features(
     competition["drop_columns"] = dropped
     if dropped:
         guesses["competition.drop_columns"] = "in train only, so a model for test can't have them"
-    stated = meta.get("group_column")
-    if stated is not None and stated not in train.columns:
-        raise BadInput(f"meta.json: group_column is {stated!r}, which {tables.names[0]} lacks: correct it")
+    if stated_group is not None and stated_group not in train.columns:
+        raise BadInput(f"meta.json: group_column is {stated_group!r}, which {tables.names[0]} lacks: correct it")
+    labels = _labels(train[target.columns], scoring)
     ranking = scoring.metric.name.startswith("ndcg")
-    split = choose_split(train[usable], test[usable], kinds, labels, group_column=stated, wants_groups=ranking)
+    split = choose_split(train[usable], test[usable], kinds, labels, group_column=stated_group, wants_groups=ranking)
     if ranking and split.group_column is None:
         raise BadInput(
             f"{tables.names[0]}: {scoring.name} ranks rows within groups, but no column groups them: "
@@ -294,4 +260,4 @@ def _features(
         if competition[key]:
             guesses[f"competition.{key}"] = split.why
     guesses |= {"cv.strategy": split.why, "cv.folds": split.folds_why}
-    return {"strategy": split.strategy, "folds": split.folds}
+    return split

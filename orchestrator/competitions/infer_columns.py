@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from itertools import product
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def column_kind(column: pd.Series) -> Kind:
     if values.dtype == bool or (values.dtype == object and all(isinstance(value, bool) for value in values)):
         return "bool"
     texts = values.astype(str)
-    if parse_dates(texts.iloc[:: max(1, len(texts) // DATE_ROWS)]) is not None:
+    if parse_dates(thinned(texts, DATE_ROWS)) is not None:
         return "date"
     return _kind_of_texts(texts)
 
@@ -83,7 +84,7 @@ def parse_dates(texts: pd.Series) -> pd.Series | None:
 def _timestamps(values: pd.Series) -> pd.Series:
     import pandas as pd
 
-    heads = values.iloc[:: -(-len(values) // SAMPLE_ROWS)].str.extract(r"^\s*(\d{1,2})[-/.]", expand=False).dropna()
+    heads = thinned(values).str.extract(r"^\s*(\d{1,2})[-/.]", expand=False).dropna()
     day_first = len(heads) > 0 and heads.astype(int).max() > 12
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas warns where it can't tell days from months; we just did
@@ -101,9 +102,8 @@ def id_column(sample: pd.DataFrame, test: pd.DataFrame) -> str | None:
     """The column that names the rows: in the sample and in test, unique, with the same values in both."""
     shared = [name for name in sample.columns if name in test.columns]
     for name in shared:
-        ids, asked = test[name].astype(str), sample[name].astype(str)
-        same = len(ids) == len(asked) and bool((ids.to_numpy() == asked.to_numpy()).all())
-        if ids.is_unique and (same or set(ids) == set(asked)):
+        ids = test[name].astype(str)
+        if ids.is_unique and set(ids) == set(sample[name].astype(str)):
             return str(name)
     return None
 
@@ -135,8 +135,7 @@ def match_classes(columns: list[str], values: list[object]) -> dict[str, object]
 def _affixes(columns: list[str]) -> list[tuple[int, int]]:
     """Lengths of common (prefix, suffix) to cut off, the shortest first."""
     prefix, suffix = _common(columns), _common([name[::-1] for name in columns])
-    pairs = [(start, stop) for start in range(min(prefix, 40) + 1) for stop in range(min(suffix, 40) + 1)]
-    return sorted(pairs, key=sum)
+    return sorted(product(range(min(prefix, 40) + 1), range(min(suffix, 40) + 1)), key=sum)
 
 
 def _common(names: list[str]) -> int:

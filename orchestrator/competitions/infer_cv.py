@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from orchestrator.competitions.infer_columns import Kind, parse_dates, thinned
+from orchestrator.competitions.infer_columns import Kind, parse_dates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,9 +22,12 @@ GROUP_NAME = re.compile(
 TINY = 300
 
 
+Strategy = Literal["stratified", "kfold", "group", "time"]
+
+
 @dataclass(frozen=True)
 class Split:
-    strategy: Literal["stratified", "kfold", "group", "time"]
+    strategy: Strategy
     folds: int
     group_column: str | None
     time_column: str | None
@@ -46,80 +49,69 @@ def choose_split(
     `labels`: the target when it has classes. `group_column`: stated by meta.json. `wants_groups`: the metric ranks
     rows within groups, so that some column must be the group.
     """
-    time, later, apart = _time_order(train, test, kinds)
+    time, later = _time_order(train, test, kinds)
     group = group_column or _group(train, test, kinds, needed=wants_groups)
-    plain: Literal["stratified", "kfold"] = "kfold" if labels is None else "stratified"
-    if group_column is None and time and later and not wants_groups:
-        strategies = f"every {time} of test comes after train's, so validation blocks come after what they learn from"
-        return _sized(train, labels, "time", None, time, strategies)
-    if group:
+    strategy: Strategy = "kfold" if labels is None else "stratified"
+    why = "rows look exchangeable" if labels is None else "classes are spread evenly over the folds"
+    if later and not group_column and not wants_groups:
+        strategy, group = "time", None
+        why = f"every {time} of test comes after train's, so validation blocks come after what they learn from"
+    elif group:
+        strategy = "group"
         why = "stated in meta.json" if group_column else f"rows share a {group}, and test has other values of it"
-        return _sized(train, labels, "group", group, time, why)
-    if time and apart:
-        repeats = train[time].nunique() <= len(train) / 2
-        if repeats and train[time].nunique() >= 2 * FOLDS:
-            why = f"test's {time} lie between train's and are others, so the rows of one {time} stay together"
-            return _sized(train, labels, "group", time, time, why)
+    elif time and 2 * FOLDS <= train[time].nunique() <= len(train) / 2:
+        strategy, group = "group", time
+        why = f"test's {time} lie between train's and are others, so the rows of one {time} stay together"
+    elif time:
         why = (
             f"test's {time} lie between train's, so a model for test knows the past and the future: "
             f"a random split is nearer to that than one by time (scores come out a little high; {time} is a feature)"
         )
-        return _sized(train, labels, plain, None, time, why)
-    why = "classes are spread evenly over the folds" if labels is not None else "rows look exchangeable"
-    return _sized(train, labels, plain, None, time, why)
+    folds, folds_why = _folds(train, labels, strategy, group or time)
+    return Split(strategy, folds, group, time, why, folds_why)
 
 
-def _sized(
-    train: pd.DataFrame,
-    labels: pd.Series | None,
-    strategy: Literal["stratified", "kfold", "group", "time"],
-    group: str | None,
-    time: str | None,
-    why: str,
-) -> Split:
-    folds, reason = FOLDS, "enough to average over, few enough to be quick"
+def _folds(train: pd.DataFrame, labels: pd.Series | None, strategy: Strategy, block: str | None) -> tuple[int, str]:
+    """How many and why; `block` is the column whose values stay together or in order."""
     rows = len(train)
+    folds, why = FOLDS, "enough to average over, few enough to be quick"
     if strategy in ("stratified", "kfold") and rows < TINY:
-        folds, reason = 10, f"{rows} rows: each model should see 90 % of them"
+        folds, why = 10, f"{rows} rows: each model should see 90 % of them"
     if strategy == "stratified" and labels is not None:
-        rarest = int(labels.value_counts().min())
+        counts = labels.value_counts()
+        rarest = int(counts.min())
         if folds == 10 and rarest < 10:
-            folds, reason = FOLDS, f"the rarest class has {rarest} rows"
-        rare = labels.value_counts()
-        if 2 <= rarest < folds and rare[rare < folds].sum() > 0.01 * rows:
-            folds, reason = rarest, f"the rarest class has {rarest} rows"
+            folds, why = FOLDS, f"the rarest class has {rarest} rows"
+        if 2 <= rarest < folds and counts[counts < folds].sum() > 0.01 * rows:
+            folds, why = rarest, f"the rarest class has {rarest} rows"
     if strategy in ("group", "time"):
-        column = train[group if strategy == "group" else time]
-        distinct = int(column.nunique())
+        distinct = train[block].nunique()
         most = distinct if strategy == "group" else distinct - 1
         if most < folds:
-            folds, reason = max(2, most), f"{column.name} has {distinct} different values"
-    most = max(2, rows // 2)
-    return Split(strategy, min(folds, most), group, time, why, reason)
+            folds, why = max(2, most), f"{block} has {distinct} different values"
+    return min(folds, max(2, rows // 2)), why
 
 
-def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind]) -> tuple[str | None, bool, bool]:
-    """(time column, does test come after train, is no moment of test in train); (None, …) without such a column.
+def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind]) -> tuple[str | None, bool]:
+    """(time column, does test come after train); (None, False) without such a column.
 
     Only a column in which test is later, or whose moments train and test do not share, orders the rows.
     """
-    found: tuple[str | None, bool, bool] = (None, False, False)
-    few_train, few_test = thinned(train, 500), thinned(test, 500)
+    found = None
     for name in [name for name in train.columns if name in test.columns]:
         kind = kinds.get(name, "category")
-        if _moments(few_train[name], few_test[name], kind) is None:
-            continue
         pair = _moments(train[name], test[name], kind)
         if pair is None:
             continue
         left, right = pair
         if right.quantile(0.01) >= left.quantile(0.99) and right.min() >= left.quantile(0.95) and left.nunique() > 2:
-            return name, True, True
-        apart = kind == "date" and not right.isin(left).any()
+            return name, True
+        if found or kind != "date" or right.isin(left).any():
+            continue
         unique = left.nunique() > 0.9 * len(left) and right.nunique() > 0.9 * len(right)
-        if apart and (left.nunique() >= 10) and (not unique or _blocks(left, right)) and found[0] is None:
-            found = (name, False, True)
-    return found
+        if left.nunique() >= 10 and (not unique or _blocks(left, right)):
+            found = name
+    return found, False
 
 
 def _blocks(left: pd.Series, right: pd.Series) -> bool:
@@ -147,17 +139,12 @@ def _moments(left: pd.Series, right: pd.Series, kind: Kind) -> tuple[pd.Series, 
 def _group(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind], *, needed: bool) -> str | None:
     """A column whose values repeat in train and never come back in test; a likely name wins."""
     candidates = []
-    few_train, few_test = thinned(train), thinned(test)
     for name in [name for name in train.columns if name in test.columns]:
         if kinds.get(name) not in ("number", "category") or train[name].dtype.kind == "f":
             continue
-        if not needed and few_train[name].isin(few_test[name].dropna()).any():
-            continue
         left, right = train[name].dropna(), test[name].dropna()
-        if len(left) < 10 or len(right) < 3:
-            continue
         distinct = left.nunique()
-        if distinct < max(4, FOLDS) or distinct > len(left) / 1.5:
+        if len(left) < 10 or len(right) < 3 or not FOLDS <= distinct <= len(left) / 1.5:
             continue
         named = bool(GROUP_NAME.search(str(name)))
         values = right.drop_duplicates()

@@ -205,23 +205,20 @@ def sorted_classes(tables: Tables, target: Target, task: Task) -> tuple[list[Any
         labels = sorted(distinct, key=str)
     if task != "binary" or len(labels) != 2 or not isinstance(labels[0], str):
         return labels, "sorted"
-    known = [label for label in labels if label.strip().casefold() in POSITIVE]
-    other = [label for label in labels if label.strip().casefold() in NEGATIVE]
-    if len(known) != 1 and len(other) == 1:
-        known = [label for label in labels if label != other[0]]
-    why = "its usual meaning"
-    if len(known) != 1:
-        named = {same_text(name).casefold() for name in target.submission_columns}
-        known, why = [label for label in labels if label.casefold() in named], "the sample's column is named after it"
-    if len(known) != 1:
-        shown = {str(value) for value in tables.sample[target.submission_columns[0]].dropna()}
-        known, why = (
-            [label for label in labels if len(shown) == 1 and {label} != shown <= set(labels)],
-            "not the sample's",
-        )
-    if len(known) != 1:
-        return labels, "sorted, so the second is taken as the positive class: check it"
-    return [next(label for label in labels if label != known[0]), known[0]], f"{known[0]!r} is positive: {why}"
+    words = {label: label.strip().casefold() for label in labels}
+    named = {same_text(name).casefold() for name in target.submission_columns}
+    shown = {str(value) for value in tables.sample[target.submission_columns[0]].dropna()}
+    rules = [
+        ("its usual meaning", [label for label in labels if words[label] in POSITIVE]),
+        ("its usual meaning", [label for label in labels if words[label] not in NEGATIVE]),
+        ("the sample's column is named after it", [label for label in labels if label.casefold() in named]),
+        ("not the sample's", [label for label in labels if shown < set(labels) and label not in shown]),
+    ]
+    for why, positive in rules:
+        if len(positive) == 1:
+            negative = next(label for label in labels if label != positive[0])
+            return [negative, positive[0]], f"{positive[0]!r} is positive: {why}"
+    return labels, "sorted, so the second is taken as the positive class: check it"
 
 
 def plain(value: Any) -> Any:
