@@ -17,9 +17,6 @@ def cell(value: Any, limit: int = 120) -> str:
 
 
 def table(header: tuple[str, ...], rows: list[Lines]) -> Lines:
-    """A table; [] without rows."""
-    if not rows:
-        return []
     return [_row(list(header)), _row(["---"] * len(header)), *(_row(row) for row in rows)]
 
 

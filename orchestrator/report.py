@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 from orchestrator import show
 from orchestrator.files import atomic_write, read_json_or_none
@@ -17,7 +17,6 @@ from orchestrator.state import State
 from orchestrator.summary import finished, picture
 
 TABLE_ROUNDS = 50
-PLOTS = ("scores", "seconds", "leaderboard")
 
 
 def write_report(root: Path, now: datetime) -> Path:
@@ -27,45 +26,48 @@ def write_report(root: Path, now: datetime) -> Path:
     """
     state = picture(root)
     entries, damaged = finished(root / "rounds")
-    plots = _draw(root, state, entries)
-    sections = [
-        _head(state, entries, damaged, now),
-        [f"![Score by round](report/{plots['scores']})"] if "scores" in plots else [],
-        _graded(state),
-        _kept(entries),
-        _families(entries),
-        _expectations(entries),
-        _cost(state, entries, plots),
-        _submissions(state, entries, plots),
-        _all_rounds(entries),
-        _trust(root, state, entries),
-        _reproduce(root, entries),
-    ]
+    kept = [entry for entry in entries if entry["status"] == "keep"]
+    sections = [_head(state, entries, damaged, now)]
+    if entries:
+        plots = _draw(root, state, entries)
+        sections += [
+            [plots["scores"]],
+            _graded(state),
+            _kept(kept),
+            _families(entries),
+            _expectations(entries),
+            _cost(state, entries, len(kept), plots["seconds"]),
+            _submissions(entries, plots.get("leaderboard", "")),
+            _all_rounds(entries),
+            _trust(root, state, entries),
+            _reproduce(root, kept),
+        ]
+    else:
+        sections.append(["## What was kept", "", "No round has been played yet."])
     path = root / "REPORT.md"
     atomic_write(path, "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n")
     return path
 
 
 def _draw(root: Path, state: State, entries: list[Entry]) -> dict[str, str]:
-    """Write the plots that have something to show; their file names."""
-    if not entries:
-        return {}
+    """Write the plots that have something to show; the Markdown that shows each."""
     from orchestrator import plots
 
     metric = str(state.get("metric") or "score")
-    pictures = {"scores": plots.scores(entries, metric, state.get("maximize")), "seconds": plots.seconds(entries)}
+    pictures = {
+        "scores": ("Score by round", plots.scores(entries, metric, state.get("maximize"))),
+        "seconds": ("Time of the experiments", plots.seconds(entries)),
+    }
     if len(plots.submitted_pairs(entries)) >= 2:
-        pictures["leaderboard"] = plots.leaderboard(entries, metric)
-    folder = root / "report"
-    folder.mkdir(exist_ok=True)
-    for name, data in pictures.items():
-        atomic_write(folder / f"{name}.png", data)
-    return {name: f"{name}.png" for name in pictures}
+        pictures["leaderboard"] = ("CV against leaderboard", plots.leaderboard(entries, metric))
+    (root / "report").mkdir(exist_ok=True)
+    for name, (_, data) in pictures.items():
+        atomic_write(root / "report" / f"{name}.png", data)
+    return {name: f"![{title}](report/{name}.png)" for name, (title, _) in pictures.items()}
 
 
 def _head(state: State, entries: list[Entry], damaged: list[int], now: datetime) -> Lines:
-    best = best_entry(entries)
-    count = {status: sum(entry.get("status") == status for entry in entries) for status in ("keep", "discard", "crash")}
+    count = Counter(entry["status"] for entry in entries)
     aim = ", higher is better" if state.get("maximize") else ", lower is better"
     lines = [
         f"# {cell(state.get('competition') or 'campaign')}",
@@ -75,7 +77,7 @@ def _head(state: State, entries: list[Entry], damaged: list[int], now: datetime)
         "",
         f"- **Metric:** {cell(state.get('metric') or 'unknown')}" + aim * (state.get("maximize") is not None),
         f"- **Rounds:** {len(entries)} ({count['keep']} kept, {count['discard']} discarded, {count['crash']} crashed)",
-        f"- **Best:** {_best(best)}",
+        f"- **Best:** {_best(best_entry(entries))}",
         f"- **Ended:** {cell(state.get('ending') or 'not yet: the loop goes on where it was', 300)}",
         f"- **Sandbox:** {_sandbox(state, entries)}",
     ]
@@ -88,100 +90,73 @@ def _head(state: State, entries: list[Entry], damaged: list[int], now: datetime)
 def _best(best: Entry | None) -> str:
     if best is None:
         return "nothing kept"
-    what = " / ".join(dict.fromkeys(cell(best[key], 40) for key in ("family", "recipe") if best.get(key)))
-    return f"**{show.score(best.get('cv'), best.get('se'))}** in {label(best['round'])} ({what})"
+    what = " / ".join(dict.fromkeys(cell(best[key], 40) for key in ("family", "recipe") if best[key]))
+    return f"**{show.score(best['cv'], best['se'])}** in {label(best['round'])} ({what})"
 
 
 def _sandbox(state: State, entries: list[Entry]) -> str:
-    levels = {str(entry["sandbox"]) for entry in entries if entry.get("sandbox")}
-    if state.get("sandbox"):
-        levels.add(str(state["sandbox"]))
-    text = ", ".join(cell(level) for level in sorted(levels)) or "unknown"
+    levels = {state.get("sandbox"), *(entry["sandbox"] for entry in entries)} - {None}
+    text = ", ".join(sorted(levels)) or "unknown"
     return text if "none" not in levels else f"**{text}: experiments could read and write what their user can**"
 
 
 def _graded(state: State) -> Lines:
     final = state.get("final")
-    if not isinstance(final, dict):
+    if not final:
         return []
     lines = ["## Result", ""]
-    if show.finite(final.get("score")) is None:
+    if final["score"] is None:
         lines.append(f"Not graded: {cell(final.get('error') or 'the answers of this competition are not here', 300)}.")
     else:
-        named = [
-            ("held-out score", "score"),
-            ("public part", "public"),
-            ("private part", "private"),
-            ("medal", "medal"),
-        ]
-        present = [(name, final[key]) for name, key in named if final.get(key) is not None]
-        number = final.get("round")
-        header = ("round", "CV", *(name for name, _ in present))
-        values = [cell(value) if show.finite(value) is None else show.score(value) for _, value in present]
-        cv = show.score(final.get("cv"), final.get("se"))
-        lines += table(header, [[label(number) if isinstance(number, int) else "", cv, *values]])
+        names = {"score": "held-out score", "public": "public part", "private": "private part"}
+        there = {name: show.score(final[key]) for key, name in names.items() if final.get(key) is not None}
+        cv = show.score(final["cv"], final["se"])
+        lines += table(("round", "CV", *there), [[label(final["round"]), cv, *there.values()]])
         lines += ["", "The private answers behind this grade decided nothing before the end."]
-    return lines + _recommended(final.get("recommended"))
+    if final.get("recommended"):
+        lines += ["", "Recommended as final submissions:", ""]
+    for choice in final.get("recommended") or ():
+        name = label(choice["round"])
+        lines.append(f"- {name} (`rounds/{name}_submission.csv`): {cell(choice['why'])}")
+    return lines
 
 
-def _recommended(recommended: Any) -> Lines:
-    if not isinstance(recommended, list | tuple) or not recommended:
-        return []
-    return ["", "Recommended as final submissions:", "", *(f"- {_choice(item)}" for item in recommended)]
-
-
-def _choice(item: Any) -> str:
-    if isinstance(item, int):
-        return f"{label(item)} (`rounds/{label(item)}_submission.csv`)"
-    if isinstance(item, dict):
-        number = item.get("round")
-        why = "; ".join(cell(value) for key, value in item.items() if key != "round" and isinstance(value, str))
-        return (_choice(number) if isinstance(number, int) else "") + (f": {why}" if why else "")
-    if isinstance(item, list | tuple) and item and isinstance(item[0], int):
-        return _choice({"round": item[0], "why": " ".join(map(str, item[1:]))})
-    return cell(item)
-
-
-def _kept(entries: list[Entry]) -> Lines:
-    kept = [entry for entry in entries if entry.get("status") == "keep"]
+def _kept(kept: list[Entry]) -> Lines:
     if not kept:
-        return ["## What was kept", "", "Nothing." if entries else "No round has been played yet."]
+        return ["## What was kept", "", "Nothing."]
     rows = [
         [
             label(entry["round"]),
-            cell(entry.get("family") or "", 30),
-            show.score(entry.get("cv"), entry.get("se")),
-            show.signed(entry.get("gain")),
-            show.percent(entry.get("probability")),
-            cell(entry.get("hypothesis") or "", 160),
+            cell(entry["family"] or "", 30),
+            show.score(entry["cv"], entry["se"]),
+            show.signed(entry["gain"]),
+            show.percent(entry["probability"]),
+            cell(entry["hypothesis"] or "", 160),
             cell(show.reason(entry), 160),
         ]
         for entry in kept
     ]
-    header = ("round", "family", "score", "gain", "P(gain > 0)", "idea", "why it was kept")
     return [
         "## What was kept",
         "",
         "A round is kept when a paired comparison with the best before it says that its gain is real. A positive gain "
         "is better, whatever the metric's direction.",
         "",
-        *table(header, rows),
+        *table(("round", "family", "score", "gain", "P(gain > 0)", "idea", "why it was kept"), rows),
     ]
 
 
 def _all_rounds(entries: list[Entry]) -> Lines:
-    if not entries:
-        return []
     shown = entries[-TABLE_ROUNDS:]
     rows = [
         [
             label(entry["round"]),
-            cell(entry.get("family") or "", 30),
-            cell(entry.get("role") or "", 20),
+            cell(entry["family"] or "", 30),
+            cell(entry["role"] or "", 20),
             show.round_score(entry),
-            show.signed(entry.get("gain")),
-            cell(entry.get("status") or "", 20),
-            show.duration(entry.get("seconds")),
+            show.signed(entry["gain"]),
+            entry["status"],
+            show.duration(entry["seconds"]),
             cell(show.reason(entry)),
         ]
         for entry in shown
@@ -193,78 +168,70 @@ def _all_rounds(entries: list[Entry]) -> Lines:
 def _families(entries: list[Entry]) -> Lines:
     groups: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        groups[str(entry.get("family") or "no plan")].append(entry)
+        groups[str(entry["family"] or "no plan")].append(entry)
     rows = []
     for family, mine in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))[:TABLE_ROUNDS]:
-        kept = [entry for entry in mine if entry.get("status") == "keep"]
-        best = kept[-1] if kept else None
+        count = Counter(entry["status"] for entry in mine)
+        best = best_entry(mine)
         rows.append(
             [
                 cell(family, 40),
                 str(len(mine)),
-                str(len(kept)),
-                str(sum(entry.get("status") == "crash" for entry in mine)),
-                f"{show.score(best.get('cv'), best.get('se'))} ({label(best['round'])})" if best else show.NOTHING,
-                show.duration(sum(show.finite(entry.get("seconds")) or 0.0 for entry in mine)),
+                str(count["keep"]),
+                str(count["crash"]),
+                f"{show.score(best['cv'], best['se'])} ({label(best['round'])})" if best else show.NOTHING,
+                show.duration(sum(entry["seconds"] for entry in mine)),
             ]
         )
-    families = table(("family", "rounds", "kept", "crashed", "best kept", "time"), rows)
-    return ["## What was tried", "", *families] if families else []
+    return ["## What was tried", "", *table(("family", "rounds", "kept", "crashed", "best kept", "time"), rows)]
 
 
 def _expectations(entries: list[Entry]) -> Lines:
     """How good the players are at foreseeing gains: by role, from the rounds that have both numbers."""
     groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for entry in entries:
-        expected, real = show.finite(entry.get("expected_gain")), show.finite(entry.get("gain"))
-        if expected is not None and real is not None and entry.get("complete"):
-            groups[str(entry.get("role") or "no role")].append((expected, real))
+        expected, real = show.finite(entry["expected_gain"]), show.finite(entry["gain"])
+        if expected is not None and real is not None and entry["complete"]:
+            groups[str(entry["role"] or "no role")].append((expected, real))
     if not groups:
         return []
-    named = [*sorted(groups.items()), ("all", [pair for pairs in groups.values() for pair in pairs])]
     rows = []
-    for role, pairs in named:
-        expected, real = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
-        reached = sum(got >= hoped for hoped, got in pairs) / len(pairs)
-        better = sum(got > 0 for _, got in pairs) / len(pairs)
+    everyone = [pair for mine in groups.values() for pair in mine]
+    for role, pairs in [*sorted(groups.items()), ("all", everyone)]:
+        expected, real = (fmean(column) for column in zip(*pairs, strict=True))
+        better = fmean(got > 0 for _, got in pairs)
+        reached = fmean(got >= hoped for hoped, got in pairs)
         numbers = [show.signed(expected), show.signed(real), show.percent(better), show.percent(reached)]
         rows.append([cell(role, 30), str(len(pairs)), *numbers])
     header = ("role", "rounds", "expected gain", "real gain", "better at all", "as good as expected")
     return ["## Expected and real gains", "", *table(header, rows)]
 
 
-def _cost(state: State, entries: list[Entry], plots: dict[str, str]) -> Lines:
-    if not entries:
-        return []
-    total = show.finite(state.get("elapsed_seconds")) or show.finite(entries[-1].get("elapsed_seconds"))
-    running = sum(show.finite(entry.get("seconds")) or 0.0 for entry in entries)
-    usd = show.finite(state.get("usd")) or 0.0
-    kept = sum(entry.get("status") == "keep" for entry in entries)
+def _cost(state: State, entries: list[Entry], kept: int, plot: str) -> Lines:
+    total = state.get("elapsed_seconds") or entries[-1]["elapsed_seconds"]
+    usd = state.get("usd") or 0.0
+    running = sum(entry["seconds"] for entry in entries)
     lines = ["## Cost", "", f"- **Time:** {show.duration(total)} in all, {show.duration(running)} of it in experiments"]
     lines.append(f"- **Money:** {show.money(usd)}")
-    if kept and total is not None:
+    if kept:
         lines.append(f"- **For each kept round:** {show.duration(total / kept)} and {show.money(usd / kept)}")
-    return [*lines, "", f"![Time of the experiments](report/{plots['seconds']})"]
+    return [*lines, "", plot]
 
 
-def _submissions(state: State, entries: list[Entry], plots: dict[str, str]) -> Lines:
-    sent = [entry for entry in entries if entry.get("submitted")]
+def _submissions(entries: list[Entry], plot: str) -> Lines:
+    sent = [entry for entry in entries if entry["submitted"]]
     if not sent:
         return []
     rows = [
-        [label(e["round"]), cell(e["submitted"], 40), show.score(e.get("cv"), e.get("se")), show.score(e.get("lb"))]
-        for e in sent[-TABLE_ROUNDS:]
+        [label(entry["round"]), entry["submitted"], show.score(entry["cv"], entry["se"]), show.score(entry["lb"])]
+        for entry in sent[-TABLE_ROUNDS:]
     ]
     lines = ["## Submissions", "", *table(("round", "submission", "CV", "leaderboard"), rows)]
-    if "leaderboard" in plots:
-        lines += ["", f"![CV against leaderboard](report/{plots['leaderboard']})"]
-    return lines
+    return [*lines, "", plot] if plot else lines
 
 
 def _trust(root: Path, state: State, entries: list[Entry]) -> Lines:
     """What the scores rest on."""
-    if not entries:
-        return []
     folds = Journal(RoundFiles(root / "rounds", 0)).reply("folds")
     return [
         "## What the scores rest on",
@@ -276,16 +243,15 @@ def _trust(root: Path, state: State, entries: list[Entry]) -> Lines:
     ]
 
 
-def _reproduce(root: Path, entries: list[Entry]) -> Lines:
-    kept = [entry for entry in entries if entry.get("status") == "keep"]
+def _reproduce(root: Path, kept: list[Entry]) -> Lines:
     if not kept:
         return []
     rows = []
     for entry in kept:
         record = read_json_or_none(RoundFiles(root / "rounds", entry["round"]).path("scores.json")) or {}
-        submission = (record.get("hashes") or {}).get("submission") or ""
-        script = record.get("script_sha256") or ""
-        rows.append([code(f"python rounds/{entry.get('script')} IN OUT"), code(script[:16]), code(submission[:16])])
+        submission = record.get("hashes", {}).get("submission", "")
+        script = record.get("script_sha256", "")
+        rows.append([code(f"python rounds/{entry['script']} IN OUT"), code(script[:16]), code(submission[:16])])
     return [
         "## How to reproduce",
         "",

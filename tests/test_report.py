@@ -63,7 +63,7 @@ def play(tmp_path: Path) -> Path:
         "score": 0.908,
         "public": 0.9,
         "private": None,
-        "recommended": [10, 9],
+        "recommended": [{"round": 10, "why": "best CV score"}, {"round": 9, "why": "second best CV score"}],
     }
     made.state(tmp_path, round=10, phase="ended", ending="max rounds: 10 played", final=final, usd=3.0)
     return tmp_path
@@ -89,7 +89,7 @@ def test_report_tells_what_happened(told: str) -> None:
     assert "- **Ended:** max rounds: 10 played" in text
     assert "- **Sandbox:** A" in text
     assert rows(section(text, "Result")) == [["R10", "0.9100 ± 0.0040", "0.908", "0.9"]]
-    assert "- R10 (`rounds/R10_submission.csv`)" in text
+    assert "- R10 (`rounds/R10_submission.csv`): best CV score" in text
     assert [row[0] for row in rows(section(text, "What was kept"))] == ["R01", "R02", "R05", "R07", "R09", "R10"]
     assert rows(section(text, "What was kept"))[1][2:5] == ["0.9020 ± 0.0040", "+0.001", "93 %"]
     every = {row[0]: row for row in rows(section(text, "All rounds"))}
