@@ -31,26 +31,25 @@ def diagnose(root: Path | None, *, sandbox: str | None = None) -> list[Check]:
     `sandbox` is the level to try instead of config.json's.
     """
     installed = packages()
-    if any(check.ok is False for check in installed):
+    if exit_code(installed):
         return [_python(), *installed]  # the other checks need them
-    settings, found = _settings(root)
-    folder = Path.cwd() if root is None else root.resolve()
-    kaggle = settings is not None and str(settings.competition.kind) == "kaggle"
+    config, campaign = _campaign(root)
+    folder = (root or Path()).resolve()
+    kaggle = str(config.competition.kind) == "kaggle"
     return [
         _python(),
         *installed,
         _kaggle_package(kaggle),
         checks.cores(),
         checks.memory(),
-        disk(folder, settings.execution.disk_gb if settings else 0.0),
+        disk(folder, config.execution.disk_gb),
         _clock(datetime.now(UTC)),
         *checks.writable(folder),
         checks.file_system(folder),
-        sandbox_level(sandbox or (settings.execution.sandbox if settings else "auto")),
-        *checks.model_keys(os.environ, _backends(settings)),
+        sandbox_level(sandbox or config.execution.sandbox),
+        *checks.model_keys(os.environ, _backends(config)),
         checks.kaggle_credentials(Path.home(), os.environ, kaggle),
-        *found,
-        *([] if root is None else [prompt_files(root)]),
+        *campaign,
     ]
 
 
@@ -78,12 +77,11 @@ def packages(names: tuple[str, ...] = PACKAGES) -> list[Check]:
     versions = {name: checks.package(name) for name in names}
     there = ", ".join(f"{name} {number}" for name, number in versions.items() if number)
     missing = [name for name, number in versions.items() if number is None]
-    result = [Check("packages", True, there)] if there else []
+    found = [Check("packages", True, there)] if there else []
     if missing:
-        result.append(
-            Check("packages", False, f"not installed: {', '.join(missing)}", f"pip install {' '.join(missing)}")
-        )
-    return result
+        what, fix = f"not installed: {', '.join(missing)}", f"pip install {' '.join(missing)}"
+        found.append(Check("packages", False, what, fix))
+    return found
 
 
 def disk(folder: Path, experiment_gb: float) -> Check:
@@ -130,30 +128,32 @@ def prompt_files(root: Path) -> Check:
     return Check("prompts", True, "all there")
 
 
-def _backends(settings: Config | None) -> dict[str, list[str]]:
+def _backends(config: Config) -> dict[str, list[str]]:
     """Each back end that config.json names, with the roles that name it."""
     roles: dict[str, list[str]] = defaultdict(list)
-    for role, section in settings.agents.model_dump().items() if settings else ():
+    for role, section in config.agents.model_dump().items():
         if isinstance(section, dict):
             roles[section["backend"]].append(role)
     return roles
 
 
-def _settings(root: Path | None) -> tuple[Config | None, list[Check]]:
-    from orchestrator import config
+def _campaign(root: Path | None) -> tuple[Config, list[Check]]:
+    """The campaign's settings, or the usual ones, and the checks of its files."""
+    from orchestrator.config import Config, load
 
     if root is None:
         fix = "give one with -C DIR, or make one: python -m orchestrator new DIR"
-        return None, [Check("campaign", None, "no config.json here: the machine alone was checked", fix)]
+        return Config(), [Check("campaign", None, "no config.json here: the machine alone was checked", fix)]
     try:
-        settings = config.load(root / "config.json")
+        config = load(root / "config.json")
+        check = Check("config.json", True, "valid")
     except BadInput as error:
-        return None, [Check("config.json", False, str(error), "correct the file with an editor")]
-    if not settings.guesses:
-        return settings, [Check("config.json", True, "valid")]
-    names = ", ".join(settings.guesses)
-    fix = "read them in config.json and delete each entry of `guesses` that you have checked"
-    return settings, [Check("config.json", None, f"valid; guesses not checked yet: {names}", fix)]
+        config = Config()
+        check = Check("config.json", False, str(error), "correct the file with an editor")
+    if config.guesses:
+        fix = "read them in config.json and delete each entry of `guesses` that you have checked"
+        check = Check("config.json", None, f"valid; guesses not checked yet: {', '.join(config.guesses)}", fix)
+    return config, [check, prompt_files(root)]
 
 
 def _python() -> Check:
