@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from orchestrator.competitions.base import read_regular
+from orchestrator.competitions.infer_columns import same_text
 from orchestrator.competitions.metrics import Metric
 from orchestrator.competitions.scoring_functions import Array
 from orchestrator.config import CompetitionSection
@@ -103,29 +104,37 @@ def read_predictions(path: Path, spec: CompetitionSection, metric: Metric, answe
 
 def _decoded(columns: list[list[str]], spec: CompetitionSection, metric: Metric, answers: Answers, file: str) -> Array:
     """The cells in the file's own order."""
-    if spec.submission_kind == "ranked_list":
+    form, compares_labels = spec.submission_kind, metric.kind in ("label", "ordinal")
+    if form == "ranked_list":
         return _lists(columns[0], spec, answers.classes, file)
-    if spec.submission_kind == "label" or (spec.submission_kind == "value" and metric.kind in ("label", "ordinal")):
+    if form == "label" or (form == "value" and compares_labels):
         labels = _labels(columns, spec, metric, answers.classes, file)
-        return np.eye(len(answers.classes))[labels] if _wants_columns(spec, metric) else labels
+        wants_columns = metric.kind == "probability" and spec.task == "multiclass"
+        return np.eye(len(answers.classes))[labels] if wants_columns else labels
     matrix = _matrix(columns, spec.submission_columns, file)
-    if spec.submission_kind == "value":
-        _check_values(matrix, metric, file)
+    if form == "value":
+        if metric.transform == "log1p" and (matrix < 0).any():
+            raise OutputRejected(f"{file} holds a negative number, of which {metric.name} can't take the logarithm")
+        if metric.transform == "log" and (matrix <= 0).any():
+            raise OutputRejected(f"{file} holds a number not above 0, of which {metric.name} takes the logarithm")
         return matrix
-    if spec.submission_kind == "class_columns":
+    if form == "class_columns":
         _check_classes(matrix, file)
         unseen = len(answers.classes) - matrix.shape[1]
         matrix = np.pad(matrix, ((0, 0), (0, max(unseen, 0))))
     elif metric.high == 1 and ((matrix < 0) | (matrix > 1)).any():
         raise OutputRejected(f"{file} holds a probability outside 0 to 1")
-    return _decided(matrix, spec, metric)
+    if spec.task == "binary" and matrix.shape[1] == 2:
+        matrix = matrix[:, 1:] / matrix.sum(axis=1, keepdims=True)
+    if not compares_labels:
+        return matrix
+    return matrix.argmax(axis=1) if spec.task == "multiclass" else (matrix >= 0.5).astype(np.int64)
 
 
 def label_text(value: object) -> str:
     """The one spelling of a label."""
-    text = str(value).strip()
-    flag = {"true": "1", "false": "0"}.get(text.lower())
-    return flag or re.sub(r"^(-?\d+)\.0+$", r"\1", text)
+    text = same_text(value)
+    return {"true": "1", "false": "0"}.get(text.lower(), text)
 
 
 def _column(table: Table, name: str, file: str) -> list[str]:
@@ -214,20 +223,6 @@ def _labels(
     return _positions(texts, classes, metric)
 
 
-def _wants_columns(spec: CompetitionSection, metric: Metric) -> bool:
-    """Labels for a metric of several classes' probabilities become probabilities of 0 and 1."""
-    return metric.kind == "probability" and spec.task == "multiclass"
-
-
-def _decided(matrix: Array, spec: CompetitionSection, metric: Metric) -> Array:
-    """Probabilities as they are, or the labels they mean where the metric compares labels."""
-    if spec.task == "binary" and matrix.shape[1] == 2:
-        matrix = matrix[:, 1:] / matrix.sum(axis=1, keepdims=True)
-    if metric.kind not in ("label", "ordinal"):
-        return matrix
-    return matrix.argmax(axis=1) if spec.task == "multiclass" else (matrix >= 0.5).astype(np.int64)
-
-
 def _lists(column: list[str], spec: CompetitionSection, classes: dict[str, int], file: str) -> Array:
     """(n, k) positions, the best first, -1 where a list ends early."""
     lists = [[label_text(word) for word in text.split()] for text in column]
@@ -242,13 +237,6 @@ def _lists(column: list[str], spec: CompetitionSection, classes: dict[str, int],
             raise OutputRejected(f"{file} lists {what} in row {row + 2}")
         places[row, : len(words)] = [classes[word] for word in words]
     return places
-
-
-def _check_values(matrix: Array, metric: Metric, file: str) -> None:
-    if metric.transform == "log1p" and (matrix < 0).any():
-        raise OutputRejected(f"{file} holds a negative number, of which {metric.name} can't take the logarithm")
-    if metric.transform == "log" and (matrix <= 0).any():
-        raise OutputRejected(f"{file} holds a number that is not positive, of which {metric.name} takes the logarithm")
 
 
 def _check_classes(matrix: Array, file: str) -> None:

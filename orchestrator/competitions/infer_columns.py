@@ -110,8 +110,7 @@ def id_column(sample: pd.DataFrame, test: pd.DataFrame) -> str | None:
 
 def same_text(value: object) -> str:
     """A label as text, so that 1, 1.0 and "1" are the same label."""
-    text = str(value).strip()
-    return text[:-2] if re.fullmatch(r"-?\d+\.0", text) else text
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", str(value).strip())
 
 
 def match_classes(columns: list[str], values: list[object]) -> dict[str, object] | None:

@@ -114,20 +114,24 @@ class LocalCompetition:
         except OutputRejected as error:
             return Grade(False, error=str(error))
         groups = self._groups(metric, answers)
-        everything = self._score(metric, answers, predictions, groups, answers.graded)
+
+        def score(rows: Array) -> float | None:
+            value = metric.score(answers.y[rows], predictions[rows], None if groups is None else groups[rows])
+            return value if math.isfinite(value) else None
+
+        everything = score(answers.graded)
         if everything is None:
             return Grade(
                 False, error=f"{csv.name}: {metric.name} is undefined for these predictions; are they constant?"
             )
-        public = self._score(metric, answers, predictions, groups, answers.graded & answers.public)
-        private = self._score(metric, answers, predictions, groups, answers.graded & ~answers.public)
-        return Grade(True, everything, public, private)
+        parts = score(answers.graded & answers.public), score(answers.graded & ~answers.public)
+        return Grade(True, everything, *parts)
 
     def leaderboard(self) -> list[tuple[str, float]]:
         """Our best public score among the other teams' scores."""
         maximize = self._maximize()
         ours = [entry.public_score for entry in self.submissions() if entry.public_score is not None]
-        rows = [(f"team {rank}", score) for rank, score in self._other_teams()]
+        rows = self._other_teams()
         if ours:
             rows.append((OUR_TEAM, max(ours) if maximize else min(ours)))
         return sorted(rows, key=lambda row: -row[1] if maximize else row[1])
@@ -139,23 +143,17 @@ class LocalCompetition:
             return None
         score, others = grade.score, [score for _, score in self._other_teams()]
         ahead = sum(other > score if self._maximize() else other < score for other in others)
-        return {
-            "score": score,
-            "public": grade.public,
-            "private": grade.private,
-            "rank": ahead + 1 if others else None,
-            "teams": len(others) + 1 if others else None,
-        }
+        rank, teams = (ahead + 1, len(others) + 1) if others else (None, None)
+        return {"score": score, "public": grade.public, "private": grade.private, "rank": rank, "teams": teams}
 
     def _records(self) -> list[dict[str, Any]]:
         path = self.private / "submissions.json"
         try:
-            records: list[dict[str, Any]] = read_json(path)["submissions"]
+            return list(read_json(path)["submissions"])
         except FileNotFoundError:
             return []
         except Damaged as error:
             raise Damaged(f"{error}; restore it from a backup, or delete it to start with no submissions") from error
-        return records
 
     def _metric(self) -> Metric:
         from orchestrator.competitions.metrics import get_metric
@@ -165,12 +163,6 @@ class LocalCompetition:
 
     def _maximize(self) -> bool:
         return self._metric().maximize if self.spec.maximize is None else self.spec.maximize
-
-    def _score(
-        self, metric: Metric, answers: Answers, predictions: Array, groups: Array | None, rows: Array
-    ) -> float | None:
-        part = metric.score(answers.y[rows], predictions[rows], None if groups is None else groups[rows])
-        return float(part) if math.isfinite(part) else None
 
     def _groups(self, metric: Metric, answers: Answers) -> Array | None:
         """(n,) group of each answer, from the test table, for a metric that ranks within groups."""
@@ -187,12 +179,12 @@ class LocalCompetition:
             groups = groups.set_axis(test[self.spec.id_column]).reindex(answers.ids)
         return np.asarray(groups.to_numpy(dtype=object))
 
-    def _other_teams(self) -> list[tuple[int, float]]:
-        """(rank, score) of leaderboard.csv."""
+    def _other_teams(self) -> list[tuple[str, float]]:
+        """(team, score) of leaderboard.csv."""
         path = self.private / "leaderboard.csv"
         try:
             rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-            return [(int(float(row["rank"])), float(row["score"])) for row in rows]
+            return [(f"team {int(float(row['rank']))}", float(row["score"])) for row in rows]
         except FileNotFoundError:
             return []
         except (KeyError, ValueError, TypeError, csv.Error) as error:

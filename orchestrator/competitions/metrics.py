@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 
 from orchestrator.competitions import scoring_functions as sf
-from orchestrator.competitions.own_metric import load_own_metric
 from orchestrator.competitions.scoring_functions import Array
 from orchestrator.errors import BadInput
 
@@ -228,7 +227,9 @@ def get_metric(name: str, metric_file: str | Path | None = None, *, task: str | 
     not fit the task, or an unusable file.
     """
     if metric_file is not None:
-        return _load(Path(metric_file))
+        from orchestrator.competitions.own_metric import load_own_metric
+
+        return load_own_metric(Path(metric_file))
     metric = _find(_fold(name))
     if metric is None:
         raise BadInput(f'unknown metric "{name}"{_nearest(name)}; a metric.py of your own goes into metric_file')
@@ -266,11 +267,3 @@ def _nearest(name: str) -> str:
     close = difflib.get_close_matches(_fold(name), [*_NAMES, "map5", "ndcg5"], n=1, cutoff=0.5)
     known = {**_NAMES, "map5": "map@5", "ndcg5": "ndcg@5"}
     return f' (did you mean "{known[close[0]]}"?)' if close else f" (known: {', '.join(METRICS)}, map@k, ndcg@k)"
-
-
-def _load(path: Path) -> Metric:
-    own = load_own_metric(path)
-    if own.prediction == "probability":
-        return _probability(own.name, own.maximize, whole=own.score, joint=True)
-    objective: Literal["squared", "logloss"] = "squared" if own.prediction == "value" else "logloss"
-    return Metric(own.name, own.maximize, own.prediction, whole=own.score, joint=True, objective=objective)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestrator.competitions.metrics import Metric
 from orchestrator.competitions.scoring_functions import Array
 from orchestrator.errors import BadInput
 
@@ -21,17 +21,8 @@ EXPECTED = (ArithmeticError, AssertionError, AttributeError, ImportError, Lookup
             RuntimeError, SyntaxError, TypeError, ValueError)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class OwnMetric:
-    name: str
-    maximize: bool
-    prediction: Literal["probability", "label", "value"]
-    score: Callable[[Array, Array], float]
-    """Raises BadInput that names the file when the person's code fails."""
-
-
-def load_own_metric(path: Path) -> OwnMetric:
-    """Run the file; raises BadInput that says what does not run, or what it lacks."""
+def load_own_metric(path: Path) -> Metric:
+    """Run the file; raises BadInput that says what does not run, or what it lacks; so does its score when it fails."""
     module = types.ModuleType("autokaggle_own_metric")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses of the file look themselves up there
@@ -46,7 +37,11 @@ def load_own_metric(path: Path) -> OwnMetric:
         raise BadInput(f"metric_file {path} lacks MAXIMIZE = True or MAXIMIZE = False")
     if prediction not in ("probability", "label", "value"):
         raise BadInput(f'metric_file {path} lacks PREDICTION = "probability", "label" or "value"')
-    return OwnMetric(str(getattr(module, "NAME", path.stem)), maximize, prediction, _guarded(score, path))
+    name, whole = str(getattr(module, "NAME", path.stem)), _guarded(score, path)
+    if prediction == "probability":
+        return Metric(name, maximize, "probability", whole=whole, joint=True, low=0, high=1, objective="logloss")
+    objective: Literal["squared", "logloss"] = "squared" if prediction == "value" else "logloss"
+    return Metric(name, maximize, prediction, whole=whole, joint=True, objective=objective)
 
 
 def _guarded(score: Callable[[Array, Array], Any], path: Path) -> Callable[[Array, Array], float]:
