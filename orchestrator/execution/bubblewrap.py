@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 import shutil
@@ -13,9 +12,9 @@ from pathlib import Path
 
 from orchestrator.errors import SandboxUnavailable
 from orchestrator.execution import seccomp
-from orchestrator.execution.jobs import Job, Outcome, Tick
-from orchestrator.execution.stage import LAUNCHER, SYSTEM_ETC, Installation, Stage
-from orchestrator.execution.watch import Running, start, watch
+from orchestrator.execution.jobs import Job, Outcome
+from orchestrator.execution.stage import SYSTEM_ETC, Installation, Stage
+from orchestrator.execution.watch import Running, launch
 
 _IN, _OUT, _HOME, _TMP = Path("/work/in"), Path("/work/out"), Path("/work/home"), Path("/tmp")
 
@@ -35,40 +34,25 @@ class Bubblewrap:
         usage = subprocess.run([program, "--help"], capture_output=True, text=True).stdout
         self._can_size = "--size BYTES" in usage
 
-    def run(self, job: Job, on_tick: Tick | None = None, cancel: threading.Event | None = None) -> Outcome:
-        if not self._python.python.exists():
-            raise SandboxUnavailable(f"{self._python.python} is gone")
-        with Stage(job) as stage:
+    def run(self, job: Job, cancel: threading.Event | None = None) -> Outcome:
+        with Stage(job) as stage, os.fdopen(os.memfd_create("filter"), "r+b") as program:
+            program.write(seccomp.program(strict=False))
+            program.seek(0)
             status = os.pipe()
-            program = _filter_file()
-            try:
-                spec = stage.folder / "spec.json"
-                argv = self._command(job, stage, status[1], program)
-                spec.write_text(json.dumps(self._spec(job, argv)))
-                environment = self._python.environment(job, _HOME, _TMP)
-                command = [str(self._python.python), "-I", "-S", "-B", str(LAUNCHER), str(spec)]
-                process, log = start(command, environment, status, job.limits.log_kb, (program,))
-            finally:
-                os.close(program)
-            run = Running(process, status[0], (job.out, stage.scratch), _tmpfs_mb, namespace=True)
-            return watch(run, log, job, on_tick, cancel)
+            environment = self._python.environment(job, _HOME, _TMP)
+            argv = self._command(job, stage, environment, status[1], program.fileno())
+            return launch(
+                job, stage, self._python, {"supervise": False, "argv": argv}, environment, status, cancel,
+                fds=(program.fileno(),), shared_mb=_tmpfs_mb, namespace=True,
+            )  # fmt: skip
 
-    def _spec(self, job: Job, argv: list[str]) -> dict[str, object]:
-        return {
-            "supervise": False,
-            "parent": os.getpid(),
-            "file_bytes": job.limits.disk_mb << 20,
-            "argv": argv,
-        }
-
-    def _command(self, job: Job, stage: Stage, status: int, program: int) -> list[str]:
+    def _command(self, job: Job, stage: Stage, environment: dict[str, str], status: int, program: int) -> list[str]:
         binds = [word for name, path in job.inputs.items() for word in ("--ro-bind", str(path), str(_IN / name))]
-        variables = self._python.environment(job, _HOME, _TMP).items()
         script = f"/work/{job.script.name}"
         return [
             *(self._bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
             *("--json-status-fd", str(status), "--seccomp", str(program), "--clearenv"),
-            *(word for name, value in variables for word in ("--setenv", name, value)),
+            *(word for name, value in environment.items() for word in ("--setenv", name, value)),
             *self._system(job),
             *("--dir", str(_IN), *binds, "--ro-bind", str(stage.script), script),
             *("--bind", str(job.out.resolve()), str(_OUT), "--bind", str(stage.home), str(_HOME)),
@@ -95,14 +79,6 @@ class Bubblewrap:
         """A file system in RAM, a little larger than the memory limit, which is then what a full one runs into."""
         size = ("--size", str(job.limits.memory_mb * 5 // 4 << 20)) if self._can_size else ()
         return [*size, "--tmpfs", path]
-
-
-def _filter_file() -> int:
-    """An open file with the system-call filter, at its start."""
-    handle = os.memfd_create("filter")
-    os.write(handle, seccomp.program(strict=False))
-    os.lseek(handle, 0, os.SEEK_SET)
-    return handle
 
 
 def _tmpfs_mb(run: Running) -> float:

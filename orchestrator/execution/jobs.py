@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -12,9 +11,6 @@ from typing import Literal, Protocol
 from orchestrator.errors import BadInput
 
 Status = Literal["ok", "failed", "timeout", "memory", "disk", "processes", "lost"]
-Tick = Callable[[float, float], None]
-"""Called every 0.2 s or so with (seconds so far, MB in use); runs in the thread of `Sandbox.run`."""
-
 _INPUT_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
@@ -86,7 +82,7 @@ class Sandbox(Protocol):
     level: str
     """"A", "B", "C" or "none"."""
 
-    def run(self, job: Job, on_tick: Tick | None = None, cancel: threading.Event | None = None) -> Outcome:
+    def run(self, job: Job, cancel: threading.Event | None = None) -> Outcome:
         """Run the job to its end and leave no process behind.
 
         Raises SandboxUnavailable when the sandbox itself fails: that is never reported as a failed job.

@@ -16,9 +16,8 @@ from pathlib import Path
 from orchestrator.errors import SandboxUnavailable
 from orchestrator.execution import seccomp
 from orchestrator.execution.bare import run_supervised
-from orchestrator.execution.jobs import Job, Outcome, Tick
+from orchestrator.execution.jobs import Job, Outcome
 from orchestrator.execution.stage import SYSTEM_ETC, Installation, Stage
-from orchestrator.execution.watch import Running
 
 _VERSION_QUERY = (444, None, 0, 1)
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_FILE, _MAKE_REG = (1 << bit for bit in (0, 1, 2, 3, 5, 8))
@@ -57,35 +56,25 @@ class Landlock:
         self._python = python
         self._shared = SharedMemory()
 
-    def run(self, job: Job, on_tick: Tick | None = None, cancel: threading.Event | None = None) -> Outcome:
-        def shared_mb(_: Running) -> float:
-            return self._shared.new_mb()
-
+    def run(self, job: Job, cancel: threading.Event | None = None) -> Outcome:
         with Stage(job) as stage, self._shared.use():
-            (stage.scratch / "shm").mkdir()
             return run_supervised(
-                job, stage, self._python, self._confinement(job, stage), on_tick, cancel, shared_mb=shared_mb
-            )
+                job, stage, self._python, cancel, shared_mb=lambda _: self._shared.new_mb(),
+                landlock=self._ruleset(job, stage), scoped_signals=self._abi >= 6,
+            )  # fmt: skip
 
-    def _confinement(self, job: Job, stage: Stage) -> dict[str, object]:
-        size, file_system = 8, _FIRST_RIGHTS | _REFER | _TRUNCATE
-        if self._abi >= 4:
-            size = 16
-        if self._abi >= 5:
-            file_system |= _IOCTL_DEVICE
-        if self._abi >= 6:
-            size = 24
+    def _ruleset(self, job: Job, stage: Stage) -> dict[str, object]:
+        """As the launcher takes it; older kernels know fewer fields (of 8 bytes) and rights."""
+        size = 8 if self._abi < 4 else 16 if self._abi < 6 else 24
+        file_system = _FIRST_RIGHTS | _REFER | _TRUNCATE | (_IOCTL_DEVICE if self._abi >= 5 else 0)
         handled = [file_system, _CONNECT_AND_BIND, _ABSTRACT_SOCKETS_AND_SIGNALS]
-        rules = list(self._rules(job, stage))
-        landlock = {"size": size, "handled": handled, "rules": rules}
-        return {"landlock": landlock, "scoped_signals": self._abi >= 6}
+        return {"size": size, "handled": handled, "rules": list(self._rules(job, stage))}
 
     def _rules(self, job: Job, stage: Stage) -> Iterator[tuple[str, int]]:
         system = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
         other = ("/proc", "/sys/devices/system/cpu", "/sys/fs/cgroup", *(f"/etc/{name}" for name in SYSTEM_ETC))
         inputs = (path.resolve() for path in job.inputs.values())
-        shared = [Path(name) for name in (*system, *other)]
-        for path in (*shared, *self._python.folders, stage.inputs, stage.script.parent, *inputs):
+        for path in (*map(Path, (*system, *other)), *self._python.folders, stage.inputs, stage.script.parent, *inputs):
             if path.exists():
                 yield str(path), _READ
         for path in (job.out.resolve(), stage.scratch):

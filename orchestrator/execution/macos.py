@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.errors import SandboxUnavailable
 from orchestrator.execution.bare import run_supervised
-from orchestrator.execution.jobs import Job, Outcome, Tick
+from orchestrator.execution.jobs import Job, Outcome
 from orchestrator.execution.stage import Installation, Stage
 
 _PROGRAM = "/usr/bin/sandbox-exec"
@@ -42,10 +42,10 @@ class SandboxExec:
             raise SandboxUnavailable("sandbox-exec is only on macOS")
         self._python = python
 
-    def run(self, job: Job, on_tick: Tick | None = None, cancel: threading.Event | None = None) -> Outcome:
+    def run(self, job: Job, cancel: threading.Event | None = None) -> Outcome:
         with Stage(job) as stage:
             prefix = (_PROGRAM, "-p", profile(self._python, job, stage))
-            return run_supervised(job, stage, self._python, {}, on_tick, cancel, prefix)
+            return run_supervised(job, stage, self._python, cancel, prefix=prefix)
 
 
 def profile(python: Installation, job: Job, stage: Stage) -> str:

@@ -36,11 +36,11 @@ class LogKeeper(threading.Thread):
         """The log so far, at most `cap` bytes in UTF-8."""
         tail = self._tail[-self._tail_cap :]
         left_out = self._total - len(self._head) - len(tail)
-        head_text, tail_text = _clip(clean(bytes(self._head)), self._head_cap, -1), clean(bytes(tail))
         if left_out <= 0:
-            return _clip(clean(bytes(self._head + tail)), self._head_cap + self._tail_cap, 1)
+            return _last(clean(bytes(self._head + tail)), self._head_cap + self._tail_cap)
+        head = clean(bytes(self._head)).encode()[: self._head_cap].decode("utf-8", "ignore")
         marker = f"\n[… {left_out:,} bytes left out …]\n"
-        return head_text + marker + _clip(tail_text, self._tail_cap - len(marker.encode()), 1)
+        return head + marker + _last(clean(bytes(tail)), self._tail_cap - len(marker.encode()))
 
 
 def clean(data: bytes) -> str:
@@ -49,8 +49,6 @@ def clean(data: bytes) -> str:
     return _CONTROLS.sub("", _ANSI.sub("", text))
 
 
-def _clip(text: str, cap: int, keep_end: int) -> str:
-    data = text.encode()
-    if len(data) <= cap:
-        return text
-    return (data[len(data) - cap :] if keep_end > 0 else data[:cap]).decode("utf-8", "ignore")
+def _last(text: str, cap: int) -> str:
+    """The last `cap` bytes of a text."""
+    return text.encode()[-cap:].decode("utf-8", "ignore")

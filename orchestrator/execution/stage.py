@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from orchestrator.errors import SandboxUnavailable
 from orchestrator.execution.jobs import Job
@@ -51,16 +50,15 @@ class Stage:
     def __enter__(self) -> Stage:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         remove_tree(self.folder)
         os.close(self._lock)
 
 
 def remove_tree(folder: Path) -> None:
     """Delete a folder that an experiment wrote in, however deep or locked up it is; never follows links."""
-    shutil.rmtree(folder, ignore_errors=True) if _shallow(folder) else None
+    if _shallow(folder):
+        shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         subprocess.run(["chmod", "-R", "u+rwX", "--", folder], stderr=subprocess.DEVNULL)
         subprocess.run(["rm", "-rf", "--", folder], stderr=subprocess.DEVNULL)

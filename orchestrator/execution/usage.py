@@ -15,23 +15,17 @@ _LEAST_ENTRY = 4096  # an empty file costs an inode: a million of them are not f
 
 def resident_mb(pids: Iterable[int]) -> float:
     """Sum of resident set sizes: cheap, and too high where processes share pages."""
-    if sys.platform != "linux":
-        return _resident_elsewhere(pids)
-    pages = 0
-    for pid in pids:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/statm", "rb") as file:
-            pages += int(file.read().split()[1])
-    return pages * _PAGE_MB
-
-
-def _resident_elsewhere(pids: Iterable[int]) -> float:
-    import psutil
-
     total = 0.0
     for pid in pids:
-        with contextlib.suppress(psutil.Error):
-            total += psutil.Process(pid).memory_info().rss
-    return total / _MB
+        if sys.platform == "linux":  # ten times as fast as psutil, which matters at 20 looks per second
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/statm", "rb") as file:
+                total += int(file.read().split()[1]) * _PAGE_MB
+        else:
+            import psutil
+
+            with contextlib.suppress(psutil.Error):
+                total += psutil.Process(pid).memory_info().rss / _MB
+    return total
 
 
 def memory_mb(pids: Iterable[int], shared_files_mb: float) -> float:
@@ -41,10 +35,8 @@ def memory_mb(pids: Iterable[int], shared_files_mb: float) -> float:
         try:
             with open(f"/proc/{pid}/smaps_rollup") as file:
                 sizes = {line.split(":")[0]: float(line.split()[1]) / 1024.0 for line in file if line.endswith("kB\n")}
-        except FileNotFoundError:
-            total += resident_mb([pid])  # not this kernel's habit, or gone
         except OSError:
-            total += resident_mb([pid])
+            total += resident_mb([pid])  # gone, hidden, or not this kernel's habit
         else:
             total += sizes.get("Pss", 0.0)
             shmem += sizes.get("Pss_Shmem", 0.0)

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.errors import SandboxUnavailable
-from orchestrator.execution.jobs import Job, Outcome, Status, Tick
+from orchestrator.execution.jobs import Job, Outcome, Status
 from orchestrator.execution.launcher import descendants, kill_below, process_table
 from orchestrator.execution.output import LogKeeper
+from orchestrator.execution.stage import LAUNCHER, Installation, Stage
 from orchestrator.execution.usage import disk_mb, free_mb, memory_mb, resident_mb
 
 _FAST, _FULL = 0.05, 0.2
@@ -32,9 +33,9 @@ class Running:
     status: int
     folders: tuple[Path, ...]
     """What counts as disk: OUT and scratch."""
-    shared_mb: Callable[[Running], float] = lambda _: 0.0
+    shared_mb: Callable[[Running], float]
     """Memory that lies in files in RAM, mapped or not."""
-    namespace: bool = False
+    namespace: bool
     """The child is the first process of a process namespace: its death is everybody's."""
     child: int | None = None
     child_handle: int | None = None
@@ -159,7 +160,49 @@ class Gauge:
         self._next_disk = now + max(_FULL, 5 * (time.monotonic() - now))
 
 
-def watch(run: Running, log: LogKeeper, job: Job, on_tick: Tick | None, cancel: threading.Event | None) -> Outcome:
+def launch(
+    job: Job,
+    stage: Stage,
+    python: Installation,
+    spec: dict[str, object],
+    environment: dict[str, str],
+    status: tuple[int, int],
+    cancel: threading.Event | None,
+    *,
+    fds: tuple[int, ...] = (),
+    shared_mb: Callable[[Running], float],
+    namespace: bool = False,
+) -> Outcome:
+    """Start the launcher on `spec`, with nothing inherited but the write end of `status` and `fds`, and watch it.
+
+    In its own session, so that a Ctrl-C in the terminal reaches the orchestrator alone.
+    """
+    path = stage.folder / "spec.json"
+    path.write_text(json.dumps({"parent": os.getpid(), "file_bytes": job.limits.disk_mb << 20, **spec}))
+    reader, writer = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [str(python.python), "-I", "-S", "-B", str(LAUNCHER), str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=writer,
+            env=environment,
+            cwd="/",
+            pass_fds=(status[1], *fds),
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.close(reader)
+        os.close(status[0])
+        raise SandboxUnavailable(f"{python.python} is gone or does not start: {error}") from None
+    finally:
+        os.close(writer)
+        os.close(status[1])
+    run = Running(process, status[0], (job.out, stage.scratch), shared_mb, namespace)
+    return watch(run, LogKeeper(reader, job.limits.log_kb * 1024), job, cancel)
+
+
+def watch(run: Running, log: LogKeeper, job: Job, cancel: threading.Event | None) -> Outcome:
     """Follow a run to its end and leave nothing of it alive, also when this raises.
 
     Raises SandboxUnavailable when it was the sandbox that failed.
@@ -167,7 +210,6 @@ def watch(run: Running, log: LogKeeper, job: Job, on_tick: Tick | None, cancel: 
     began = time.monotonic()
     gauge = Gauge(run, job)
     reason: Status | None = None
-    next_tick = 0.0
     try:
         while reason is None:
             run.listen(min(gauge.pause(), began + job.limits.seconds - time.monotonic()))
@@ -179,9 +221,6 @@ def watch(run: Running, log: LogKeeper, job: Job, on_tick: Tick | None, cancel: 
                 reason = "timeout"
             if cancel is not None and cancel.is_set():
                 reason = "lost"
-            if on_tick is not None and now >= next_tick:
-                next_tick = now + _FULL
-                on_tick(now - began, gauge.memory)
     finally:
         seconds = time.monotonic() - began
         run.kill()
@@ -210,30 +249,3 @@ def _status(code: int | None, disk: float, peak: float, job: Job) -> Status:
     if code == -signal.SIGKILL and peak > 0.5 * job.limits.memory_mb:
         return "memory"  # nobody here killed it: the kernel did, for want of memory
     return "ok" if code == 0 else "failed"
-
-
-def start(
-    command: list[str],
-    environment: dict[str, str],
-    status: tuple[int, int],
-    log_kb: int,
-    pass_fds: tuple[int, ...] = (),
-) -> tuple[subprocess.Popen[bytes], LogKeeper]:
-    """Start a launcher with nothing inherited but the write end of the status pipe and `pass_fds`.
-
-    In its own session, so that a Ctrl-C in the terminal reaches the orchestrator alone.
-    """
-    reader, writer = os.pipe()
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=writer,
-        stderr=writer,
-        env=environment,
-        cwd="/",
-        pass_fds=(status[1], *pass_fds),
-        start_new_session=True,
-    )
-    os.close(writer)
-    os.close(status[1])
-    return process, LogKeeper(reader, log_kb * 1024)
