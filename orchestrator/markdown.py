@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from orchestrator import show
@@ -16,7 +17,7 @@ def cell(value: Any, limit: int = 120) -> str:
     return _SPECIAL.sub(r"\\\1", show.one_line(value, limit))
 
 
-def table(header: tuple[str, ...], rows: list[Lines]) -> Lines:
+def table(header: Sequence[str], rows: list[Lines]) -> Lines:
     return [_row(list(header)), _row(["---"] * len(header)), *(_row(row) for row in rows)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -17,6 +18,21 @@ from orchestrator.state import State
 from orchestrator.summary import finished, picture
 
 TABLE_ROUNDS = 50
+COLUMNS: dict[str, Callable[[Entry], str]] = {
+    "round": lambda entry: label(entry["round"]),
+    "family": lambda entry: cell(entry["family"] or "", 30),
+    "role": lambda entry: cell(entry["role"] or "", 20),
+    "score": show.round_score,
+    "CV": show.round_score,
+    "gain": lambda entry: show.signed(entry["gain"]),
+    "P(gain > 0)": lambda entry: show.percent(entry["probability"]),
+    "verdict": lambda entry: str(entry["status"]),
+    "time": lambda entry: show.duration(entry["seconds"]),
+    "idea": lambda entry: cell(entry["hypothesis"] or "", 160),
+    "why": lambda entry: cell(show.reason(entry), 160),
+    "submission": lambda entry: str(entry["submitted"]),
+    "leaderboard": lambda entry: show.score(entry["lb"]),
+}
 
 
 def write_report(root: Path, now: datetime) -> Path:
@@ -124,45 +140,24 @@ def _graded(state: State) -> Lines:
 def _kept(kept: list[Entry]) -> Lines:
     if not kept:
         return ["## What was kept", "", "Nothing."]
-    rows = [
-        [
-            label(entry["round"]),
-            cell(entry["family"] or "", 30),
-            show.score(entry["cv"], entry["se"]),
-            show.signed(entry["gain"]),
-            show.percent(entry["probability"]),
-            cell(entry["hypothesis"] or "", 160),
-            cell(show.reason(entry), 160),
-        ]
-        for entry in kept
-    ]
     return [
         "## What was kept",
         "",
         "A round is kept when a paired comparison with the best before it says that its gain is real. A positive gain "
         "is better, whatever the metric's direction.",
         "",
-        *table(("round", "family", "score", "gain", "P(gain > 0)", "idea", "why it was kept"), rows),
+        *_rounds(kept, "round", "family", "score", "gain", "P(gain > 0)", "idea", "why"),
     ]
 
 
 def _all_rounds(entries: list[Entry]) -> Lines:
     shown = entries[-TABLE_ROUNDS:]
-    rows = [
-        [
-            label(entry["round"]),
-            cell(entry["family"] or "", 30),
-            cell(entry["role"] or "", 20),
-            show.round_score(entry),
-            show.signed(entry["gain"]),
-            entry["status"],
-            show.duration(entry["seconds"]),
-            cell(show.reason(entry)),
-        ]
-        for entry in shown
-    ]
     title = "## All rounds" if len(shown) == len(entries) else f"## The last {len(shown)} of {len(entries)} rounds"
-    return [title, "", *table(("round", "family", "role", "score", "gain", "verdict", "time", "why"), rows)]
+    return [title, "", *_rounds(shown, "round", "family", "role", "score", "gain", "verdict", "time", "why")]
+
+
+def _rounds(entries: list[Entry], *columns: str) -> Lines:
+    return table(columns, [[COLUMNS[column](entry) for column in columns] for entry in entries])
 
 
 def _families(entries: list[Entry]) -> Lines:
@@ -222,11 +217,7 @@ def _submissions(entries: list[Entry], plot: str) -> Lines:
     sent = [entry for entry in entries if entry["submitted"]]
     if not sent:
         return []
-    rows = [
-        [label(entry["round"]), entry["submitted"], show.score(entry["cv"], entry["se"]), show.score(entry["lb"])]
-        for entry in sent[-TABLE_ROUNDS:]
-    ]
-    lines = ["## Submissions", "", *table(("round", "submission", "CV", "leaderboard"), rows)]
+    lines = ["## Submissions", "", *_rounds(sent[-TABLE_ROUNDS:], "round", "submission", "CV", "leaderboard")]
     return [*lines, "", plot] if plot else lines
 
 

@@ -37,12 +37,7 @@ class Choice:
 
 
 def decide(
-    entries: Sequence[Entry],
-    *,
-    remaining_today: int,
-    config: Config,
-    now: datetime,
-    hold: Collection[int] = (),
+    entries: Sequence[Entry], *, remaining_today: int, config: Config, now: datetime, hold: Collection[int] = ()
 ) -> Choice:
     """Spend a slot on the best kept round; near the end of a day also on the one that teaches most.
 

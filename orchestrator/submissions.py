@@ -18,16 +18,7 @@ from orchestrator.config import SubmissionsSection
 from orchestrator.errors import CompetitionError, FatalEnding, OutputRejected
 from orchestrator.rounds import RoundFiles, label
 from orchestrator.submission_listing import Listing
-from orchestrator.submission_records import (
-    Attempt,
-    Frozen,
-    Identity,
-    Receipt,
-    Store,
-    Tag,
-    attempts,
-    record_name,
-)
+from orchestrator.submission_records import Attempt, Frozen, Identity, Receipt, Store, Tag, attempts, record_name
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -79,14 +78,10 @@ def raw_config(root: Path) -> dict[str, Any]:
 def is_playing(root: Path) -> bool:
     """Whether a loop holds the campaign's lock. A shared try, so that two askers don't take each other for a loop."""
     try:
-        handle = os.open(root / ".lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+        with (root / ".lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    else:
+    except OSError:
         return False
-    finally:
-        os.close(handle)
+    return False
