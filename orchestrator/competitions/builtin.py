@@ -5,15 +5,12 @@ Needs no network; the same bytes on every machine.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.tables import write_csv
 from orchestrator.config import Config, parse
-from orchestrator.files import atomic_write, fsync_folder
+from orchestrator.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,23 +57,13 @@ def prepare(campaign: Path) -> None:
     home = campaign / "competition"
     if all((home / name).is_file() for name in FILES):
         return
-    home.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=".builtin.", dir=home))
-    try:
-        for name, content in _contents().items():
-            target = stage / name
-            target.parent.mkdir(exist_ok=True)
-            if isinstance(content, str):
-                atomic_write(target, content)
-            else:
-                write_csv(target, content)
-        # File by file, each whole: a kill between two leaves some missing, and the next start writes them all again.
-        for name in FILES:
-            (home / name).parent.mkdir(exist_ok=True)
-            os.replace(stage / name, home / name)
-            fsync_folder((home / name).parent)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+    # Each file lands whole: a kill between two leaves some missing, and the next start writes them all again.
+    for name, content in _contents().items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            atomic_write(home / name, content)
+        else:
+            write_csv(home / name, content)
 
 
 def _contents() -> dict[str, pd.DataFrame | str]:

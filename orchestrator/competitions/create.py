@@ -14,7 +14,7 @@ from orchestrator.competitions import builtin
 from orchestrator.competitions.answers import read_answers
 from orchestrator.competitions.folders import Layout, copy_file, copy_public, locate, read_meta
 from orchestrator.competitions.infer import Inferred, infer
-from orchestrator.competitions.tables import read_verbatim, write_csv
+from orchestrator.competitions.tables import MISSING, read_verbatim, write_csv
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.files import atomic_write, fsync_folder
@@ -33,7 +33,12 @@ def create(directory: Path, source: Path | None = None, *, use_meta: bool = True
     anchor = next(place for place in (directory.parent, *directory.parents) if place.is_dir())
     stage = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".new", dir=anchor))
     try:
-        config, lines = _fill(stage, directory.name, source, use_meta)
+        if source is None:
+            config = builtin.config()
+            lines = ["It plays the built-in competition, whose data are made at the first start."]
+        else:
+            config, lines = _from_folder(stage, source, use_meta)
+        atomic_write(stage / CONFIG, settings.as_json(config))
         stage.chmod(0o755)
         _land(stage, directory)
     finally:
@@ -57,16 +62,6 @@ def _check_place(directory: Path, source: Path | None) -> None:
         raise BadInput(f"{directory} lies inside {source}, which is to be copied: choose a folder elsewhere")
 
 
-def _fill(stage: Path, name: str, source: Path | None, use_meta: bool) -> tuple[Config, list[str]]:
-    if source is None:
-        config = builtin.config()
-        lines = ["It plays the built-in competition, whose data are made at the first start."]
-    else:
-        config, lines = _from_folder(stage, source, use_meta)
-    atomic_write(stage / CONFIG, settings.as_json(config))
-    return config, lines
-
-
 def _from_folder(stage: Path, source: Path, use_meta: bool) -> tuple[Config, list[str]]:
     layout = locate(source)
     meta = read_meta(layout.meta if use_meta else None)
@@ -74,13 +69,15 @@ def _from_folder(stage: Path, source: Path, use_meta: bool) -> tuple[Config, lis
     data.mkdir(parents=True)
     try:
         names = copy_public(layout, data)
-        found = infer(data, (names["train"], names["test"], names["sample_submission"]), meta, _description(layout))
+        text = layout.description.read_text(encoding="utf-8", errors="replace") if layout.description else ""
+        found = infer(data, (names["train"], names["test"], names["sample_submission"]), meta, text)
         lines = _without_unlabelled(data / names["train"], found)
         lines += _place_answers(layout, private, data / names["sample_submission"], found)
     except BadInput as error:
         # The copies are gone when the person reads this: name the originals.
         raise BadInput(str(error).replace(str(data), str(layout.public))) from None
-    competition = {"name": _slug(meta.get("slug") or source.resolve().name), **found.competition}
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", meta.get("slug") or source.resolve().name).strip("-._")
+    competition = {"name": name[:100] or "unnamed", **found.competition}
     raw: dict[str, Any] = {"competition": competition, "cv": found.cv, "guesses": dict(found.guesses)}
     if not private.exists():
         raw["submissions"] = {"enabled": False}
@@ -92,28 +89,22 @@ def _without_unlabelled(train: Path, found: Inferred) -> list[str]:
     """Rewrite the train table without the rows that lack a target: there is nothing to learn from them."""
     if not found.unlabelled_rows:
         return []
+    targets = found.competition["target_columns"]
     if train.suffix == ".parquet":
-        _filter_parquet(train, found.competition["target_columns"])
+        import io
+
+        from pyarrow import parquet
+
+        table = parquet.ParquetFile(train).read()
+        for name in targets:
+            table = table.filter(table.column(name).is_valid())
+        buffer = io.BytesIO()
+        parquet.write_table(table, buffer)
+        atomic_write(train, buffer.getvalue())
     else:
-        from orchestrator.competitions.tables import MISSING
-
         frame = read_verbatim(train)
-        holes = frame[found.competition["target_columns"]].isin(MISSING).any(axis=1)
-        write_csv(train, frame[~holes])
+        write_csv(train, frame[~frame[targets].isin(MISSING).any(axis=1)])
     return [f"Left out {found.unlabelled_rows} rows of {train.name} that have no target."]
-
-
-def _filter_parquet(train: Path, targets: list[str]) -> None:
-    import io
-
-    from pyarrow import parquet
-
-    table = parquet.ParquetFile(train).read()
-    for name in targets:
-        table = table.filter(table.column(name).is_valid())
-    buffer = io.BytesIO()
-    parquet.write_table(table, buffer)
-    atomic_write(train, buffer.getvalue())
 
 
 def _place_answers(layout: Layout, private: Path, sample: Path, found: Inferred) -> list[str]:
@@ -125,15 +116,6 @@ def _place_answers(layout: Layout, private: Path, sample: Path, found: Inferred)
     if layout.leaderboard:
         copy_file(layout.leaderboard, private / "leaderboard.csv")
     return [f"{len(answers)} answers are kept in competition/private, where no experiment can read them."]
-
-
-def _description(layout: Layout) -> str:
-    return layout.description.read_text(encoding="utf-8", errors="replace") if layout.description else ""
-
-
-def _slug(name: str) -> str:
-    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")
-    return cleaned[:100] or "unnamed"
 
 
 def _land(stage: Path, directory: Path) -> None:

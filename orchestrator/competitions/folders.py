@@ -92,8 +92,10 @@ def copy_public(layout: Layout, data: Path) -> dict[str, str]:
     names = {}
     for role, path in layout.tables.items():
         check_file(path)
-        names[role] = unpack(path, data) if path.suffix.lower() == ".zip" else path.name
-        if path.suffix.lower() != ".zip":
+        if path.suffix.lower() == ".zip":
+            names[role] = unpack(path, data)
+        else:
+            names[role] = path.name
             copy_file(path, data / path.name)
     for relative in layout.others:
         target = data / relative
@@ -119,11 +121,10 @@ def copy_file(source: Path, target: Path) -> None:
 
 def unpack(path: Path, folder: Path) -> str:
     """Unpack the one table of a zip archive into `folder`; its name there."""
-    wanted = re.sub(r"\.zip$", "", path.name, flags=re.IGNORECASE)
-    wanted = wanted if re.search(r"\.(csv|tsv|parquet)$", wanted, re.IGNORECASE) else f"{wanted}.csv"
+    wanted = path.stem if _is_table(path.stem) else f"{path.stem}.csv"
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [item for item in archive.infolist() if re.search(r"\.(csv|tsv|parquet)$", item.filename, re.I)]
+            members = [item for item in archive.infolist() if _is_table(item.filename)]
             members = [item for item in members if not item.filename.startswith("__MACOSX")]
             if len(members) != 1 or members[0].file_size > MAX_UNPACKED_BYTES:
                 raise BadInput(f"{path} holds {len(members)} tables instead of one: unpack it yourself")
@@ -136,6 +137,10 @@ def unpack(path: Path, folder: Path) -> str:
     return wanted
 
 
+def _is_table(name: str) -> bool:
+    return name.lower().endswith((".csv", ".tsv", ".parquet"))
+
+
 def _find(public: Path, role: str) -> Path:
     """The file of a role; of several, the plainest name in the handiest format."""
     formats = [".csv", ".tsv", ".parquet", ".zip"]
@@ -145,14 +150,9 @@ def _find(public: Path, role: str) -> Path:
         raise BadInput(f"{public} has no {role}.csv (nor .parquet, nor .zip): put it there")
 
     def rank(path: Path) -> tuple[bool, bool, int, int, str]:
-        plain = path.name.lower().split(".")[0].replace("_", "") in (role.replace("_", ""), role)
-        return (
-            not plain,
-            "sample" not in path.name.lower(),
-            formats.index(path.suffix.lower()),
-            len(path.name),
-            path.name,
-        )
+        name = path.name.lower()
+        plain = name.split(".")[0].replace("_", "") == role.replace("_", "")
+        return not plain, "sample" not in name, formats.index(path.suffix.lower()), len(name), path.name
 
     return min(found, key=rank)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.competitions.infer_columns import Kind, kinds_of, parse_dates, thinned
 from orchestrator.competitions.tables import header, read_table
 from orchestrator.config import CompetitionSection, Config
+from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,17 +33,13 @@ def column_kinds(frame: pd.DataFrame, columns: list[str], spec: CompetitionSecti
 
 
 def _lists(found: dict[str, Kind], spec: CompetitionSection) -> dict[str, list[str]]:
-    stated: dict[str, Kind] = {name: "date" for name in spec.date_columns}
-    stated |= {name: "text" for name in spec.text_columns}
-    found = {name: stated.get(name, kind) for name, kind in found.items()}
-    lists: dict[str, tuple[Kind, ...]] = {
-        "numeric_columns": ("number",),
-        "categorical_columns": ("category",),
-        "text_columns": ("text", "json"),
-        "date_columns": ("date",),
-        "bool_columns": ("bool",),
-    }
-    return {key: [name for name, kind in found.items() if kind in kinds] for key, kinds in lists.items()}
+    lists: dict[str, list[str]] = {f"{key}_columns": [] for key in ("numeric", "categorical", "text", "date", "bool")}
+    keys = {"number": "numeric", "category": "categorical", "json": "text"}
+    for name, kind in found.items():
+        stated = "text" if name in spec.text_columns else "date" if name in spec.date_columns else kind
+        if stated != "constant":
+            lists[f"{keys.get(stated, stated)}_columns"].append(name)
+    return lists
 
 
 def profile(campaign: Path, config: Config) -> dict[str, Any]:
@@ -123,12 +120,9 @@ def _numbers(values: pd.Series) -> dict[str, Any]:
 
 
 def _dates(train: pd.Series, test: pd.Series) -> dict[str, Any]:
-    spans = {}
-    for name, column in (("train", train), ("test", test)):
-        parsed = parse_dates(column)
-        if parsed is not None:
-            spans[name] = [parsed.min().isoformat(), parsed.max().isoformat()]
-    return {"span": spans}
+    parsed = {"train": parse_dates(train), "test": parse_dates(test)}
+    spans = {name: [dates.min(), dates.max()] for name, dates in parsed.items() if dates is not None}
+    return {"span": {name: [date.isoformat() for date in span] for name, span in spans.items()}}
 
 
 def _lengths(texts: pd.Series) -> dict[str, Any]:
@@ -205,8 +199,6 @@ def _files(data: Path, tables: set[str]) -> list[dict[str, Any]]:
 
 
 def _columns_of(path: Path) -> list[str]:
-    from orchestrator.errors import BadInput
-
     try:
         return header(path)[:50]
     except BadInput:
