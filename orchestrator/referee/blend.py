@@ -10,33 +10,27 @@ rank                 mean rank within the array at hand (the fold's rows, or the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from orchestrator.competitions import scoring_functions as sf
 from orchestrator.competitions.metrics import Metric, get_metric
+from orchestrator.referee.earlier import RANKED
 from orchestrator.referee.sealed import FoldSet
 
 Array = np.ndarray[Any, Any]
-STEPS = 20
 MOST_MODELS = 12
 _STEP = 0.05
 _PATIENCE = 5
 _TINY = 1e-6
-_RANKED = ("auc", "gini", "average_precision", "spearman")
 
 
-@dataclass(frozen=True)
-class Blend:
+class Blend(NamedTuple):
     """What `weights.json` says: weights by round label, which sum to 1, and the space they hold in."""
 
     weights: dict[str, float]
     space: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"weights": self.weights, "space": self.space}
 
 
 def weights(
@@ -47,7 +41,7 @@ def weights(
     *,
     task: str,
     most_rows: int,
-    steps: int = STEPS,
+    steps: int = 20,
 ) -> Blend:
     """The best blend of `oofs` (label → (rows, outputs)) on all folds but `fold`; on all of them for "full".
 
@@ -108,7 +102,7 @@ def _judge(metric: Metric, task: str) -> Metric:
 def _spaces(judge: Metric, task: str) -> tuple[str, ...]:
     if task in ("regression", "multiregression"):
         return ("value",)
-    if task == "binary" and judge.name in _RANKED:
+    if task == "binary" and judge.name in RANKED:
         return ("probability", "rank")
     exclusive = judge.kind == "probability" and task in ("binary", "multiclass")
     return ("probability", "logit") if exclusive else ("probability",)

@@ -19,7 +19,7 @@ import numpy as np
 from orchestrator.competitions import scoring_functions as sf
 from orchestrator.competitions.metrics import Metric
 from orchestrator.errors import Damaged
-from orchestrator.files import read_json, read_json_or_none, sha256_file
+from orchestrator.files import read_json_or_none, sha256_file
 from orchestrator.referee.sealed import FoldSet
 from orchestrator.rounds import RoundFiles
 
@@ -28,6 +28,8 @@ ARTIFACTS = {"oof": "oof.npy", "test": "test.npy", "folds_test": "folds_test.npy
 MOST_SHOWN = 40
 """Earlier rounds that an experiment sees: bounds the disk, memory and open files of long campaigns."""
 _CORRELATED_ROWS = 50_000
+RANKED = ("auc", "gini", "average_precision", "spearman")
+"""Metrics of the order of the predictions alone."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,12 @@ class Archive:
 
     def intact(self, files: RoundFiles, record: dict[str, Any]) -> bool:
         """Whether every artifact that the record names is there with the bytes it had."""
-        hashes = record.get("hashes") or {}
-        return all(value is None or self._hash(files.path(ARTIFACTS[name])) == value for name, value in hashes.items())
+        return all(self._hash(files.path(ARTIFACTS[name])) == value for name, value in record["hashes"].items())
 
     def open(self, files: RoundFiles, folds: FoldSet) -> Earlier:
         """Raises Damaged unless the round's record and predictions are complete and fit these folds."""
-        try:
-            record = read_json(files.path("scores.json"))
-        except FileNotFoundError:
-            raise Damaged(f"{files.path('scores.json')} is missing") from None
-        if record["status"] != "ok" or not self.intact(files, record):
+        record = read_json_or_none(files.path("scores.json"))
+        if record is None or record["status"] != "ok" or not self.intact(files, record):
             raise Damaged(f"the predictions of {files.label} are not complete or not what they were")
         arrays = [np.load(files.path(name), mmap_mode="r", allow_pickle=False) for name in list(ARTIFACTS.values())[:3]]
         sizes = (folds.rows, folds.outputs), (folds.test_rows, folds.outputs)
@@ -105,7 +103,7 @@ def correlations(metric: Metric, folds: FoldSet, oof: Array, earlier: list[Earli
     """Pearson's correlation of the out-of-fold predictions with each earlier round's, of ranks for ranking metrics."""
     rows = folds.validated
     rows = rows[:: max(1, -(-len(rows) // _CORRELATED_ROWS))]
-    ranked = (metric.base or metric).name in ("auc", "gini", "average_precision", "spearman")
+    ranked = (metric.base or metric).name in RANKED
 
     def flat(values: Array) -> Array:
         values = np.asarray(values[rows], dtype=np.float64)

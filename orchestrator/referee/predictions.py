@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import stat
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +20,13 @@ from orchestrator.errors import OutputRejected
 Array = np.ndarray[Any, Any]
 PROBABILITY_TASKS = ("binary", "multiclass", "multilabel")
 _HEADER_BYTES = 4096
+_HEADER = re.compile(
+    rb"\x93NUMPY(?:\x01\x00..|\x02\x00....)"
+    rb"\{'descr': ([^\n]+), 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n",
+    re.DOTALL,
+)
+"""What numpy.save writes, and nothing else: numpy's own parser evaluates it, and fails in ways that nobody lists."""
+_PLAIN_TYPE = re.compile(r"'[<>|=]?[biufcOSUVmM]\d{0,4}'")
 _TOLERANCE = 1e-6
 
 
@@ -35,13 +43,14 @@ def read(folder: Path, name: str, rows: int, outputs: int, task: str) -> Array:
         if size > limit:
             raise OutputRejected(f"{name} has {size} bytes, more than {limit}: {expected}")
         raw = _array(file, name, rows, outputs, expected)
-    return checked(raw.reshape(rows, outputs), name, task)
+    return _checked(raw.reshape(rows, outputs), name, task)
 
 
-def checked(values: Array, name: str, task: str) -> Array:
+def _checked(values: Array, name: str, task: str) -> Array:
     """The values as float64 once they are known to be predictions of this task; raises OutputRejected."""
-    predictions = np.ascontiguousarray(values, dtype=np.float64)
-    finite = np.isfinite(predictions)
+    with np.errstate(over="ignore"):
+        predictions = np.ascontiguousarray(values, dtype=np.float64)
+        finite = np.isfinite(predictions.astype(np.float32))  # as which the folds' test predictions are kept
     if not finite.all():
         row = int(np.argmin(finite.all(axis=1)))
         raise OutputRejected(f"{name} has {int((~finite).sum())} NaN or infinite values, the first in row {row}")
@@ -79,28 +88,30 @@ def _open(folder: Path, name: str, expected: str) -> IO[bytes]:
 
 
 def _array(file: IO[bytes], name: str, rows: int, outputs: int, expected: str) -> Array:
-    try:
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            header = np.lib.format.read_array_header_1_0(file, max_header_size=_HEADER_BYTES)
-        elif version == (2, 0):
-            header = np.lib.format.read_array_header_2_0(file, max_header_size=_HEADER_BYTES)
-        else:
-            raise ValueError(f"format version {version}")
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, OverflowError, UserWarning) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise OutputRejected(f"{name} is not a .npy file of numbers ({reason}): {expected}") from None
-    shape, fortran_order, dtype = header
-    if dtype.kind not in "fiub" or dtype.hasobject:
+    found = _HEADER.match(file.read(_HEADER_BYTES))
+    if found is None:
+        raise OutputRejected(f"{name} is not a .npy file of numbers: {expected}")
+    dtype = _dtype(found[1].decode("latin-1"))
+    if not isinstance(dtype, np.dtype) or dtype.kind not in "fiub":
         raise OutputRejected(f"{name} has dtype {str(dtype)[:40]}: {expected}")
+    shape = tuple(int(size) for size in found[3].replace(b",", b" ").split())
     if shape != (rows, outputs) and not (outputs == 1 and shape == (rows,)):
         hint = "; take the column of the positive class, [:, 1]" if outputs == 1 and shape == (rows, 2) else ""
         raise OutputRejected(f"{name} has shape {str(shape)[:60]}: {expected}{hint}")
     wanted = math.prod(shape) * dtype.itemsize
+    file.seek(found.end())
     data = file.read(wanted + 1)
     if len(data) != wanted:
         raise OutputRejected(f"{name} is torn: its header promises {wanted} bytes of numbers, it holds {len(data)}")
-    return np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran_order else "C")
+    return np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if found[2] == b"True" else "C")
+
+
+def _dtype(description: str) -> np.dtype[Any] | str:
+    """The type of a plain array; the description itself when it is none."""
+    try:
+        return np.dtype(description.strip("'")) if _PLAIN_TYPE.fullmatch(description) else description
+    except (TypeError, ValueError):
+        return description
 
 
 def _shape_text(rows: int, outputs: int) -> str:

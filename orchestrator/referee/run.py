@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +19,34 @@ from orchestrator.competitions.metrics import Metric, get_metric
 from orchestrator.config import Config
 from orchestrator.errors import Damaged, OutputRejected
 from orchestrator.files import atomic_write, read_json_or_none, sha256_bytes, write_json
-from orchestrator.referee import verdict
 from orchestrator.referee.earlier import ARTIFACTS, Archive, Earlier, correlations
 from orchestrator.referee.runner import Failure, FoldRunner
-from orchestrator.referee.score import fold_score, plainly_decided, score
+from orchestrator.referee.score import Comparison, fold_score, gate, gate_sigmas, judge, plainly_decided, score
 from orchestrator.referee.seal import seal
 from orchestrator.referee.sealed import FoldSet
 from orchestrator.referee.submission_file import build as build_csv
-from orchestrator.referee.workdir import Workdir, read_script, syntax_error
+from orchestrator.referee.workdir import Workdir, data_files, read_script, syntax_error
 from orchestrator.rounds import RoundFiles
 
 Array = np.ndarray[Any, Any]
 _NOTHING: dict[str, Any] = {
-    "failure": None, "fold_scores": [], "cv": None, "se": None, "gain": None, "probability": None, "against": None,
-    "decision": None, "correlations": {}, "max_correlation": None, "fold_seconds": [], "peak_mb": None,
-    "hashes": {}, "final": "mean",
-}  # fmt: skip
-
-
-def _silent(event: str, **fields: Any) -> None:
-    pass
+    **dict.fromkeys(("failure", "cv", "se", "gain", "probability", "against", "decision", "max_correlation")),
+    **{"fold_scores": [], "correlations": {}, "hashes": {}, "final": "mean"},
+}
 
 
 class Referee:
     """Owns the sealed folds of one campaign. Not thread-safe: one experiment at a time."""
 
     def __init__(
-        self, campaign: Path, config: Config, executor: Any, *, progress: Callable[..., None] = _silent
+        self, campaign: Path, config: Config, executor: Any, *, progress: Callable[..., None] = lambda *_, **__: None
     ) -> None:
         self.campaign = campaign
         self.config = config
         self.executor = executor
         self.progress = progress
         self._folds: FoldSet | None = None
-        self._archive = Archive()
+        self.archive = Archive()
 
     @property
     def metric(self) -> Metric:
@@ -75,7 +69,7 @@ class Referee:
         from orchestrator.referee.probes import probe
 
         folds = self.seal()
-        return probe(self.config, self.metric, folds, self._archive.open(files, folds))
+        return probe(self.config, self.metric, folds, self.archive.open(files, folds))
 
     def run(
         self,
@@ -91,9 +85,7 @@ class Referee:
         The same script does not run again while its record and artifacts are intact. Whatever an experiment does ends
         in the record (status ok, gated or failed) and never raises. `seconds` are for all its folds together.
         """
-        started = time.monotonic()
-        folds = self.seal()
-        trial = _Trial(self, folds, files, strategy, started)
+        trial = _Trial(self, files, strategy)
         try:
             source = read_script(files.path("experiment.py"))
         except OutputRejected as error:
@@ -101,39 +93,25 @@ class Referee:
             return trial.fail(Failure("too_big" if "larger than" in str(error) else "crash", str(error)))
         trial.script_sha256 = sha256_bytes(source)
         record = read_json_or_none(files.path("scores.json"))
-        if record and record["script_sha256"] == trial.script_sha256 and self._archive.intact(files, record):
+        if record and record["script_sha256"] == trial.script_sha256 and self.archive.intact(files, record):
             return record
         trial.clear_artifacts()
         if (message := syntax_error(source, files.path("experiment.py").name)) is not None:
             return trial.fail(Failure("syntax", message))
-        work = Workdir(self.campaign / ".work" / files.prefix)
-        try:
-            script = work.make(files.path("experiment.py").name, source)
-            return trial.play(work, script, self._archive.open_all(earlier, folds, trial.metric), best, seconds)
-        finally:
-            work.clear()
-
-    def champion(self, best: RoundFiles | None, folds: FoldSet) -> tuple[Earlier | None, dict[str, Any] | None]:
-        """The best round's predictions and its record; the record alone when the predictions are damaged."""
-        if best is None:
-            return None, None
-        try:
-            found = self._archive.open(best, folds)
-            return found, found.record
-        except Damaged as error:
-            record = read_json_or_none(best.path("scores.json"))
-            self.progress("note", text=f"{error}: the comparison uses its recorded score", level="warning")
-            return None, record if record and record["cv"] is not None else None
+        shown = self.archive.open_all(earlier, trial.folds, trial.metric)
+        folder, name = self.campaign / ".work" / files.prefix, files.path("experiment.py").name
+        with Workdir(folder, name, source, trial.folds, shown, data_files(trial.data, self.config.competition)) as work:
+            return trial.play(work, best, seconds)
 
 
 class _Trial:
     """One experiment before the referee: from its script to its record."""
 
-    def __init__(
-        self, referee: Referee, folds: FoldSet, files: RoundFiles, strategy: dict[str, Any], started: float
-    ) -> None:
-        self.referee, self.folds, self.files, self.strategy, self.started = referee, folds, files, strategy, started
-        self.config, self.metric = referee.config, referee.metric
+    def __init__(self, referee: Referee, files: RoundFiles, strategy: dict[str, Any]) -> None:
+        self.started = time.monotonic()
+        self.referee, self.files, self.strategy = referee, files, strategy
+        self.config, self.metric, self.folds = referee.config, referee.metric, referee.seal()
+        self.data = referee.campaign / "competition" / "data"
         self.classes = referee.config.competition.classes
         self.seed = referee.config.cv.seed + files.number
         self.script_sha256: str | None = None
@@ -144,39 +122,35 @@ class _Trial:
         for name in ("scores.json", "run.log", *ARTIFACTS.values()):
             self.files.path(name).unlink(missing_ok=True)
 
-    def play(
-        self, work: Workdir, script: Path, earlier: list[Earlier], best: RoundFiles | None, seconds: float
-    ) -> dict[str, Any]:
-        referee = self.referee
-        champion, before = referee.champion(best, self.folds)
+    def play(self, work: Workdir, best: RoundFiles | None, seconds: float) -> dict[str, Any]:
+        champion, before = self._champion(best)
         self.runner = runner = FoldRunner(
-            self.config, self.folds, self.metric, referee.executor, data=referee.campaign / "competition" / "data",
-            work=work, script=script, label=self.files.prefix, number=self.files.number, strategy=self.strategy,
-            earlier=earlier, seconds=seconds, score=self._quick_score, progress=referee.progress,
+            self.config, self.metric, self.referee.executor, work, self.files, self.strategy, seconds,
+            self._quick_score, self.referee.progress,
         )  # fmt: skip
-        if not runner.run([0]):
-            return self._failed(runner)
-        if champion is not None and (stopped := self._gate(runner, champion)) is not None:
+        if runner.run([0]) and champion is not None and (stopped := self._gate(runner.valid[0], champion)) is not None:
             return stopped
-        if not runner.run(list(range(1, self.folds.folds))):
-            return self._failed(runner)
+        if runner.failure is not None or not runner.run(range(1, self.folds.folds)):
+            assert runner.failure is not None
+            return self.fail(runner.failure)
         oof = np.full((self.folds.rows, self.folds.outputs), np.nan)
         for fold, rows in enumerate(self.folds.valid_rows):
             oof[rows] = runner.valid[fold]
         scored = score(self.metric, self.folds, oof, self.classes)
-        if np.isnan(scored.cv):
-            return self.fail(Failure("output", f"{self.metric.name} is undefined for these predictions in every fold"))
+        if scored.spoiled or np.isnan(scored.cv):
+            where = f"fold {scored.spoiled[0] + 1}" if scored.spoiled else "every fold"
+            return self.fail(Failure("output", f"{self.metric.name} is undefined for these predictions in {where}"))
         keep = self.config.referee.keep_probability
-        judged = verdict.judge(self.metric, self.folds, scored, champion, before, keep, self.classes, self.seed)
+        judged = judge(self.metric, self.folds, scored, champion, before, keep, self.classes, self.seed)
         if runner.wants_refit and not judged.clearly_worse:
             runner.run(["full"])
         per_fold = np.stack([runner.test[fold] for fold in range(self.folds.folds)])
         test = runner.test.get("full", per_fold.mean(axis=0))
-        csv = build_csv(self.config.competition, referee.campaign / "competition" / "data", test, scored.decision)
+        csv = build_csv(self.config.competition, self.data, test, scored.decision)
         hashes = self._land(
             oof=_npy(oof), test=_npy(test), folds_test=_npy(per_fold.astype(np.float32)), submission=csv
         )
-        found = correlations(self.metric, self.folds, oof, earlier)
+        found = correlations(self.metric, self.folds, oof, work.earlier)
         return self._record(
             "ok",
             judged.verdict,
@@ -193,21 +167,27 @@ class _Trial:
         )
 
     def fail(self, failure: Failure) -> dict[str, Any]:
-        return self._record("failed", "crash", f"{failure.kind}: {failure.message}", failure=failure.as_dict())
+        return self._record("failed", "crash", f"{failure.kind}: {failure.message}", failure=asdict(failure))
 
-    def _failed(self, runner: FoldRunner) -> dict[str, Any]:
-        assert runner.failure is not None
-        return self.fail(runner.failure)
+    def _champion(self, best: RoundFiles | None) -> tuple[Earlier | None, dict[str, Any] | None]:
+        """The best round's predictions and its record; the record alone when the predictions are damaged."""
+        if best is None:
+            return None, None
+        try:
+            found = self.referee.archive.open(best, self.folds)
+            return found, found.record
+        except Damaged as error:
+            record = read_json_or_none(best.path("scores.json"))
+            self.referee.progress("note", text=f"{error}: the comparison uses its recorded score", level="warning")
+            return None, record if record and record["cv"] is not None else None
 
-    def _gate(self, runner: FoldRunner, champion: Earlier) -> dict[str, Any] | None:
+    def _gate(self, first: Array, champion: Earlier) -> dict[str, Any] | None:
         """The record of a round that stops after fold 1, or None to go on."""
-        sigmas = verdict.gate_sigmas(
-            str(self.strategy.get("role")), self.config.referee.gate_sigmas, bool(self.strategy.get("against_blend"))
-        )
+        role, against_blend = str(self.strategy.get("role")), bool(self.strategy.get("against_blend"))
+        sigmas = gate_sigmas(role, self.config.referee.gate_sigmas, against_blend)
         if sigmas is None:
             return None
-        first = runner.valid[0]
-        found = verdict.gate(self.metric, self.folds, first, champion, sigmas, self.classes, self.seed)
+        found = gate(self.metric, self.folds, first, champion, sigmas, self.classes, self.seed)
         self.referee.progress("gate", round=self.files.number, passed=found.passed, text=found.reason)
         if found.passed:
             return None
@@ -251,9 +231,9 @@ class _Trial:
         return record
 
 
-def _compared(found: verdict.Comparison | None, label: str | None) -> dict[str, Any]:
+def _compared(found: Comparison | None, label: str | None) -> dict[str, Any]:
     if found is None:
-        return {"gain": None, "probability": None, "against": None}
+        return {}
     return {"gain": found.gain, "gain_se": found.se, "probability": found.probability, "against": label}
 
 

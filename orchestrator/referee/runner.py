@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,10 @@ from orchestrator.competitions.metrics import Metric
 from orchestrator.config import Config
 from orchestrator.errors import OutputRejected
 from orchestrator.execution.jobs import Job, Limits, Outcome
-from orchestrator.referee import blend
-from orchestrator.referee.earlier import Earlier
+from orchestrator.referee.blend import weights
 from orchestrator.referee.predictions import read
-from orchestrator.referee.sealed import FoldSet
-from orchestrator.referee.workdir import Workdir, data_files, task_record
+from orchestrator.referee.workdir import Workdir, task_record
+from orchestrator.rounds import RoundFiles
 
 Array = np.ndarray[Any, Any]
 Fold = int | str
@@ -44,30 +42,33 @@ class Failure:
     fold: int | None = None
     """From 1; None when no fold began."""
 
-    def as_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, "message": self.message, "tail": self.tail, "fold": self.fold}
-
 
 class FoldRunner:
     """The folds of one experiment. `outcomes`, `valid` and `test` fill up fold by fold; `failure` is the first one."""
 
     def __init__(
-        self, config: Config, folds: FoldSet, metric: Metric, executor: Any, *, data: Path, work: Workdir, script: Path,
-        label: str, number: int, strategy: dict[str, Any], earlier: list[Earlier], seconds: float,
-        score: Callable[[int, Array], float], progress: Callable[..., None],
-    ) -> None:  # fmt: skip
-        self.config, self.folds, self.metric, self.executor = config, folds, metric, executor
-        self.work, self.script, self.label, self.number = work, script, label, number
-        self.strategy, self.earlier = strategy, earlier
+        self,
+        config: Config,
+        metric: Metric,
+        executor: Any,
+        work: Workdir,
+        files: RoundFiles,
+        strategy: dict[str, Any],
+        seconds: float,
+        score: Callable[[int, Array], float],
+        progress: Callable[..., None],
+    ) -> None:
+        """`seconds` are for all folds together; `score` is of one fold, for the screen."""
+        self.config, self.metric, self.executor, self.work, self.files = config, metric, executor, work, files
+        self.folds = work.folds
         self.outcomes: dict[Fold, Outcome] = {}
         self.valid: dict[Fold, Array] = {}
         self.test: dict[Fold, Array] = {}
         self.failure: Failure | None = None
-        self.refit_failure: Failure | None = None
-        self._data = data_files(data, config.competition)
-        self._seconds = seconds
-        self._deadline = time.monotonic() + seconds
-        self._memory_mb = memory_mb(config)
+        self.wants_refit = (strategy.get("final") or config.referee.final) == "refit"
+        self._thorough = strategy.get("role") == "blend"
+        self._seconds, self._deadline = seconds, time.monotonic() + seconds
+        self._memory_mb = _memory_mb(config)
         self._score, self._progress = score, progress
 
     def run(self, which: Sequence[Fold]) -> bool:
@@ -109,17 +110,21 @@ class FoldRunner:
             processes=max(8, execution.processes // parallel),
             log_kb=execution.log_kb,
         )
+        facts = {
+            "round": self.files.number,
+            "cores": cores,
+            "seconds": round(left / self._waves(which, parallel), 1),
+            "memory_mb": memory,
+            "data": sorted(self.work.data),
+            "previous": [other.label for other in self.work.earlier],
+        }
         jobs = {}
         for fold in which:
-            task = task_record(
-                self.config, self.folds, fold, number=self.number, metric=self.metric, cores=cores,
-                seconds=left / self._waves(which, parallel), memory_mb=memory, data=self._data,
-                previous=[other.label for other in self.earlier],
-            )  # fmt: skip
-            inputs = self.work.inputs(fold, self.folds, task, self.earlier, self._data, self._weights(fold))
-            name = f"{self.label}/fold_{fold}"
-            jobs[fold] = Job(self.script, inputs, self.work.out(fold), limits, cores=cores, name=name)
-            self._progress("fold_start", round=self.number, fold=_shown(fold), folds=self.folds.folds)
+            task = task_record(self.config, self.folds, self.metric, fold, **facts)
+            inputs = self.work.inputs(fold, task, self._weights(fold))
+            name = f"{self.files.prefix}/fold_{fold}"
+            jobs[fold] = Job(self.work.script, inputs, self.work.out(fold), limits, cores=cores, name=name)
+            self._tell("fold_start", fold)
         return jobs
 
     def _waves(self, which: Sequence[Fold], parallel: int) -> int:
@@ -129,18 +134,13 @@ class FoldRunner:
             waves += ceil((self.folds.folds - 1) / self._parallel(self.folds.folds - 1))
         return waves + (self.wants_refit and "full" not in which)
 
-    @property
-    def wants_refit(self) -> bool:
-        return (self.strategy.get("final") or self.config.referee.final) == "refit"
-
     def _weights(self, fold: Fold) -> dict[str, Any] | None:
-        if not self.earlier:
+        if not self.work.earlier:
             return None
-        thorough = self.strategy.get("role") == "blend"
-        oofs = {other.label: other.oof for other in self.earlier}
-        most_rows, steps = (10_000, blend.STEPS) if thorough else (2_000, 10)
+        oofs = {other.label: other.oof for other in self.work.earlier}
+        most_rows, steps = (10_000, 20) if self._thorough else (2_000, 10)
         task = self.config.competition.task
-        return blend.weights(self.metric, self.folds, oofs, fold, task=task, most_rows=most_rows, steps=steps).as_dict()
+        return weights(self.metric, self.folds, oofs, fold, task=task, most_rows=most_rows, steps=steps)._asdict()
 
     def _execute(self, jobs: dict[Fold, Job], parallel: int, *, last: bool = False) -> list[Fold]:
         """Run jobs until all are done, one fails or the time is up; the folds that were lost on the way."""
@@ -168,36 +168,31 @@ class FoldRunner:
         return lost
 
     def _take(self, fold: Fold, outcome: Outcome, status: str) -> None:
-        """File one fold's outcome and predictions, and free its folders."""
+        """File one fold's outcome and predictions, and free its folders. A refit that fails ends nothing."""
         self.outcomes[fold] = outcome
-        failure, value = None, None
         if status == "ok":
-            failure = self._read(fold)
+            kind, message = "output", self._read(fold)
         else:
-            failure = Failure(_KINDS.get(status, status), self._reason(fold, outcome, status))
-        if failure is None and isinstance(fold, int):
-            value = self._score(fold, self.valid[fold])
+            kind, message = _KINDS.get(status, status), self._reason(fold, outcome, status)
+        value = self._score(fold, self.valid[fold]) if not message and isinstance(fold, int) else None
         self.work.clear_fold(fold)
-        if failure is not None:
-            tail = outcome.log[-_TAIL_CHARS:]
-            failure = Failure(failure.kind, failure.message, tail, fold + 1 if isinstance(fold, int) else None)
-            if fold == "full":
-                self.refit_failure = failure
-            elif self.failure is None:
-                self.failure = failure
-        fields = {"score": value, "seconds": outcome.seconds, "failure": failure.kind if failure else None}
-        self._progress("fold_done", round=self.number, fold=_shown(fold), folds=self.folds.folds, **fields)
+        if message and self.failure is None and isinstance(fold, int):
+            self.failure = Failure(kind, message, outcome.log[-_TAIL_CHARS:], fold + 1)
+        self._tell("fold_done", fold, score=value, seconds=outcome.seconds, failure=kind if message else None)
 
-    def _read(self, fold: Fold) -> Failure | None:
+    def _read(self, fold: Fold) -> str:
+        """Take the predictions out of OUT; what is wrong with them."""
         task, outputs = self.config.competition.task, self.folds.outputs
-        rows = self.folds.test_rows if fold == "full" else len(self.folds.valid_rows[int(fold)])
         out = self.work.out(fold)
         try:
-            self.valid[fold] = read(out, "valid.npy", rows, outputs, task)
+            self.valid[fold] = read(out, "valid.npy", self.folds.valid_count(fold), outputs, task)
             self.test[fold] = read(out, "test.npy", self.folds.test_rows, outputs, task)
         except OutputRejected as error:
-            return Failure("output", f"fold {_shown(fold)}: {error}")
-        return None
+            return f"fold {_shown(fold)}: {error}"
+        return ""
+
+    def _tell(self, event: str, fold: Fold, **fields: Any) -> None:
+        self._progress(event, round=self.files.number, fold=_shown(fold), folds=self.folds.folds, **fields)
 
     def _reason(self, fold: Fold, outcome: Outcome, status: str) -> str:
         where = f"fold {_shown(fold)}"
@@ -213,7 +208,7 @@ class FoldRunner:
         return f"{where} ended with exit status {outcome.returncode}: {last.strip()[:300]}"
 
 
-def memory_mb(config: Config) -> int:
+def _memory_mb(config: Config) -> int:
     """For all folds of an experiment together."""
     if config.execution.memory_gb is not None:
         return int(config.execution.memory_gb * 1024)

@@ -1,4 +1,4 @@
-"""Scores of out-of-fold predictions, by the host's own metric on the labels that only the host has.
+"""Scores of out-of-fold predictions, by the host's own metric on labels that only the host has; gate, keep or discard.
 
 Label and ordinal metrics need a decision (a threshold, class weights, cut points). It is fit for each fold on the
 out-of-fold predictions of the other folds, so that no row's label helps to decide that row. Fold 1 alone, at the gate,
@@ -10,6 +10,7 @@ A round's score is the plain mean of its fold scores, as everybody reports it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import erf, sqrt
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,13 @@ import numpy as np
 from orchestrator.competitions.decisions import Decision, fit_decision
 from orchestrator.competitions.metrics import Metric
 from orchestrator.config import Label
+from orchestrator.referee.compare import Comparison, compare, fold_draws, standard_error
+from orchestrator.referee.earlier import Earlier
 from orchestrator.referee.sealed import FoldSet
 
 Array = np.ndarray[Any, Any]
+_DIVERSIFY = 3.0
+"""A round that wants to be different may be so much worse at the gate, in units of the usual allowance."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Scored:
     """For each fold, what was graded."""
     decision: Decision
     """Fit on all out-of-fold predictions: for the test rows."""
+    spoiled: list[int]
+    """Folds whose score is undefined because of the predictions: constants, for a correlation."""
 
     @property
     def cv(self) -> float:
@@ -41,18 +48,31 @@ class Scored:
 
 def score(metric: Metric, folds: FoldSet, oof: Array, classes: list[Label]) -> Scored:
     """Score `oof` (rows, outputs) on every fold; rows that no fold validates are not looked at."""
-    places = folds.valid_rows
     every = folds.validated
     final = fit_decision(metric, folds.labels[every], oof[every], classes)
-    decided = []
-    for rows in places:
+    scores, decided, spoiled = [], [], []
+    for fold, rows in enumerate(folds.valid_rows):
         decision = final
         if metric.kind in ("label", "ordinal"):
             others = np.setdiff1d(every, rows, assume_unique=True)
             decision = fit_decision(metric, folds.labels[others], oof[others], classes)
         decided.append(decision.apply(oof[rows]))
-    scores = [fold_score(metric, folds, rows, values) for rows, values in zip(places, decided, strict=True)]
-    return Scored(scores, decided, final)
+        scores.append(fold_score(metric, folds, rows, decided[fold]))
+        if _spoils(metric, np.asarray(folds.labels[rows]), decided[fold]):
+            spoiled.append(fold)
+    return Scored(scores, decided, final, spoiled)
+
+
+def _spoils(metric: Metric, y: Array, decided: Array) -> bool:
+    """Whether a column's score is undefined where the truth itself would have one.
+
+    Means leave undefined scores out, so predictions could choose what they are graded on.
+    """
+    if metric.kind != "value":
+        return False
+    one = metric.base or metric
+    pairs = zip(y.T, decided.T, strict=True) if metric.base else [(y, decided)]
+    return any(np.isnan(one.score(truth, p)) and not np.isnan(one.score(truth, truth)) for truth, p in pairs)
 
 
 def fold_score(metric: Metric, folds: FoldSet, rows: Array, decided: Array) -> float:
@@ -67,3 +87,82 @@ def plainly_decided(metric: Metric, folds: FoldSet, rows: Array, predictions: Ar
         known = np.asarray(folds.labels[others], dtype=float)
         return fit_decision(metric, known, known, classes).apply(predictions)
     return fit_decision(metric, folds.labels[rows[:1]], predictions[:1], classes).apply(predictions)
+
+
+@dataclass(frozen=True)
+class Gate:
+    passed: bool
+    reason: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`keep` or `discard` with its reason; `comparison` is None when there was nothing to compare with."""
+
+    verdict: str
+    reason: str
+    se: float
+    comparison: Comparison | None = None
+
+    @property
+    def clearly_worse(self) -> bool:
+        return self.comparison is not None and self.comparison.gain < -2 * self.comparison.se
+
+
+def gate_sigmas(role: str, sigmas: float, against_blend: bool = False) -> float | None:
+    """How many standard errors below the best fold 1 may lie; None for no gate.
+
+    A single model seldom beats a blend alone and is wanted as its next member, so the gate is as wide there.
+    """
+    if role == "blend":
+        return None
+    return sigmas * (_DIVERSIFY if role == "diversify" or against_blend else 1.0)
+
+
+def gate(
+    metric: Metric, folds: FoldSet, predictions: Array, best: Earlier, sigmas: float, classes: list[Label], seed: int
+) -> Gate:
+    """Is fold 1 so much worse than the best's fold 1 that the other folds are not worth their time?
+
+    Both sides are decided by the plain rule, since the new one has no other folds to fit a decision on.
+    """
+    rows = folds.valid_rows[0]
+    new, old = (
+        plainly_decided(metric, folds, rows, np.asarray(values), classes) for values in (predictions, best.oof[rows])
+    )
+    gain = metric.gain(fold_score(metric, folds, rows, new), fold_score(metric, folds, rows, old))
+    draws = [[fold_draws(metric, folds, 0, decided, seed)] for decided in (new, old)]
+    found = compare(metric, draws[0], draws[1], gain)
+    passed = not gain < -sigmas * found.se
+    how = "passed" if passed else f"discard: more than {sigmas:g} standard errors worse than {best.label}"
+    return Gate(passed, f"{how} in fold 1 ({found})", found)
+
+
+def judge(
+    metric: Metric, folds: FoldSet, scored: Scored, best: Earlier | None, record: dict[str, Any] | None, keep: float,
+    classes: list[Label], seed: int,
+) -> Verdict:  # fmt: skip
+    """Keep what is better with probability `keep` or more, or what is the first.
+
+    `record` is the best round's; when its predictions are lost (`best` is None) its recorded score and error are
+    compared, as if they were independent of the new ones.
+    """
+    new = [fold_draws(metric, folds, fold, decided, seed) for fold, decided in enumerate(scored.decided)]
+    error = standard_error(new)
+    if record is None:
+        return Verdict("keep", "keep: the first complete score", error)
+    label = f"R{record['round']:02d}"
+    if best is None:
+        gain, both = metric.gain(scored.cv, record["cv"]), sqrt(error**2 + record["se"] ** 2)
+        probability = (1 + erf(gain / both / sqrt(2))) / 2 if both > 0 else float(gain > 0)
+        return _by_gain(Comparison(gain, both, probability), error, label, keep)
+    other = score(metric, folds, np.asarray(best.oof), classes)
+    old = [fold_draws(metric, folds, fold, decided, seed) for fold, decided in enumerate(other.decided)]
+    return _by_gain(compare(metric, new, old, metric.gain(scored.cv, other.cv)), error, label, keep)
+
+
+def _by_gain(found: Comparison, error: float, label: str, keep: float) -> Verdict:
+    kept = found.gain > 0 and found.probability >= keep
+    word, sign = "keep" if kept else "discard", "≥" if found.probability >= keep else "<"
+    return Verdict(word, f"{word}: {found} {sign} {keep:g} against {label}", error, found)

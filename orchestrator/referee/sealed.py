@@ -72,17 +72,17 @@ class FoldSet:
     def train_count(self, fold: int) -> int:
         return int(np.count_nonzero(train_mask(self.assignment, fold, self.strategy)))
 
+    def valid_count(self, fold: int | str) -> int:
+        return self.test_rows if fold == "full" else len(self.valid_rows[int(fold)])
+
     def tables(self, fold: int | str) -> dict[str, Path]:
         """train, valid and test of a fold; the fold "full" learns from every row and validates on the test rows."""
         test = self.folder / "test.parquet"
         if fold == "full":
             return {"train.parquet": self.folder / "full.parquet", "valid.parquet": test, "test.parquet": test}
         place = self.folder / f"fold_{fold}"
-        return {
-            "train.parquet": place / "train.parquet",
-            "valid.parquet": place / "valid.parquet",
-            "test.parquet": test,
-        }
+        own = {name: place / name for name in ("train.parquet", "valid.parquet")}
+        return {**own, "test.parquet": test}
 
 
 def load(folder: Path, fingerprint: str) -> FoldSet:

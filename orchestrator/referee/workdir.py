@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from orchestrator.competitions.metrics import Metric
 from orchestrator.config import CompetitionSection, Config
 from orchestrator.errors import OutputRejected
 from orchestrator.execution.stage import remove_tree
@@ -19,6 +21,8 @@ from orchestrator.referee.sealed import FoldSet
 Array = np.ndarray[Any, Any]
 MAX_SCRIPT_BYTES = 100_000
 _SAFE_NAME = re.compile(r"[\w-][\w.-]*")
+_ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tbz2?|txz)(\.|$)", re.IGNORECASE)
+"""May hold the labelled table under any name: people unpack where they downloaded."""
 
 
 def read_script(path: Path) -> bytes:
@@ -41,8 +45,6 @@ def read_script(path: Path) -> bytes:
 
 def syntax_error(source: bytes, name: str) -> str | None:
     """One sentence with the line when the source does not compile."""
-    import warnings
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -55,80 +57,69 @@ def syntax_error(source: bytes, name: str) -> str | None:
 
 
 class Workdir:
-    """The scratch folder of one run; `fold` is an index or "full"."""
+    """The scratch folder of one run: a context manager that leaves nothing. `fold` is an index or "full"."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, script: str, source: bytes, folds: FoldSet, earlier: list[Earlier], data: dict[str, Path]
+    ) -> None:
+        """`script` is the name that tracebacks will show."""
+        self.folder, self.folds, self.earlier, self.data = folder, folds, earlier, data
+        remove_tree(folder)
+        folder.mkdir(parents=True)
+        self.script = folder / script
+        self.script.write_bytes(source)
 
-    def make(self, name: str, source: bytes) -> Path:
-        """An empty folder with the script in it, by the name that tracebacks will show."""
-        self.clear()
-        self.folder.mkdir(parents=True)
-        script = self.folder / name
-        script.write_bytes(source)
-        return script
+    def __enter__(self) -> Workdir:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        remove_tree(self.folder)
 
     def out(self, fold: int | str) -> Path:
         return self.folder / f"fold_{fold}" / "out"
 
-    def inputs(
-        self, fold: int | str, folds: FoldSet, task: dict[str, Any], earlier: list[Earlier], data: dict[str, Path],
-        weights: dict[str, Any] | None,
-    ) -> dict[str, Path]:  # fmt: skip
+    def inputs(self, fold: int | str, task: dict[str, Any], weights: dict[str, Any] | None) -> dict[str, Path]:
         """Lay out one fold and name what goes under IN; OUT is new and empty."""
         self.clear_fold(fold)
         self.out(fold).mkdir(parents=True)
         place = self.out(fold).with_name("in")
-        previous = place / "previous"
+        previous, data = place / "previous", place / "data"
         previous.mkdir(parents=True)
-        for other in earlier:
-            valid, test = other.seen_in(folds, fold)
-            np.save(previous / f"{other.label}_valid.npy", valid, allow_pickle=False)
-            np.save(previous / f"{other.label}_test.npy", test, allow_pickle=False)
+        data.mkdir()
+        for other in self.earlier:
+            for name, array in zip(("valid", "test"), other.seen_in(self.folds, fold), strict=True):
+                np.save(previous / f"{other.label}_{name}.npy", array, allow_pickle=False)
         if weights is not None:
             (previous / "weights.json").write_text(json.dumps(weights, indent=1))
         (place / "task.json").write_text(json.dumps(task, indent=1))
-        named = {**folds.tables(fold), "task.json": place / "task.json", "previous": previous}
-        if data:
-            return {**named, **{f"data/{name}": path for name, path in data.items()}}
-        (place / "data").mkdir()
-        return {**named, "data": place / "data"}
+        named = {**self.folds.tables(fold), "task.json": place / "task.json", "previous": previous}
+        return {**named, **({f"data/{name}": path for name, path in self.data.items()} or {"data": data})}
 
     def clear_fold(self, fold: int | str) -> None:
         remove_tree(self.folder / f"fold_{fold}")
 
-    def clear(self) -> None:
-        remove_tree(self.folder)
-
 
 def data_files(data: Path, spec: CompetitionSection) -> dict[str, Path]:
-    """The competition's other files and folders, by name; never the labelled table, nor an archive or copy of it.
+    """The competition's other files and folders, by name; never the labelled table, nor a copy or an archive of it.
 
     Names that are not plain (spaces, hidden files, links) are left out.
     """
     labelled = Path(spec.train).name.split(".")[0]
     tables = {Path(name).parts[0] for name in (spec.train, spec.test, spec.sample_submission)}
-    entries = sorted(data.iterdir()) if data.is_dir() else []
     return {
         entry.name: entry
-        for entry in entries
+        for entry in (sorted(data.iterdir()) if data.is_dir() else [])
         if entry.name not in tables
-        and not (entry.name.split(".")[0] == labelled and not entry.is_dir())
         and _SAFE_NAME.fullmatch(entry.name)
         and not entry.is_symlink()
+        and (entry.is_dir() or not (entry.name.split(".")[0] == labelled or _ARCHIVE.search(entry.name)))
     }
 
 
-def task_record(
-    config: Config, folds: FoldSet, fold: int | str, *, number: int, metric: Any, cores: int, seconds: float,
-    memory_mb: int, data: dict[str, Path], previous: list[str],
-) -> dict[str, Any]:  # fmt: skip
-    """What task.json says."""
+def task_record(config: Config, folds: FoldSet, metric: Metric, fold: int | str, **run: Any) -> dict[str, Any]:
+    """What task.json says; `run` is what differs from round to round."""
     spec, manifest = config.competition, folds.manifest
-    full = fold == "full"
-    kinds = manifest["kinds"]
     return {
-        "round": number,
         "fold": fold,
         "seed": config.cv.seed,
         "task": spec.task,
@@ -141,13 +132,9 @@ def task_record(
         "target_columns": spec.target_columns,
         "group_column": spec.group_column if spec.group_column in manifest["columns"] else None,
         "time_column": spec.time_column if spec.time_column in manifest["columns"] else None,
-        **{f"{kind}_columns": kinds[kind] for kind in ("numeric", "categorical", "text", "date", "bool")},
-        "n_train": folds.rows if full else folds.train_count(int(fold)),
-        "n_valid": folds.test_rows if full else len(folds.valid_rows[int(fold)]),
+        **{f"{kind}_columns": names for kind, names in manifest["kinds"].items()},
+        "n_train": folds.rows if fold == "full" else folds.train_count(int(fold)),
+        "n_valid": folds.valid_count(fold),
         "n_test": folds.test_rows,
-        "cores": cores,
-        "seconds": round(seconds, 1),
-        "memory_mb": memory_mb,
-        "data": sorted(data),
-        "previous": previous,
+        **run,
     }

@@ -51,6 +51,7 @@ def test_rounding_beyond_the_ends_is_clipped(tmp_path: Path) -> None:
         (np.zeros((3, 1, 1)), 3, 1, "regression", "shape"),
         (np.float64(1.0), 1, 1, "regression", "shape"),
         (np.array([0.1, np.nan, np.inf]), 3, 1, "regression", "2 NaN or infinite values, the first in row 1"),
+        (np.array([0.1, 1e39]), 2, 1, "regression", "1 NaN or infinite values, the first in row 1"),
         (np.array([0.1, 2.0]), 2, 1, "binary", "ranges from 0.1 to 2"),
         (np.array([-0.1, 0.2]), 2, 1, "binary", "probabilities"),
         (np.array([[0.0, 0.0], [1.0, 0.0]]), 2, 2, "multiclass", "row 0 sums to 0"),
@@ -95,6 +96,10 @@ def npz() -> bytes:
         header("(3,)", descr="'O'"),
         header("(3,)", descr="__import__('os').abort()"),
         header("(" * 500 + ")" * 500),
+        header("(" * 5),
+        header("(3,)", descr="()"),
+        header("(3,)", descr="'f8,f8'"),
+        header("(3,)", descr="'<f7'"),
         b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**31) + b" " * 64,
     ],
 )

@@ -102,6 +102,8 @@ def test_in_holds_the_contract(stand: Stand) -> None:
     (stand.data / "images").mkdir()
     (stand.data / "images" / "1.txt").write_text("x")
     (stand.data / ".hidden").write_text("x")
+    for name in ("stand.zip", "raw.tar.gz", "train.csv.gz", "train.parquet"):
+        (stand.data / name).write_text("may hold the labels")
     stand.run(GOOD)
     listing = (
         GOOD
@@ -177,6 +179,32 @@ save(total("valid"), total("test"))
         share = (got[rows] - two[rows]) / (one[rows] - two[rows])
         assert np.ptp(share) < 1e-4
         assert share.mean() * 20 == pytest.approx(round(share.mean() * 20), abs=1e-3)
+
+
+@pytest.mark.parametrize("constant_in", ["fold", "column"])
+def test_a_constant_does_not_take_itself_out_of_a_mean_of_correlations(
+    make_stand: Callable[..., Stand], constant_in: str
+) -> None:
+    targets = ["x1", "x2"] if constant_in == "column" else ["x2"]
+    task, metric = ("multiregression", "mean_column_spearman") if targets[1:] else ("regression", "spearman")
+    stand = make_stand(
+        competition__task=task, competition__metric=metric, competition__classes=[], cv__strategy="kfold",
+        competition__target_columns=targets, competition__submission_kind="value",
+        competition__submission_columns=targets,
+    )  # fmt: skip
+    sample = stand.data / "sample_submission.csv"
+    pd.read_csv(sample, dtype=str).assign(x1=0, x2=0).to_csv(sample, index=False)
+    spoil = "valid[:, -1] = 0" if targets[1:] else "valid *= task['fold'] != 1"
+    script = (
+        HEADER
+        + f"""
+valid, test = (np.random.default_rng(0).normal(size=(task[name], {len(targets)})) for name in ("n_valid", "n_test"))
+"""
+    )
+    assert stand.run(script + "save(valid, test)")["status"] == "ok"
+    record = stand.run(script + spoil + "\nsave(valid, test)")
+    assert (record["status"], record["failure"]["kind"], record["cv"]) == ("failed", "output", None)
+    assert f"undefined for these predictions in fold {1 if targets[1:] else 2}" in record["reason"]
 
 
 def test_label_metrics_are_decided_by_the_host(make_stand: Callable[..., Stand]) -> None:
