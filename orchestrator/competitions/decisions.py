@@ -103,9 +103,10 @@ def fit_decision(metric: Metric, y: Array, pred: Array, classes: Sequence[Any] =
         return Decision("thresholds", _column_thresholds(metric, y, matrix))
     if matrix.shape[1] == 1:
         return Decision("thresholds", (_threshold(metric.counts, y, matrix[:, 0]),))
-    plain = metric.counts in (None, sf.count_accuracy, sf.count_f1_micro)
-    weights = np.zeros(matrix.shape[1]) if plain else _class_weights(metric.counts, y, matrix)
-    return Decision("classes", tuple(float(np.exp(weight)) for weight in weights))
+    # The likeliest class is the best one for accuracy, which of single labels f1_micro is too.
+    plain = metric.counts in (sf.count_accuracy, sf.count_f1_micro)
+    weights = _class_weights(None if plain else metric.counts, y, matrix)
+    return Decision("classes", tuple(np.exp(weights).tolist()))
 
 
 def _one_value(matrix: Array) -> Array:
@@ -124,8 +125,6 @@ def _column_thresholds(metric: Metric, y: Array, matrix: Array) -> tuple[float, 
 
 
 def _threshold(counts: CountScore | None, y: Array, p: Array) -> float:
-    if counts is None:
-        return 0.5
     odds = _class_weights(counts, y, np.column_stack([1 - p, p]))
     return float(1 / (1 + np.exp(odds[1] - odds[0])))
 
@@ -144,7 +143,7 @@ def _class_weights(counts: CountScore | None, y: Array, p: Array) -> Array:
     prior = np.log((np.bincount(y, minlength=size) + 1) / (len(y) + size))
 
     def score(weights: Array) -> float:
-        return float(counts(*_counts(y, np.argmax(logs + weights, axis=1), size)))
+        return float(counts(*sf.label_counts(y, np.argmax(logs + weights, axis=1), size)))
 
     best = max((plain, -prior / 2, -prior), key=score)
     for _ in range(3):
@@ -221,11 +220,6 @@ def _indicator(labels: Array, size: int) -> Array:
     return np.eye(size, dtype=np.int64)[labels]
 
 
-def _counts(y: Array, labels: Array, size: int) -> tuple[Array, Array, Array]:
-    hits, predicted, actual = (np.bincount(x, minlength=size) for x in (y[y == labels], labels, y))
-    return hits, predicted, actual
-
-
 # --- cut points -------------------------------------------------------------------------------------------------------
 
 
@@ -238,7 +232,7 @@ def _fit_cuts(y: Array, value: Array, classes: int) -> Decision:
     levels, many = np.unique(y, return_counts=True)
     if len(levels) < 2:
         known = levels if len(levels) and not classes else np.arange(max(classes, 1), dtype=float)
-        return Decision("cuts", _numbers((known[1:] + known[:-1]) / 2), _numbers(known))
+        return Decision("cuts", tuple(((known[1:] + known[:-1]) / 2).tolist()), tuple(known.tolist()))
     rounding = (levels[1:] + levels[:-1]) / 2
     matched = np.quantile(value, many.cumsum()[:-1] / len(y))
     points = np.unique(np.concatenate([_grid(value, np.empty(0)), rounding, matched]))
@@ -249,11 +243,7 @@ def _fit_cuts(y: Array, value: Array, classes: int) -> Decision:
     kappa = _Kappa(levels - y.mean(), rows, total, float(y.var()))
     ends = [kappa.climb(np.searchsorted(points, start) + 1) for start in (rounding, matched)]
     best = max(ends, key=kappa.score)
-    return Decision("cuts", _numbers(points[best - 1]), _numbers(levels))
-
-
-def _numbers(values: Array) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
+    return Decision("cuts", tuple(points[best - 1].tolist()), tuple(levels.tolist()))
 
 
 @dataclass(frozen=True)

@@ -213,12 +213,13 @@ def quadratic_kappa(y: Array, p: Array) -> float:
 # --- labels: scores of (tp, predicted, actual) counts, each (..., classes), over any leading axes ---------------------
 
 
-def label_counts(y: Array, labels: Array) -> tuple[Array, Array, Array]:
-    """Hits, predictions and truths per class; with several 0/1 columns, per column."""
+def label_counts(y: Array, labels: Array, classes: int = 2) -> tuple[Array, Array, Array]:
+    """Hits, predictions and truths of each class, of `classes` at least; with several 0/1 columns, of each column."""
     if y.ndim == 2:
         return (y & labels).sum(axis=0), labels.sum(axis=0), y.sum(axis=0)
-    size = int(max(y.max(), labels.max(), 1)) + 1
-    return tuple(np.bincount(x, minlength=size) for x in (y[y == labels], labels, y))  # type: ignore[return-value]
+    size = max(y.max() + 1, labels.max() + 1, classes)
+    hits, predicted, actual = (np.bincount(x, minlength=size) for x in (y[y == labels], labels, y))
+    return hits, predicted, actual
 
 
 def count_accuracy(tp: Array, predicted: Array, actual: Array) -> Array:
