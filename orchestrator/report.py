@@ -12,11 +12,12 @@ from orchestrator import show
 from orchestrator.files import atomic_write, read_json_or_none
 from orchestrator.journal import Journal
 from orchestrator.ledger import Entry, best_entry
-from orchestrator.markdown import Lines, cell, code, table
 from orchestrator.rounds import RoundFiles, label
+from orchestrator.show import cell, code, markdown_table
 from orchestrator.state import State
 from orchestrator.summary import finished, picture
 
+Lines = list[str]
 TABLE_ROUNDS = 50
 COLUMNS: dict[str, Callable[[Entry], str]] = {
     "round": lambda entry: label(entry["round"]),
@@ -127,7 +128,7 @@ def _graded(state: State) -> Lines:
         names = {"score": "held-out score", "public": "public part", "private": "private part"}
         there = {name: show.score(final[key]) for key, name in names.items() if final.get(key) is not None}
         cv = show.score(final["cv"], final["se"])
-        lines += table(("round", "CV", *there), [[label(final["round"]), cv, *there.values()]])
+        lines += markdown_table(("round", "CV", *there), [[label(final["round"]), cv, *there.values()]])
         lines += ["", "The private answers behind this grade decided nothing before the end."]
     if final.get("recommended"):
         lines += ["", "Recommended as final submissions:", ""]
@@ -157,7 +158,7 @@ def _all_rounds(entries: list[Entry]) -> Lines:
 
 
 def _rounds(entries: list[Entry], *columns: str) -> Lines:
-    return table(columns, [[COLUMNS[column](entry) for column in columns] for entry in entries])
+    return markdown_table(columns, [[COLUMNS[column](entry) for column in columns] for entry in entries])
 
 
 def _families(entries: list[Entry]) -> Lines:
@@ -178,7 +179,11 @@ def _families(entries: list[Entry]) -> Lines:
                 show.duration(sum(entry["seconds"] for entry in mine)),
             ]
         )
-    return ["## What was tried", "", *table(("family", "rounds", "kept", "crashed", "best kept", "time"), rows)]
+    return [
+        "## What was tried",
+        "",
+        *markdown_table(("family", "rounds", "kept", "crashed", "best kept", "time"), rows),
+    ]
 
 
 def _expectations(entries: list[Entry]) -> Lines:
@@ -199,7 +204,7 @@ def _expectations(entries: list[Entry]) -> Lines:
         numbers = [show.signed(expected), show.signed(real), show.percent(better), show.percent(reached)]
         rows.append([cell(role, 30), str(len(pairs)), *numbers])
     header = ("role", "rounds", "expected gain", "real gain", "better at all", "as good as expected")
-    return ["## Expected and real gains", "", *table(header, rows)]
+    return ["## Expected and real gains", "", *markdown_table(header, rows)]
 
 
 def _cost(state: State, entries: list[Entry], kept: int, plot: str) -> Lines:
@@ -250,5 +255,5 @@ def _reproduce(root: Path, kept: list[Entry]) -> Lines:
         "`valid.parquet` and `test.parquet` (from `competition/sealed/`) and `task.json`; OUT is an empty folder that "
         "receives `valid.npy` and `test.npy`.",
         "",
-        *table(("experiment", "SHA-256 of the script", "SHA-256 of its submission"), rows),
+        *markdown_table(("experiment", "SHA-256 of the script", "SHA-256 of its submission"), rows),
     ]

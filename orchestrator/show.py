@@ -1,13 +1,15 @@
-"""Numbers and texts as people read them: scores with their error, durations, words without control characters."""
+"""Numbers and texts as people read them: scores with their error, durations, harmless words, tables, Markdown."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 _TERMINAL_SEQUENCES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~&$])")
 NOTHING = "–"  # noqa: RUF001
 
 
@@ -96,3 +98,18 @@ def table(rows: list[list[str]]) -> list[str]:
     """Rows with aligned columns; the first row is the header."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def cell(value: Any, limit: int = 120) -> str:
+    """Text that Markdown shows as it stands, in a table as well."""
+    return _MARKDOWN.sub(r"\\\1", one_line(value, limit))
+
+
+def code(text: str) -> str:
+    """Text as Markdown's code; nothing for no text."""
+    safe = one_line(text).replace("`", "'").replace("|", "/")
+    return f"`{safe}`" if safe else ""
+
+
+def markdown_table(header: Sequence[str], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]

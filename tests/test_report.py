@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import markdown, plots, show
+from orchestrator import plots, show
 from orchestrator.files import write_json
 from orchestrator.report import write_report
 from orchestrator.rounds import RoundFiles
@@ -251,4 +251,4 @@ def test_clean_text_can_do_nothing_to_a_terminal() -> None:
     dirty = "\x1b]0;title\x07a\x1b[2Jb\x1b(Bc\x9b31md\x00e\u202ef\ud800g\r\n\th\x1b"
     assert show.clean(dirty) == "abc31mdefg\n\th"
     assert show.one_line("x" * 300, 10) == "x" * 9 + "…"
-    assert markdown.code("a`b|c") == "`a'b/c`" and markdown.code("") == ""
+    assert show.code("a`b|c") == "`a'b/c`" and show.code("") == ""
