@@ -132,6 +132,7 @@ def entry(stage: Stage) -> Entry:
         "script": files.path("experiment.py").name if files.has("experiment.py") else "",
         **_planned(strategy),
         **body,
+        "held": journal.reply("findings").startswith("HOLD"),
         "usd": 0.0,
         "variants": [other for other in others if other and other["variant"] != variant],
         "learnings": _learnings(files),

@@ -45,7 +45,6 @@ def play_round(campaign: Campaign, number: int, phases: tuple[Phase, ...], stop:
         campaign.progress("round", round=number)
     for phase in phases:
         stop.check()
-        write_state(campaign, number, phase.name)
         try:
             run_phase(stage, phase)
         except (BadInput, CampaignOver):

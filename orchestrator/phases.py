@@ -14,6 +14,7 @@ from orchestrator.files import atomic_write, read_json, write_json
 from orchestrator.journal import Journal
 from orchestrator.ledger import best_entry, plan_header, rounds_since_keep
 from orchestrator.rounds import RoundFiles
+from orchestrator.state import write_state
 from orchestrator.submission_policy import decide
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def run_phase(stage: Stage, phase: Phase) -> None:
     if stage.journal.starts(phase.name) >= MAX_STARTS:
         raise ProtocolError(f"{phase.name} was begun {MAX_STARTS} times and never ended")
     stage.journal.begin(phase.name)
+    write_state(stage.campaign, stage.number, phase.name)
     stage.campaign.progress("phase", round=stage.number, phase=phase.name)
     started = time.monotonic()
     reply = phase.run(stage)
@@ -125,13 +127,13 @@ def _submit(stage: Stage) -> str:
     campaign, ledger = stage.campaign, stage.campaign.submissions
     try:
         ledger.scores()
-        held = {number for number, receipt in ledger.receipts().items() if receipt.status == "sent"}
-        if stage.journal.reply("findings").startswith("HOLD"):
-            held.add(stage.number)
+        entries = [*campaign.entries, build.entry(stage)]
+        waiting = {number for number, receipt in ledger.receipts().items() if receipt.status == "sent"}
+        held = {entry["round"] for entry in entries if entry["held"] and entry["status"] == "keep"}
         choice = decide(
-            [*campaign.entries, build.entry(stage)],
+            entries,
             remaining_today=ledger.remaining_today(),
-            hold=held,
+            hold=waiting | held,
             config=campaign.config,
             now=campaign.now(),
         )

@@ -93,11 +93,12 @@ def test_a_rejected_run_is_not_kept_and_not_submitted(tmp_path: Path) -> None:
     assert harness.submissions(tmp_path) == []
 
 
-def test_hold_keeps_the_slot(tmp_path: Path) -> None:
-    script = Script(tmp_path, 1)
+def test_hold_keeps_the_slot_in_later_rounds_too(tmp_path: Path) -> None:
+    script = Script(tmp_path, 2)
+    script.predict(2, 9.0)
     script.turns["R01/findings"][0]["reply"] = "HOLD: wait"
     played = script.play()
-    assert played.statuses == ["keep"]
+    assert played.statuses == ["keep", "discard"]
     assert harness.submissions(tmp_path) == []
 
 
