@@ -19,12 +19,7 @@ from orchestrator.execution.landlock import Landlock
 from orchestrator.execution.macos import SandboxExec
 from orchestrator.execution.stage import Installation, installation, sweep_stages
 
-LEVELS: dict[str, Callable[[Installation], Sandbox]] = {
-    "A": Bubblewrap,
-    "B": Landlock,
-    "C": SandboxExec,
-    "none": Bare,
-}
+LEVELS: dict[str, Callable[[Installation], Sandbox]] = {"A": Bubblewrap, "B": Landlock, "C": SandboxExec, "none": Bare}
 _WELL = {"read_input": True, "semaphore": True, "read_outside": False, "wrote_outside": False, "connected": False}
 _TRY = """
 import json, multiprocessing, socket, sys

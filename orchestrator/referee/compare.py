@@ -46,11 +46,7 @@ class Comparison:
 
 def fold_draws(metric: Metric, folds: FoldSet, fold: int, decided: Array, seed: int) -> Array:
     """(DRAWS,) resampled scores of one fold's decided predictions, by the same weights for equal `seed` and fold."""
-    rows = folds.valid_rows[fold]
-    groups = None if folds.groups is None else np.asarray(folds.groups[rows])
-    cluster = groups if folds.strategy == "group" else None
-    sample = _Sample(len(rows), cluster, groups, folds.folds, (seed, fold))
-    return sample.draws(metric, np.asarray(folds.labels[rows]), decided)
+    return _Sample(folds, fold, seed).draws(metric, np.asarray(folds.labels[folds.valid_rows[fold]]), decided)
 
 
 def standard_error(draws: list[Array]) -> float:
@@ -75,14 +71,12 @@ def compare(metric: Metric, new: list[Array], old: list[Array], gain: float) -> 
 class _Sample:
     """One fold's rows, pooled into blocks, and the weights of its resamples."""
 
-    def __init__(
-        self, rows: int, cluster: Array | None, groups: Array | None, folds: int, seed: tuple[int, int]
-    ) -> None:
-        self.rows = rows
-        self.groups = groups
-        self.folds = folds
-        self._seed = seed
-        self._unit = np.arange(rows) if cluster is None else np.unique(cluster, return_inverse=True)[1]
+    def __init__(self, folds: FoldSet, fold: int, seed: int) -> None:
+        rows = folds.valid_rows[fold]
+        self.rows, self.folds, self._seed = len(rows), folds.folds, (seed, fold)
+        self.groups = None if folds.groups is None else np.asarray(folds.groups[rows])
+        cluster = self.groups if folds.strategy == "group" else None
+        self._unit = np.arange(self.rows) if cluster is None else np.unique(cluster, return_inverse=True)[1]
         self._count = int(self._unit.max(initial=0)) + 1
 
     def draws(self, metric: Metric, y: Array, decided: Array) -> Array:

@@ -188,8 +188,9 @@ class _Trial:
         if sigmas is None:
             return None
         found = gate(self.metric, self.folds, first, champion, sigmas, self.classes, self.seed)
-        self.referee.progress("gate", round=self.files.number, passed=found.passed, text=found.reason)
-        if found.passed:
+        passed = found.verdict == "pass"
+        self.referee.progress("gate", round=self.files.number, passed=passed, text=found.reason)
+        if passed:
             return None
         scores = [_number(self._quick_score(0, first))]
         compared = _compared(found.comparison, champion.label)

@@ -90,15 +90,8 @@ def plainly_decided(metric: Metric, folds: FoldSet, rows: Array, predictions: Ar
 
 
 @dataclass(frozen=True)
-class Gate:
-    passed: bool
-    reason: str
-    comparison: Comparison
-
-
-@dataclass(frozen=True)
 class Verdict:
-    """`keep` or `discard` with its reason; `comparison` is None when there was nothing to compare with."""
+    """`keep` (`pass`, at the gate) or `discard`, and why; `comparison` is None when there was nothing to compare."""
 
     verdict: str
     reason: str
@@ -122,7 +115,7 @@ def gate_sigmas(role: str, sigmas: float, against_blend: bool = False) -> float 
 
 def gate(
     metric: Metric, folds: FoldSet, predictions: Array, best: Earlier, sigmas: float, classes: list[Label], seed: int
-) -> Gate:
+) -> Verdict:
     """Is fold 1 so much worse than the best's fold 1 that the other folds are not worth their time?
 
     Both sides are decided by the plain rule, since the new one has no other folds to fit a decision on.
@@ -132,11 +125,12 @@ def gate(
         plainly_decided(metric, folds, rows, np.asarray(values), classes) for values in (predictions, best.oof[rows])
     )
     gain = metric.gain(fold_score(metric, folds, rows, new), fold_score(metric, folds, rows, old))
-    draws = [[fold_draws(metric, folds, 0, decided, seed)] for decided in (new, old)]
-    found = compare(metric, draws[0], draws[1], gain)
-    passed = not gain < -sigmas * found.se
-    how = "passed" if passed else f"discard: more than {sigmas:g} standard errors worse than {best.label}"
-    return Gate(passed, f"{how} in fold 1 ({found})", found)
+    first, other = ([fold_draws(metric, folds, 0, decided, seed)] for decided in (new, old))
+    found = compare(metric, first, other, gain)
+    if gain < -sigmas * found.se:
+        how = f"discard: more than {sigmas:g} standard errors worse than {best.label} in fold 1 ({found})"
+        return Verdict("discard", how, found.se, found)
+    return Verdict("pass", f"passed in fold 1 ({found})", found.se, found)
 
 
 def judge(
@@ -152,17 +146,14 @@ def judge(
     error = standard_error(new)
     if record is None:
         return Verdict("keep", "keep: the first complete score", error)
-    label = f"R{record['round']:02d}"
     if best is None:
         gain, both = metric.gain(scored.cv, record["cv"]), sqrt(error**2 + record["se"] ** 2)
         probability = (1 + erf(gain / both / sqrt(2))) / 2 if both > 0 else float(gain > 0)
-        return _by_gain(Comparison(gain, both, probability), error, label, keep)
-    other = score(metric, folds, np.asarray(best.oof), classes)
-    old = [fold_draws(metric, folds, fold, decided, seed) for fold, decided in enumerate(other.decided)]
-    return _by_gain(compare(metric, new, old, metric.gain(scored.cv, other.cv)), error, label, keep)
-
-
-def _by_gain(found: Comparison, error: float, label: str, keep: float) -> Verdict:
+        found = Comparison(gain, both, probability)
+    else:
+        other = score(metric, folds, np.asarray(best.oof), classes)
+        old = [fold_draws(metric, folds, fold, decided, seed) for fold, decided in enumerate(other.decided)]
+        found = compare(metric, new, old, metric.gain(scored.cv, other.cv))
     kept = found.gain > 0 and found.probability >= keep
     word, sign = "keep" if kept else "discard", "≥" if found.probability >= keep else "<"
-    return Verdict(word, f"{word}: {found} {sign} {keep:g} against {label}", error, found)
+    return Verdict(word, f"{word}: {found} {sign} {keep:g} against R{record['round']:02d}", error, found)

@@ -86,7 +86,7 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> N
     times = _times(train[spec.time_column]) if spec.time_column in train.columns else None
     cv = config.cv
     assignment = assign(cv.strategy, cv.folds, cv.seed, y, task=spec.task, groups=groups, times=times)
-    identity = _ids(test, spec.id_column)
+    identity = digest("\n".join(map(str, test[spec.id_column].tolist()))) if spec.id_column in test.columns else ""
     found = digest(cv.strategy, cv.folds, cv.seed, assignment, y, len(test), identity)
     if expected is not None and found != expected:
         raise FatalEnding(
@@ -97,8 +97,14 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> N
     id_column = spec.id_column if spec.id_column in train.columns and spec.id_column in test.columns else None
     extra = [id_column] if id_column is not None and id_column not in columns else []
     train, test = _harmonise(train, test, extra + columns)
-    _write_arrays(temp, assignment, y, groups)
+    for name, array in (("assignment", assignment), ("labels", y), ("groups", groups)):
+        if array is not None:
+            np.save(temp / f"{name}.npy", array, allow_pickle=False)
     _write_tables(temp, train, test, y, assignment, config)
+    for path in temp.rglob("*"):
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
     files = sorted(str(path.relative_to(temp)) for path in temp.rglob("*") if path.is_file())
     manifest = {
         "hash": found,
@@ -161,56 +167,31 @@ def _harmonise(train: pd.DataFrame, test: pd.DataFrame, columns: list[str]) -> t
     return left, right
 
 
-def _write_arrays(temp: Path, assignment: Array, y: Array, groups: Array | None) -> None:
-    arrays = {"assignment.npy": assignment, "labels.npy": y}
-    if groups is not None:
-        arrays["groups.npy"] = groups
-    for name, array in arrays.items():
-        with (temp / name).open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-
-
 def _write_tables(
     temp: Path, train: pd.DataFrame, test: pd.DataFrame, y: Array, assignment: Array, config: Config
 ) -> None:
     import pyarrow as pa
 
-    features = pa.Table.from_pandas(train, preserve_index=False)
-    labelled = features
-    for name, values in zip(config.competition.target_columns, _targets(y, config), strict=True):
+    spec, cv = config.competition, config.cv
+    features = labelled = pa.Table.from_pandas(train, preserve_index=False)
+    classes = spec.task in ("binary", "multiclass")
+    targets = [class_values(spec.classes, y)] if classes else [pa.array(column) for column in y.reshape(len(y), -1).T]
+    for name, values in zip(spec.target_columns, targets, strict=True):
         labelled = labelled.append_column(name, values)
     _write(temp / "test.parquet", pa.Table.from_pandas(test, preserve_index=False))
     _write(temp / "full.parquet", labelled)
-    for fold in range(config.cv.folds):
+    for fold in range(cv.folds):
         place = temp / f"fold_{fold}"
         place.mkdir()
-        _write(place / "train.parquet", labelled.filter(pa.array(train_mask(assignment, fold, config.cv.strategy))))
+        _write(place / "train.parquet", labelled.filter(pa.array(train_mask(assignment, fold, cv.strategy))))
         _write(place / "valid.parquet", features.filter(pa.array(assignment == fold)))
-        fsync_folder(place)
-
-
-def _targets(y: Array, config: Config) -> list[Any]:
-    import pyarrow as pa
-
-    spec = config.competition
-    if spec.task in ("binary", "multiclass"):
-        return [class_values(spec.classes, y)]
-    return [pa.array(column) for column in (y.reshape(len(y), -1).T)]
 
 
 def _write(path: Path, table: Any) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    text = [
-        field.name for field in table.schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
-    ]
-    with path.open("wb") as file:
-        pq.write_table(table, file, compression=_CODEC, use_dictionary=text or False, write_statistics=False)
-        file.flush()
-        os.fsync(file.fileno())
+    text = [field.name for field in table.schema if str(field.type) in ("string", "large_string")]
+    pq.write_table(table, path, compression=_CODEC, use_dictionary=text or False, write_statistics=False)
 
 
 def _swap(temp: Path, place: Path) -> None:
@@ -244,9 +225,3 @@ def _times(column: pd.Series) -> Array:
         return pd.to_datetime(column, format="mixed").to_numpy().astype("datetime64[ns]").astype(np.int64)
     except (ValueError, TypeError) as error:
         raise BadInput(f"competition.time_column {column.name!r} can't be read as dates: {error}") from None
-
-
-def _ids(test: pd.DataFrame, id_column: str | None) -> str:
-    if id_column is None or id_column not in test.columns:
-        return ""
-    return digest("\n".join(map(str, test[id_column].tolist())))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.errors import Damaged
-from orchestrator.files import read_json, sha256_file
+from orchestrator.files import read_json_or_none, sha256_file
 from orchestrator.referee.folds import train_mask
 
 Array = np.ndarray[Any, Any]
@@ -91,22 +91,14 @@ def load(folder: Path, fingerprint: str) -> FoldSet:
     Small files are hashed each time; a big one only when its size or time stamp is not the recorded one.
     Raises Damaged when anything is missing, altered, or was sealed for other settings (`fingerprint`).
     """
-    try:
-        manifest = read_json(folder / MANIFEST)
-    except FileNotFoundError:
-        raise Damaged(f"{folder} has no {MANIFEST}") from None
-    if manifest["fingerprint"] != fingerprint:
-        raise Damaged(f"{folder} was sealed for other settings")
+    manifest = read_json_or_none(folder / MANIFEST)
+    if manifest is None or manifest["fingerprint"] != fingerprint:
+        raise Damaged(f"{folder} has no intact {MANIFEST}, or was sealed for other settings")
     for name, stamp in manifest["files"].items():
         _verify(folder / name, stamp)
-    groups = folder / "groups.npy"
-    return FoldSet(
-        folder=folder,
-        manifest=manifest,
-        assignment=np.load(folder / "assignment.npy", mmap_mode="r", allow_pickle=False),
-        labels=np.load(folder / "labels.npy", mmap_mode="r", allow_pickle=False),
-        groups=np.load(groups, mmap_mode="r", allow_pickle=False) if "groups.npy" in manifest["files"] else None,
-    )
+    names = [name for name in ("assignment", "labels", "groups") if f"{name}.npy" in manifest["files"]]
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
+    return FoldSet(folder, manifest, arrays["assignment"], arrays["labels"], arrays.get("groups"))
 
 
 def stamp_of(path: Path) -> dict[str, Any]:
