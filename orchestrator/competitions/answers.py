@@ -39,9 +39,7 @@ def read_answers(path: Path, sample: Path, spec: dict[str, Any]) -> pd.DataFrame
 def _in_order(path: Path, answers: pd.DataFrame, asked: pd.DataFrame, id_column: str | None) -> pd.DataFrame:
     if id_column is None:
         if len(answers) != len(asked):
-            raise BadInput(
-                f"{path} has {len(answers)} rows, the sample submission {len(asked)}: both need the same rows"
-            )
+            raise BadInput(f"{path} has {len(answers)} rows, the sample submission {len(asked)}: both need as many")
         return answers
     if id_column not in answers.columns:
         raise BadInput(f"{path} lacks the id column {id_column!r}: add it")
@@ -53,9 +51,7 @@ def _in_order(path: Path, answers: pd.DataFrame, asked: pd.DataFrame, id_column:
     if lost:
         raise BadInput(f"{path} lacks {len(lost)} of the sample submission's ids, first {min(lost)!r}: add those rows")
     if strange:
-        raise BadInput(
-            f"{path} has {len(strange)} ids that the sample submission lacks, first {min(strange)!r}: remove them"
-        )
+        raise BadInput(f"{path} has {len(strange)} ids that the sample lacks, first {min(strange)!r}: remove them")
     ordered: pd.DataFrame = answers.set_index(id_column, drop=False).loc[wanted].reset_index(drop=True)
     return ordered
 
@@ -81,17 +77,17 @@ def _targets(path: Path, answers: pd.DataFrame, spec: dict[str, Any]) -> dict[st
 def _check_values(path: Path, values: pd.Series, name: str, spec: dict[str, Any]) -> None:
     import pandas as pd
 
-    shown = {str(label) for label in spec.get("classes") or []}
-    holes = int((values.isin(MISSING) & ~values.isin(shown)).sum())
+    labels = [str(label) for label in spec.get("classes", [])]
+    holes = int((values.isin(MISSING) & ~values.isin(labels)).sum())
     if holes:
         raise BadInput(f"{path}: {name} is missing in {holes} rows: fill them in")
-    if spec["task"] in ("binary", "multiclass"):
-        known = {same_text(label).lower() for label in spec["classes"]}
+    if spec["task"] == "multiclass":
+        return  # a label that train lacks is simply missed
+    if spec["task"] == "binary":
+        known = {same_text(label).lower() for label in labels}
         stray = values[~values.map(same_text).str.lower().isin(known)]
-        if len(stray) and spec["task"] == "binary":
-            raise BadInput(
-                f"{path}: {name} is {stray.iloc[0]!r} in {len(stray)} rows, which train never has: correct these rows"
-            )
+        if len(stray):
+            raise BadInput(f"{path}: {name} is {stray.iloc[0]!r} in {len(stray)} rows, which train never has: fix them")
         return
     flags = values.str.strip().str.lower().replace({"true": "1", "false": "0"})
     if pd.to_numeric(flags, errors="coerce").isna().any():

@@ -52,11 +52,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Grade:
-    """What a CSV is worth. `error` is one sentence when it is not valid.
-
-    A score is None where it can't be known: a remote competition's `grade` checks the format alone, and a part of a
-    local one's answers may leave the metric undefined.
-    """
+    """What a CSV is worth, or one sentence on why it is not valid; a score that can't be known is None."""
 
     valid: bool
     score: float | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ Table = dict[str, list[str]]
 CLASS_TASKS = ("binary", "multiclass")
 SUM_TOLERANCE = 1e-3
 """A row of class probabilities may be so far from 1 by its rounding; the metric scales it."""
+_FLAGS = {"true": 1, "false": 0}
 _HOLES = frozenset({"", "na", "nan", "null", "none", "n/a", "<na>"})
 
 
@@ -71,13 +73,10 @@ def load_answers(path: Path, spec: CompetitionSection, metric: Metric) -> Answer
         y, classes = _truth(table, spec, metric, path.name)
     except OutputRejected as error:
         raise BadInput(f"{path} can't be used: {error}") from error
-    usage = [text.strip().lower() for text in table.get("Usage", [])]
-    if usage:
-        public = np.array([text == "public" for text in usage])
-        graded = np.array([text in ("public", "private") for text in usage])
-    else:
-        public, graded = split(ids, len(y), spec.public_fraction), np.ones(len(y), bool)
-    return Answers(ids, y, classes, public, graded)
+    if "Usage" not in table:
+        return Answers(ids, y, classes, split(ids, len(y), spec.public_fraction), np.ones(len(y), bool))
+    usage = np.array([text.strip().lower() for text in table["Usage"]])
+    return Answers(ids, y, classes, usage == "public", np.isin(usage, ["public", "private"]))
 
 
 def split(ids: list[str] | None, rows: int, fraction: float) -> Array:
@@ -134,7 +133,7 @@ def _decoded(columns: list[list[str]], spec: CompetitionSection, metric: Metric,
 def label_text(value: object) -> str:
     """The one spelling of a label."""
     text = same_text(value)
-    return {"true": "1", "false": "0"}.get(text.lower(), text)
+    return str(_FLAGS.get(text.lower(), text))
 
 
 def _column(table: Table, name: str, file: str) -> list[str]:
@@ -169,19 +168,16 @@ def _numbers(column: Sequence[str], name: str, file: str) -> Array:
     """(n,) of float64; flags count as 1 and 0."""
     values = np.empty(len(column))
     for row, text in enumerate(column):
+        word = text.strip().lower()
         try:
-            if "_" in text:
-                raise ValueError
-            values[row] = float(text)
+            if "_" in word:
+                raise ValueError  # 1_0 is a number to Python alone
+            values[row] = _FLAGS[word] if word in _FLAGS else float(word)
         except ValueError:
-            flag = {"true": 1.0, "false": 0.0}.get(text.strip().lower())
-            if flag is None:
-                what = "nothing" if text.strip().lower() in _HOLES else f"{text[:40]!r}, which is no number"
-                raise OutputRejected(f"{file}: {name} holds {what} in row {row + 2}") from None
-            values[row] = flag
-    if not np.isfinite(values).all():
-        row = int(np.argmin(np.isfinite(values)))
-        raise OutputRejected(f"{file}: {name} is {values[row]} in row {row + 2}: only finite numbers are graded")
+            what = "nothing" if word in _HOLES else f"{text[:40]!r}, which is no number"
+            raise OutputRejected(f"{file}: {name} holds {what} in row {row + 2}") from None
+        if not math.isfinite(values[row]):
+            raise OutputRejected(f"{file}: {name} is {values[row]} in row {row + 2}: only finite numbers are graded")
     return values
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.competitions.infer_columns import match_classes, same_text
@@ -80,12 +80,12 @@ def _asked(tables: Tables, meta: dict[str, Any]) -> list[str]:
     if len(columns) > 1 and _numbers_the_rows(tables, columns[0]):
         columns = columns[1:]
     fresh = [name for name in columns if name not in tables.test.columns or tables.test[name].isna().all()]
-    if columns and not fresh:
+    if not columns:
+        raise BadInput(f"{tables.names[2]} has no column besides the id: add the column that is to be predicted")
+    if not fresh:
         raise BadInput(
             f"{tables.names[1]} holds {_few(columns)}, which {tables.names[2]} asks for: remove the answers from it"
         )
-    if not fresh:
-        raise BadInput(f"{tables.names[2]} has no column besides the id: add the column that is to be predicted")
     return fresh
 
 
@@ -106,10 +106,11 @@ def _check_stated(tables: Tables, stated: list[str]) -> None:
 
 
 def _same_names(asked: list[str], only: list[str]) -> Target | None:
-    direct = [name for name in asked if name in only]
-    if not direct:
-        folded = {re.sub(r"\W|_", "", name).casefold(): name for name in only}
-        direct = [folded[key] for name in asked if (key := re.sub(r"\W|_", "", name).casefold()) in folded]
+    def fold(name: str) -> str:
+        return re.sub(r"\W|_", "", name).casefold()
+
+    folded = {fold(name): name for name in only}
+    direct = [name for name in asked if name in only] or [folded[fold(name)] for name in asked if fold(name) in folded]
     if len(direct) == len(asked):
         return Target(direct, asked, "columns", [], "in train and in the sample, not in test")
     if len(direct) == 1 and direct[0] in asked:
@@ -122,12 +123,8 @@ def _class_columns(tables: Tables, asked: list[str], only: list[str]) -> Target 
     if len(asked) < 2:
         return None
     for name in only:
-        values = tables.train[name].dropna()
-        distinct = values.drop_duplicates().tolist()
-        if not 2 <= len(distinct) <= len(asked):
-            continue
-        matched = match_classes(asked, distinct)
-        if matched:
+        distinct = tables.train[name].dropna().drop_duplicates().tolist()
+        if 2 <= len(distinct) <= len(asked) and (matched := match_classes(asked, distinct)):
             why = "its values are the sample's columns"
             return Target([name], asked, "classes", [plain(label) for label in matched.values()], why)
     return None
@@ -139,33 +136,30 @@ def _one_column(tables: Tables, asked: list[str], only: list[str]) -> Target | N
         return None
     if len(only) == 1:
         return Target(only, asked, "columns", [], "the only column that test lacks")
-    tokens = set(" ".join(tables.sample[asked[0]].dropna().astype(str).iloc[:1000]).split())
-    tokens |= {same_text(value) for value in tables.sample[asked[0]].dropna().iloc[:1000]}
+    shown = tables.sample[asked[0]].dropna().iloc[:1000]
+    wanted = {*map(same_text, shown), *" ".join(map(str, shown)).split()}
     holding = [
-        name for name in only if tokens and tokens <= {same_text(value) for value in tables.train[name].dropna()}
+        name for name in only if wanted and wanted <= {same_text(value) for value in tables.train[name].dropna()}
     ]
     named = [name for name in only if re.fullmatch(r"(?i)(target|label|class|y|score|outcome|response)", name)]
-    best = holding if len(holding) == 1 else named
-    why = "it holds the sample's values" if len(holding) == 1 else "its name"
-    return Target(best, asked, "columns", [], why) if len(best) == 1 else None
+    for found, why in ((holding, "it holds the sample's values"), (named, "its name")):
+        if len(found) == 1:
+            return Target(found, asked, "columns", [], why)
+    return None
 
 
 def _as_ranked_list(tables: Tables, target: Target) -> Target:
     """Does the sample's one column hold several labels, separated by spaces?"""
     if len(target.columns) != 1 or len(target.submission_columns) != 1:
         return target
-    shown = tables.sample[target.submission_columns[0]].dropna()
-    if len(shown) == 0 or shown.dtype.kind in "biuf":
-        return target
+    shown = tables.sample[target.submission_columns[0]].dropna().astype(str).iloc[:1000].tolist()
     labels = {same_text(value) for value in tables.train[target.columns[0]].dropna().drop_duplicates()}
-    lists = shown.astype(str).iloc[:1000].str.split()
-    if shown.astype(str).iloc[:1000].isin(labels).any() or lists.str.len().max() < 2:
+    lists = [text.split() for text in shown]
+    size = max(map(len, lists), default=0)
+    words = {same_text(word) for words in lists for word in words}
+    if size < 2 or not words <= labels or not labels.isdisjoint(shown):
         return target
-    tokens = {same_text(token) for tokens in lists for token in tokens}
-    if not tokens <= labels:
-        return target
-    size = int(lists.str.len().max())
-    return Target(target.columns, target.submission_columns, "ranked", [], target.why, size)
+    return replace(target, style="ranked", ranked_k=size)
 
 
 def guess_task(tables: Tables, target: Target) -> tuple[Task, str]:

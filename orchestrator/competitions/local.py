@@ -58,7 +58,7 @@ class LocalCompetition:
 
     def limits(self) -> Limits:
         today = self.server_time().date()
-        used = sum(1 for entry in self.submissions() if entry.when.date() == today)
+        used = sum(entry.when.date() == today for entry in self.submissions())
         return Limits(self.spec.daily_limit, used, max(0, self.spec.daily_limit - used))
 
     def submissions(self) -> list[Submission]:
