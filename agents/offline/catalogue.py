@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from agents.offline.defaults import (
@@ -17,8 +18,7 @@ from agents.offline.defaults import (
     XGBOOST,
     XGBOOST_SPACE,
 )
-from agents.offline.facts import Facts
-from agents.offline.recipe import Recipe
+from agents.offline.recipe import Facts, Judge, Recipe, anything
 
 
 def tabular(f: Facts) -> bool:
@@ -33,7 +33,7 @@ def lone_text(f: Facts) -> bool:
     return f.texts > 0 and f.columns <= 2
 
 
-def booster_seconds(speed: float) -> Any:
+def booster_seconds(speed: float) -> Judge:
     """Seconds by rows x columns x models, `speed` relative to LightGBM (measured: 10,000 x 30 takes about 2 s)."""
 
     def seconds(f: Facts) -> float:
@@ -45,16 +45,16 @@ def booster_seconds(speed: float) -> Any:
     return seconds
 
 
-def square_seconds(most: int, per_row: float) -> Any:
+def square_seconds(most: int, per_row: float) -> Judge:
     """Seconds for models whose time grows with the square of rows, up to `most` of them."""
     return lambda f: f.outputs**0.5 * per_row * min(f.rows, most) ** 2 * (1 + f.columns / 50) / 1e6
 
 
-def text_seconds(per_row: float) -> Any:
+def text_seconds(per_row: float) -> Judge:
     return lambda f: per_row * f.rows * max(1, f.texts) * max(1.0, f.wordiness / 150) * f.outputs**0.5
 
 
-def tree_hint(high: float) -> Any:
+def tree_hint(high: float) -> Judge:
     return lambda f: high * (0.45 if lone_text(f) else 1.0)
 
 
@@ -67,25 +67,34 @@ def smooth_hint(f: Facts) -> float:
     return 0.85 if not f.categories and f.numbers >= 16 and f.rows < 10_000 else 0.4 if f.rows < 20_000 else 0.15
 
 
-def booster(name: str, family: str, title: str, features: dict[str, Any], hint: Any, **more: Any) -> Recipe:
-    """A gradient boosting recipe; the family gives model, defaults and space."""
-    params, space, speed = {
+def booster(
+    name: str,
+    family: str,
+    title: str,
+    features: dict[str, Any],
+    hint: Judge,
+    *,
+    label: str = "",
+    params: dict[str, Any] | None = None,
+    fits: Callable[[Facts], bool] = anything,
+) -> Recipe:
+    """A gradient boosting recipe; the family gives model, defaults and space, `label` is another name for it."""
+    defaults, space, speed = {
         "lightgbm": (LIGHTGBM, LIGHTGBM_SPACE, 1.0),
         "xgboost": (XGBOOST, XGBOOST_SPACE, 1.5),
         "catboost": (CATBOOST, CATBOOST_SPACE, 4.0),
     }[family]
     return Recipe(
         name=name,
-        family=more.pop("label", family),
+        family=label or family,
         title=title,
         model=f"{family}_model",
-        roles=("improve", "diversify", "tune"),
-        params={**params, **more.pop("params", {})},
-        space=space,
         features=features,
-        fits=more.pop("fits", lambda f: True),
+        params={**defaults, **(params or {})},
+        space=space,
         seconds=booster_seconds(speed),
         hint=hint,
+        fits=fits,
         feature_space=TABLE_SPACE,
     )
 
@@ -97,7 +106,6 @@ def language(name: str, title: str, members: list[str], hint: float, per_row: fl
         family="text_linear",
         title=title,
         model="language_model",
-        roles=("improve", "diversify", "tune"),
         params={"members": members, "C": 8.0, "alpha": 0.1, "calibrate": False, "max_terms": 300_000, **params},
         space={"C": (1.0, 40.0, "log"), "alpha": (0.01, 1.0, "log"), "max_terms": [100_000, 300_000, 600_000]},
         features={},
@@ -105,11 +113,6 @@ def language(name: str, title: str, members: list[str], hint: float, per_row: fl
         seconds=text_seconds(per_row),
         hint=lambda f: hint * (1.0 if f.columns <= 2 else 0.6),
     )
-
-
-def other(name: str, family: str, title: str, model: str, features: dict[str, Any], **rest: Any) -> Recipe:
-    rest.setdefault("roles", ("diversify", "tune"))
-    return Recipe(name=name, family=family, title=title, model=model, features=features, **rest)
 
 
 RECIPES: tuple[Recipe, ...] = (
@@ -169,7 +172,7 @@ RECIPES: tuple[Recipe, ...] = (
         4e-3,
         calibrate=True,
     ),
-    other(
+    Recipe(
         "linear_onehot",
         "linear",
         "Regularised linear model on scaled numbers and one-hot categories",
@@ -177,11 +180,10 @@ RECIPES: tuple[Recipe, ...] = (
         LINEAR,
         params={"C": None, "least": 3, "l1_ratio": 0.0, "crosses": False, "max_iter": 200, "target": "auto"},
         space={"C": (0.003, 10.0, "log"), "least": [2, 3, 5, 10]},
-        fits=lambda f: True,
         seconds=lambda f: 2e-5 * f.rows * (f.columns + 20 * f.categories + 5) ** 0.7 * f.outputs**0.5,
         hint=lambda f: 0.5 if f.rows < 5000 else 0.35,
     ),
-    other(
+    Recipe(
         "linear_crosses",
         "linear_crosses",
         "Sparse logistic or ridge regression on one-hot categories, their pairs and triples",
@@ -194,7 +196,7 @@ RECIPES: tuple[Recipe, ...] = (
         seconds=lambda f: 4e-4 * f.rows * f.outputs**0.5,
         hint=lambda f: 0.9 if f.coded >= 2 and not f.values else 0.3,
     ),
-    other(
+    Recipe(
         "ridge_log",
         "linear",
         "Elastic net on the logarithm of a skewed target, with combined columns",
@@ -206,7 +208,7 @@ RECIPES: tuple[Recipe, ...] = (
         seconds=lambda f: 6e-5 * min(f.rows, 100_000) * (f.columns + 20 * f.categories) ** 0.7 * f.outputs,
         hint=lambda f: 0.75 if f.rows < 3000 else 0.4,
     ),
-    other(
+    Recipe(
         "svm_rbf",
         "svm",
         "Support vector machine with an RBF kernel, calibrated",
@@ -218,7 +220,7 @@ RECIPES: tuple[Recipe, ...] = (
         seconds=square_seconds(12_000, 0.5),
         hint=smooth_hint,
     ),
-    other(
+    Recipe(
         "knn",
         "knn",
         "Nearest neighbours weighted by distance",
@@ -230,7 +232,7 @@ RECIPES: tuple[Recipe, ...] = (
         seconds=square_seconds(30_000, 0.15),
         hint=lambda f: 0.7 * smooth_hint(f),
     ),
-    other(
+    Recipe(
         "kernel_ridge",
         "kernel",
         "Kernel ridge for values, kernel approximation with logistic regression for classes",
@@ -242,7 +244,7 @@ RECIPES: tuple[Recipe, ...] = (
         seconds=square_seconds(4_000, 1.0),
         hint=lambda f: 0.8 * smooth_hint(f),
     ),
-    other(
+    Recipe(
         "mlp",
         "mlp",
         "A few small neural nets on scaled columns",
@@ -268,7 +270,7 @@ RECIPES: tuple[Recipe, ...] = (
         seconds=lambda f: 3 * f.outputs**0.5 * (1 + 1.5e-3 * min(f.rows, 100_000) * (1 + f.columns / 100)),
         hint=lambda f: 0.55 if f.rows > 1000 else 0.35,
     ),
-    other(
+    Recipe(
         "extra_trees",
         "extra_trees",
         "Extremely randomised trees with target encodings",
@@ -281,30 +283,30 @@ RECIPES: tuple[Recipe, ...] = (
         seconds=lambda f: 4e-5 * min(f.rows, 300_000) * (f.columns + 5) * (f.outputs if f.task != "multiclass" else 1),
         hint=lambda f: 0.6,
     ),
-    other(
+    Recipe(
         "blend_weights",
         "blend",
         "Weighted mean of earlier rounds, with the host's weights from the other folds",
         "blend_model",
         {},
-        roles=("blend",),
         params={"weights": "host", "members": [], "space": None},
         space={"space": ["value", "logit", "rank"]},
-        fits=lambda f: True,
         seconds=lambda f: 1e-6 * f.rows_all,
         hint=lambda f: 0.9,
     ),
-    other(
+    Recipe(
         "blend_mean",
         "blend",
         "Plain mean of earlier rounds",
         "blend_model",
         {},
-        roles=("blend",),
         params={"weights": "equal", "members": [], "space": None},
         space={"space": ["value", "logit", "rank"]},
-        fits=lambda f: True,
         seconds=lambda f: 1e-6 * f.rows_all,
         hint=lambda f: 0.6,
     ),
 )
+
+BY_NAME = {recipe.name: recipe for recipe in RECIPES}
+NAMES = frozenset(BY_NAME) | {recipe.family for recipe in RECIPES}
+"""What a line of guidance may call by its exact name."""

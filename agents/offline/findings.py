@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.offline import guidance as wishes
-from agents.offline import ledgers, text
+from agents.offline import text
 from agents.offline.builder import header
-from agents.offline.names import NAMES
 from agents.offline.notebook import Notebook, Run, read, read_json, read_text
 from agents.session import Turn
 
@@ -17,31 +15,31 @@ NEAR = 3.0
 
 def findings(turn: Turn) -> str:
     """Write findings.md; SUBMIT what was kept and verified, unless the guidance says hold."""
-    notebook = read(turn, NAMES)
-    scores = read_json(turn.needs["scores"]) if "scores" in turn.needs else {}
-    plan = header(read_text(turn.needs["plan"])) if "plan" in turn.needs else []
-    number = max(1, int(scores.get("variant") or 1))
-    strategy = plan[number - 1] if number <= len(plan) else (plan[0] if plan else {})
+    notebook, scores = read(turn), read_json(turn, "scores")
+    plan = header(read_text(turn, "plan"))
+    strategy = plan[max(1, scores.get("variant", 1)) - 1]
     verify = str(turn.facts.get("verify") or "")
     rejected = verify.startswith("REJECT")
     before = next((run for run in reversed(notebook.runs) if run.label == scores.get("against")), notebook.best)
-    name = strategy.get("recipe") or strategy.get("family")
-    reply = _reply(notebook, scores, rejected)
-    lessons = learnings(notebook, strategy, scores, rejected)
+    reply, expected = _reply(notebook, scores, rejected), float(strategy["expected_gain"] or 0.0)
     turn.write(
         "findings.md",
         text.page(
-            f"R{turn.round:02d}: {strategy.get('role', 'experiment')} with {name}",
-            ("Expected", _expected(strategy)),
+            f"R{turn.round:02d}: {strategy.get('role')} with {_name(strategy)}",
+            ("Expected", f"{strategy['hypothesis']}. Expected gain: {text.signed(expected)}."),
             ("Happened", text.bullets(_happened(scores, before, verify))),
             ("Fold by fold", fold_table(notebook, scores, before)),
             ("Why", text.bullets(_why(notebook, strategy, scores, before))),
             ("Next", text.bullets(_next(notebook, strategy, scores, rejected))),
-            ("Learnings", "\n".join(lessons)),
+            ("Learnings", text.bullets(learnings(notebook, strategy, scores, rejected))),
             ("Decision", reply),
         ),
     )
     return reply
+
+
+def _name(strategy: dict[str, Any]) -> str:
+    return str(strategy.get("recipe") or strategy["family"])
 
 
 def _reply(notebook: Notebook, scores: dict[str, Any], rejected: bool) -> str:
@@ -49,50 +47,39 @@ def _reply(notebook: Notebook, scores: dict[str, Any], rejected: bool) -> str:
         return "HOLD: guidance.md says not to submit"
     if rejected:
         return "HOLD: the Reviewer rejected the result"
-    if scores.get("status") != "ok":
-        return f"HOLD: {text.one_line(str(scores.get('reason') or 'no complete run'), 150)}"
     if scores.get("verdict") != "keep":
-        return f"HOLD: {text.one_line(str(scores.get('reason') or 'no gain beyond the noise'), 150)}"
-    gain = f", gain {text.signed(scores['gain'])}" if scores.get("gain") is not None else ""
-    return f"SUBMIT: {text.score(scores.get('cv'), scores.get('se'))} is the best so far{gain}"
-
-
-def _expected(strategy: dict[str, Any]) -> str:
-    if not strategy:
-        return "the plan states nothing that can be read"
-    return (
-        f"{strategy.get('hypothesis', '')}. Expected gain: {text.signed(float(strategy.get('expected_gain') or 0.0))}."
-    )
+        return f"HOLD: {text.one_line(scores.get('reason') or 'no complete run', 150)}"
+    gain = f", gain {text.signed(scores['gain'])}" if scores["gain"] is not None else ""
+    return f"SUBMIT: {text.score(scores['cv'], scores['se'])} is the best so far{gain}"
 
 
 def _happened(scores: dict[str, Any], before: Run | None, verify: str) -> list[str]:
     if not scores:
         return ["no experiment ran to a score"]
-    failure = scores.get("failure") or {}
-    lines = [f"{scores.get('status')}, {scores.get('verdict')}: {text.one_line(str(scores.get('reason') or ''))}"]
-    if scores.get("cv") is not None:
-        lines.append(f"score {text.score(scores['cv'], scores.get('se'))}")
-    if before and scores.get("gain") is not None:
-        chance = scores.get("probability")
-        odds = f", P(gain > 0) = {chance:.2f}" if isinstance(chance, float) else ""
-        lines.append(
-            f"against {text.link(before)} ({text.score(before.cv, before.se)}): {text.signed(scores['gain'])}{odds}"
-        )
-    if scores.get("max_correlation") is not None:
+    lines = [f"{scores['status']}, {scores['verdict']}: {text.one_line(scores['reason'])}"]
+    if scores["cv"] is not None:
+        lines.append(f"score {text.score(scores['cv'], scores['se'])}")
+    if before and scores["gain"] is not None:
+        chance = f", P(gain > 0) = {scores['probability']:.2f}" if scores["probability"] is not None else ""
+        was = f"{text.link(before)} ({text.score(before.cv, before.se)})"
+        lines.append(f"against {was}: {text.signed(scores['gain'])}{chance}")
+    if scores["max_correlation"] is not None:
         lines.append(f"largest correlation with an earlier run: {scores['max_correlation']:.4f}")
-    if failure:
-        lines.append(f"failure: {failure.get('kind')}: {text.one_line(str(failure.get('message') or ''))}")
+    if scores["failure"]:
+        lines.append(f"failure: {scores['failure']['kind']}: {text.one_line(scores['failure']['message'])}")
     if verify:
         lines.append(f"verify: {verify}")
-    lines.append(f"time {text.duration(float(scores.get('seconds') or 0.0))}")
-    return lines
+    return [*lines, f"time {text.duration(scores['seconds'])}"]
+
+
+def _folds(scores: dict[str, Any]) -> list[float]:
+    return [score for score in scores.get("fold_scores", []) if score is not None]
 
 
 def fold_table(notebook: Notebook, scores: dict[str, Any], before: Run | None) -> str:
     """Each fold's score beside the earlier best's, with the difference turned so that positive is better."""
-    folds = [score for score in scores.get("fold_scores") or [] if score is not None]
     rows = []
-    for number, score in enumerate(folds):
+    for number, score in enumerate(_folds(scores)):
         old = before.folds[number] if before and number < len(before.folds) else None
         change = None if old is None else notebook.signed(score) - notebook.signed(old)
         rows.append((str(number + 1), text.number(score), text.number(old), text.signed(change)))
@@ -100,39 +87,30 @@ def fold_table(notebook: Notebook, scores: dict[str, Any], before: Run | None) -
 
 
 def _why(notebook: Notebook, strategy: dict[str, Any], scores: dict[str, Any], before: Run | None) -> list[str]:
-    folds = [score for score in scores.get("fold_scores") or [] if score is not None]
     lines = []
-    if before and folds and before.folds:
-        pairs = list(zip(folds, before.folds, strict=False))
+    pairs = list(zip(_folds(scores), before.folds if before else (), strict=False))
+    if pairs:
         wins = sum(notebook.signed(new) > notebook.signed(old) for new, old in pairs)
         agree = "the folds agree" if wins in (0, len(pairs)) and len(pairs) > 1 else "the folds disagree: mostly noise"
         lines.append(f"better in {wins} of {len(pairs)} folds, {agree}")
-    if before and before.is_blend and strategy.get("role") not in ("blend", None):
+    if before and before.is_blend and strategy.get("role") != "blend":
         lines.append("a lone model seldom beats a blend: what it is worth shows in the next blend")
-    gain, expected = scores.get("gain"), float(strategy.get("expected_gain") or 0.0)
-    if gain is not None and expected > 0:
-        verdict = "the expectation was right" if gain >= 0.5 * expected else "the expectation was too high"
-        lines.append(f"gain {text.signed(gain)} of {text.signed(expected)} expected: {verdict}")
-    correlation = scores.get("max_correlation")
-    if correlation is not None and correlation > 0.995:
+    if (scores.get("max_correlation") or 0.0) > 0.995:
         lines.append("predictions nearly equal to an earlier run's: nothing new was learned from the data")
     if scores.get("status") == "gated":
         lines.append("fold 1 alone was clearly worse than the best, so the other folds were not paid for")
-    return lines or ["nothing to compare with yet"]
+    return lines
 
 
 def _next(notebook: Notebook, strategy: dict[str, Any], scores: dict[str, Any], rejected: bool) -> list[str]:
-    role, family = strategy.get("role"), strategy.get("family")
+    family = strategy["family"]
     if rejected:
         return [f"find out why {family} looked too good before anything is built on it"]
     if scores.get("status") not in ("ok", "gated"):
         return [f"do not repeat this configuration of {family}; another family next"]
-    if scores.get("verdict") == "keep":
-        return [
-            "blend again when a member that errs differently is there"
-            if role == "blend"
-            else f"build on it: {family} is the best"
-        ]
+    if scores["verdict"] == "keep":
+        blended = strategy.get("role") == "blend"
+        return ["blend again when a member that errs differently is there" if blended else f"build on it: {family}"]
     if useful_member(notebook, scores):
         return [f"{family} did not win but differs: a member for the next blend"]
     return [f"leave this direction of {family}: no gain and no new errors"]
@@ -140,47 +118,28 @@ def _next(notebook: Notebook, strategy: dict[str, Any], scores: dict[str, Any], 
 
 def useful_member(notebook: Notebook, scores: dict[str, Any]) -> bool:
     """A complete run near the best whose predictions differ from all earlier ones."""
-    correlation, cv, best = scores.get("max_correlation"), scores.get("cv"), notebook.best
-    if scores.get("status") != "ok" or correlation is None or cv is None or best is None:
+    if scores["status"] != "ok" or scores["max_correlation"] is None or notebook.best is None:
         return False
-    behind = notebook.signed(best.cv) - notebook.signed(cv)
-    return bool(correlation < 0.99 and behind < NEAR * max(notebook.noise, float(scores.get("se") or 0.0)))
+    behind = notebook.signed(notebook.best.cv) - notebook.signed(scores["cv"])
+    return bool(scores["max_correlation"] < 0.99 and behind < NEAR * max(notebook.noise, scores["se"] or 0.0))
 
 
 def learnings(notebook: Notebook, strategy: dict[str, Any], scores: dict[str, Any], rejected: bool) -> list[str]:
-    """At most two lines for LEARNINGS.md, only of what was measured."""
-    tag, name = f"[R{notebook.round:02d}]", strategy.get("recipe") or strategy.get("family")
-    role, score = strategy.get("role"), text.score(scores.get("cv"), scores.get("se"))
-    if not scores or not strategy:
+    """At most one line for LEARNINGS.md, only of what was measured."""
+    if not scores:
         return []
+    tag, name, family = f"[R{notebook.round:02d}]", _name(strategy), strategy["family"]
+    role, score = strategy.get("role"), text.score(scores["cv"], scores["se"])
     if rejected:
-        return [f"- {tag} {name} was rejected at verify: its score {score} can't be trusted"]
-    if scores.get("status") == "failed":
-        kind = (scores.get("failure") or {}).get("kind", "failure")
-        return [f"- {tag} {name} fails here ({kind}): leave it or make it smaller"]
-    lines = []
-    if scores.get("verdict") == "keep":
-        gain = f", {text.signed(scores['gain'])} over {scores.get('against')}" if scores.get("against") else ""
-        lines.append(f"- {tag} {role} with {name} was kept: {score}{gain}")
-    elif role == "tune" and notebook.tries_without_gain(str(strategy.get("family"))) >= 1:
-        lines.append(f"- {tag} tuning {strategy.get('family')} did not pay, more than once in a row")
-    elif useful_member(notebook, scores):
-        lines.append(
-            f"- {tag} {name} ({score}) is no winner but a diverse member: correlation {scores['max_correlation']:.3f}"
-        )
-    return lines
-
-
-def handover(turn: Turn) -> str:
-    """Write handover.md: all that a successor needs lies in the files, so the note only points there."""
-    notebook = read(turn, NAMES)
-    best, everything = notebook.best, ledgers.total(notebook.runs)
-    blends = sum(wishes.is_blend(run.family) for run in notebook.runs)
-    lines = [
-        f"{everything.runs} runs so far: {everything.kept} kept, {everything.crashed} crashed, {blends} blends",
-        f"best: {text.link(best)} at {text.score(best.cv, best.se)}" if best else "nothing was kept yet",
-        f"rounds since the last keep: {notebook.stuck}",
-        "memory: experiments.json (what was tried), LEARNINGS.md (what it taught), guidance.md (what a person wants)",
-    ]
-    turn.write("handover.md", text.page(f"Hand-over before round {turn.round}", ("State", text.bullets(lines))))
-    return "DONE"
+        return [f"{tag} {name} was rejected at verify: its score {score} can't be trusted"]
+    if scores["status"] == "failed":
+        return [f"{tag} {name} fails here ({scores['failure']['kind']}): leave it or make it smaller"]
+    if scores["verdict"] == "keep":
+        gain = f", {text.signed(scores['gain'])} over {scores['against']}" if scores["against"] else ""
+        return [f"{tag} {role} with {name} was kept: {score}{gain}"]
+    if role == "tune" and notebook.failed_tunings(family) >= 1:
+        return [f"{tag} tuning {family} did not pay, more than once in a row"]
+    if useful_member(notebook, scores):
+        shown = f"correlation {scores['max_correlation']:.3f}"
+        return [f"{tag} {name} ({score}) is no winner but a diverse member: {shown}"]
+    return []

@@ -8,8 +8,7 @@ so that nobody believes it was heard when it was not.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 FAMILY_WORDS = {
     "lightgbm": ("lightgbm", "lgbm", "lgb"),
@@ -60,8 +59,8 @@ class Guidance:
     understood: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
-    def allows(self, family: str, recipe: str = "") -> bool:
-        """Whether a recipe of this family (and name) may be used at all."""
+    def allows(self, family: str, recipe: str) -> bool:
+        """Whether a recipe may be used at all."""
         names = _names_of(family, recipe)
         if names & self.avoid:
             return False
@@ -74,14 +73,12 @@ class Guidance:
 
     def with_more(self, other: Guidance) -> Guidance:
         """Both at once; used to obey a review's words like a person's for one plan."""
-        return Guidance(
+        return replace(
+            self,
             only=self.only | other.only,
             avoid=self.avoid | other.avoid,
             wishes=self.wishes + other.wishes,
             banned_roles=self.banned_roles | other.banned_roles,
-            hold=self.hold or other.hold,
-            understood=self.understood,
-            unknown=self.unknown,
         )
 
 
@@ -109,12 +106,11 @@ def _has_word(text: str, word: str) -> bool:
     return re.search(rf"(?<![a-z0-9_]){plain}s?(?![a-z0-9_])", text) is not None
 
 
-def parse(text: str, names: Iterable[str] = ()) -> Guidance:
+def parse(text: str, names: frozenset[str]) -> Guidance:
     """Read guidance.md; headings, empty lines and HTML comments are no wishes.
 
     `names` are the playbook's own families and recipes, which a line may name exactly.
     """
-    names = frozenset(names)
     guidance = Guidance()
     for raw in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).splitlines():
         if raw.lstrip().startswith("#"):

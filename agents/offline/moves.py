@@ -10,23 +10,22 @@ from agents.offline import guidance as wishes
 from agents.offline import text
 from agents.offline.blending import blends
 from agents.offline.notebook import Notebook, Run, fingerprint
-from agents.offline.options import Option, applicable, bags_of, closeness, hint
+from agents.offline.options import Option, applicable, bags_of, closeness
 from agents.offline.recipe import Recipe, draw
 
 TUNE_DRAWS = 40
 MOST_BAGS = 10
 
 
-def all_options(notebook: Notebook, playbook: Sequence[Recipe]) -> list[Option]:
+def all_options(notebook: Notebook) -> list[Option]:
     """Every option that is not a repetition, in no order of merit."""
-    recipes = applicable(notebook, playbook)
+    recipes = applicable(notebook)
     by_name = {recipe.name: recipe for recipe in recipes}
     found: list[Option] = list(fresh(notebook, recipes))
     for rank, run in enumerate(bases(notebook, by_name)):
-        recipe = by_name[run.recipe]
-        found += refine(notebook, recipe, run, 0.6**rank)
-    found += blends(notebook, playbook)
-    found += bold(notebook, recipes, by_name)
+        found += refine(notebook, by_name[run.recipe], run, 0.6**rank)
+    found += blends(notebook)
+    found += bold(notebook, recipes)
     unique = {option.fingerprint: option for option in reversed(found)}
     return [option for mark, option in unique.items() if mark not in notebook.fingerprints]
 
@@ -42,18 +41,17 @@ def bases(notebook: Notebook, by_name: dict[str, Recipe]) -> list[Run]:
 
 def fresh(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
     """Recipes never played, worth their prior strength and their novelty."""
-    hints = {recipe.name: hint(notebook, recipe) for recipe in recipes}
-    top = max(hints.values(), default=0.0) or 1.0
+    top = strongest(notebook, recipes)
     played = {run.family for run in notebook.runs}
     kinds = {wishes.kind_of(family) for family in played}
     names = {run.recipe for run in notebook.runs}
+    why = "makes errors of another kind than what is there" if names else "sets the score to beat"
     for recipe in recipes:
         if recipe.name in names:
             continue
         novelty = 0.6 if recipe.family in played else 1.25 if wishes.kind_of(recipe.family) not in kinds else 1.0
         crashes = sum(run.status == "crash" for run in notebook.of_family(recipe.family))
-        strength = max(0.0, hints[recipe.name] / top)
-        why = "sets the score to beat" if not notebook.runs else "makes errors of another kind than what is there"
+        strength = recipe.hint(notebook.data) / top
         yield Option(
             recipe=recipe,
             role="diversify" if notebook.best else "improve",
@@ -64,9 +62,14 @@ def fresh(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
         )
 
 
+def strongest(notebook: Notebook, recipes: Sequence[Recipe]) -> float:
+    """The largest hint of the recipes."""
+    return max((recipe.hint(notebook.data) for recipe in recipes), default=1.0)
+
+
 def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> list[Option]:
     """Feature blocks, bags and a random step of the hyper-parameters, all around one earlier run."""
-    member = bool(notebook.best and notebook.best.is_blend)
+    member = notebook.blend_leads
     found = []
     weight *= closeness(notebook, recipe.family)
     fails = sum(run.parent is not None and run.role != "tune" for run in notebook.of_family(recipe.family))
@@ -79,7 +82,7 @@ def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> list
     if step:
         # Against a blend, fold 1 of a lone model fails the gate of a tuning, but passes that of a new member.
         sibling = member and "tune" not in notebook.guidance.roles
-        fails += notebook.tries_without_gain(recipe.family)
+        fails += notebook.failed_tunings(recipe.family)
         changed = ", ".join(
             f"{key} {base.params.get(key)} → {step[key]}" for key in step if step[key] != base.params.get(key)
         )
@@ -114,9 +117,9 @@ def _bag_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[tuple[
         yield f"{more} bags instead of {bags}", {**base.params, "bags": more}, dict(base.features)
 
 
-def tune_step(notebook: Notebook, recipe: Recipe, base: Run, salt: str = "") -> dict[str, Any] | None:
+def tune_step(notebook: Notebook, recipe: Recipe, base: Run) -> dict[str, Any] | None:
     """New parameters near those of `base`, never played before; None when the space holds no more."""
-    rng = random.Random(f"{notebook.seed}/{notebook.round}/{recipe.name}/{salt}")
+    rng = random.Random(f"{notebook.facts['seed']}/{notebook.round}/{recipe.name}/")
     names = sorted(recipe.space)
     for _ in range(TUNE_DRAWS if names else 0):
         params = {**recipe.params, **base.params}
@@ -145,21 +148,21 @@ def step_from(spec: Any, now: Any, rng: random.Random) -> Any:
     return draw((type(low)(max(low, now - fourth)), type(high)(min(high, now + fourth))), rng)
 
 
-def bold(notebook: Notebook, recipes: Sequence[Recipe], by_name: dict[str, Recipe]) -> Iterator[Option]:
+def bold(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
     """Several changes at once: every feature block on, more bags, parameters far from those that were played.
 
     Against a blend a lone model has no chance, so then only when a bold round is asked for.
     """
     asked = notebook.facts.get("force_bold") or "bold" in notebook.guidance.roles
-    if notebook.best and notebook.best.is_blend and not asked:
+    if notebook.blend_leads and not asked:
         return
     bases_by_name = {run.recipe: run for run in reversed(notebook.members)}
     since = notebook.best.round if notebook.best else 0
     failed = sum(run.role == "bold" and run.round > since for run in notebook.runs)
-    strongest = max((hint(notebook, recipe) for recipe in recipes), default=0.0) or 1.0
+    top = strongest(notebook, recipes)
     for recipe in recipes:
         base = bases_by_name.get(recipe.name)
-        rng = random.Random(f"{notebook.seed}/{notebook.round}/bold/{recipe.name}")
+        rng = random.Random(f"{notebook.facts['seed']}/{notebook.round}/bold/{recipe.name}")
         params = {**recipe.params, **(base.params if base else {})}
         for name in rng.sample(sorted(recipe.space), (len(recipe.space) + 1) // 2):
             params[name] = draw(recipe.space[name], rng)
@@ -177,7 +180,7 @@ def bold(notebook: Notebook, recipes: Sequence[Recipe], by_name: dict[str, Recip
             units=(0.3 + 0.1 * min(8, notebook.stuck))
             * 0.6**failed
             * closeness(notebook, recipe.family)
-            * hint(notebook, recipe)
-            / strongest,
+            * recipe.hint(notebook.data)
+            / top,
             parent=base.label if base else None,
         )

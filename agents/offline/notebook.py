@@ -6,18 +6,22 @@ Nothing here writes. A file that is missing or torn reads as empty, because a po
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from agents.offline import guidance as wishes
+from agents.offline.catalogue import NAMES
+from agents.offline.recipe import Facts
 from agents.session import Turn
 
-MINIMIZED = ("rmse", "rmsle", "mse", "mae", "mape", "smape", "logloss", "log_loss", "brier", "error", "loss", "pinball")
-"""Parts of the names of metrics that are better when smaller, for a campaign that does not say."""
+NO_PROFILE: dict[str, Any] = {
+    "rows": {"train": 1000, "test": 0},
+    **{f"{kind}_columns": [] for kind in ("numeric", "categorical", "text", "date", "bool")},
+    **{key: {} for key in ("column_details", "target", "missing_shifts", "duplicates")},
+}
 
 
 @dataclass(frozen=True)
@@ -26,13 +30,11 @@ class Run:
 
     label: str
     round: int
-    variant: int
     family: str
     recipe: str
     role: str
     status: str
     reason: str
-    hypothesis: str
     expected: float
     gain: float | None
     cv: float | None
@@ -44,7 +46,6 @@ class Run:
     correlations: dict[str, float]
     complete: bool
     seconds: float
-    submitted: bool
     lb: float | None
 
     @property
@@ -55,34 +56,24 @@ class Run:
     def fingerprint(self) -> str:
         return fingerprint(self.recipe, self.params, self.features)
 
+    @property
+    def kept_gain(self) -> float:
+        """What the run added to the best score: its gain when it was kept, else nothing."""
+        return max(0.0, self.gain or 0.0) if self.status == "keep" else 0.0
+
 
 @dataclass(frozen=True)
 class Notebook:
-    """Everything that decides: profile, registry, notes and wishes."""
+    """Everything that decides: profile, registry, notes, wishes, and the facts of the turn."""
 
     round: int
-    seed: int
-    competition: dict[str, Any]
     profile: dict[str, Any]
+    data: Facts
     runs: tuple[Run, ...]
     learnings: str
     knowledge: dict[str, str]
     guidance: wishes.Guidance
     facts: Mapping[str, Any]
-
-    @cached_property
-    def maximize(self) -> bool:
-        """Whether a larger score is better: as the facts or the config say, else as the registry's gains show."""
-        for value in (self.facts.get("maximize"), self.competition.get("maximize")):
-            if isinstance(value, bool):
-                return value
-        best: Run | None = None
-        for run in self.runs:
-            if best and run.gain and run.cv is not None and best.cv is not None and run.cv != best.cv:
-                return (run.cv > best.cv) == (run.gain > 0)
-            best = run if run.status == "keep" else best
-        name = str(self.competition.get("metric", "")).lower()
-        return not any(part in name for part in MINIMIZED)
 
     @cached_property
     def best(self) -> Run | None:
@@ -111,9 +102,13 @@ class Notebook:
         return frozenset(run.fingerprint for run in self.runs)
 
     @property
-    def rows(self) -> int:
-        """Rows of the training table."""
-        return int(self.profile.get("rows_train") or 1000)
+    def competition(self) -> dict[str, Any]:
+        """The competition section of config.json."""
+        return dict(self.facts["competition"])
+
+    @property
+    def blend_leads(self) -> bool:
+        return self.best is not None and self.best.is_blend
 
     @property
     def stuck(self) -> int:
@@ -125,7 +120,7 @@ class Notebook:
         """A score turned so that larger is better."""
         if cv is None:
             return float("-inf")
-        return cv if self.maximize else -cv
+        return cv if self.facts["maximize"] else -cv
 
     def lag(self, run: Run) -> float:
         """How far a scored run is behind the best single scored run, in metric units (≥ 0)."""
@@ -134,26 +129,18 @@ class Notebook:
     def of_family(self, family: str) -> list[Run]:
         return [run for run in self.runs if run.family == family]
 
-    def tries_without_gain(self, family: str, role: str = "tune") -> int:
-        """How many times in a row, up to now, this family was played in this role and not kept."""
-        tries = [run for run in self.runs if run.family == family and run.role == role]
+    def failed_tunings(self, family: str) -> int:
+        """How many times in a row, up to now, this family was tuned and not kept."""
         count = 0
-        for run in reversed(tries):
-            if run.status == "keep":
-                break
-            count += 1
+        for run in self.of_family(family):
+            if run.role == "tune":
+                count = 0 if run.status == "keep" else count + 1
         return count
 
-    def correlation(self, first: Run, second: Run) -> float | None:
-        """Of their out-of-fold predictions, as the referee measured it; None when it did not."""
-        older, newer = sorted((first, second), key=lambda run: (run.round, run.variant))
-        value = newer.correlations.get(older.label)
-        return value if value is not None else older.correlations.get(newer.label)
-
-    def number(self, name: str, default: float) -> float:
-        """A numeric fact; None and missing read as the default."""
+    def limit(self, name: str) -> float:
+        """A fact that limits (seconds_left, experiment_seconds, rounds_left); infinity when it is not set."""
         value = self.facts.get(name)
-        return float(value) if isinstance(value, int | float) else default
+        return float("inf") if value is None else float(value)
 
 
 def fingerprint(recipe: str, params: Mapping[str, Any], features: Mapping[str, Any]) -> str:
@@ -161,107 +148,74 @@ def fingerprint(recipe: str, params: Mapping[str, Any], features: Mapping[str, A
     return json.dumps([recipe, params, features], sort_keys=True, default=str)
 
 
-def read(turn: Turn, names: Iterable[str] = ()) -> Notebook:
-    """Read the campaign's files from `turn.needs`, or from their usual places; `names` as in guidance.parse."""
-    config = read_json(turn.campaign / "config.json")
-    competition = turn.facts.get("competition") or config.get("competition") or {}
-    seed = turn.facts.get("seed", config.get("cv", {}).get("seed", 0))
-    registry = read_json(_place(turn, "registry", "experiments.json"))
+def fingerprint_of(strategy: Mapping[str, Any]) -> str:
+    """The identity of a plan's strategy."""
+    return fingerprint(str(strategy.get("recipe")), strategy.get("params") or {}, strategy.get("features") or {})
+
+
+def read(turn: Turn) -> Notebook:
+    """Read the campaign's files of this turn."""
+    profile = {**NO_PROFILE, **read_json(turn, "profile")}
     return Notebook(
         round=turn.round,
-        seed=int(seed),
-        competition=dict(competition),
-        profile=flattened(read_json(_place(turn, "profile", "rounds/R00_profile.json"))),
-        runs=tuple(runs_of(registry.get("experiments", []))),
-        learnings=read_text(_place(turn, "learnings", "LEARNINGS.md")),
-        knowledge=_knowledge(turn, config.get("knowledge_files", [])),
-        guidance=wishes.parse(read_text(_place(turn, "guidance", "guidance.md")), names),
+        profile=profile,
+        data=Facts.of(profile, turn.facts["competition"]),
+        runs=tuple(runs_of(read_json(turn, "registry").get("experiments", []))),
+        learnings=read_text(turn, "learnings"),
+        knowledge={path.name: read_text(turn, n) for n, path in turn.needs.items() if n.startswith("knowledge_")},
+        guidance=wishes.parse(read_text(turn, "guidance"), NAMES),
         facts=turn.facts,
     )
 
 
-def flattened(profile: dict[str, Any]) -> dict[str, Any]:
-    """The profile with the sizes that the playbook asks for at its top: rows, levels of columns, length of texts."""
-    rows, details = profile.get("rows"), profile.get("column_details")
-    rows = rows if isinstance(rows, dict) else {}
-    details = details if isinstance(details, dict) else {}
-    lengths = [((item.get("characters") or {}).get("mean") or 0.0) for item in details.values()]
-    found = {
-        "rows_train": rows.get("train"),
-        "rows_test": rows.get("test"),
-        "cardinalities": {name: item.get("distinct") for name, item in details.items()},
-        "text": {"mean_length": max(lengths, default=0.0)},
-    }
-    return {**found, **profile}
-
-
-def runs_of(entries: Iterable[Mapping[str, Any]]) -> list[Run]:
+def runs_of(entries: list[dict[str, Any]]) -> list[Run]:
     """The registry's entries as runs, the losers of parallel rounds too, in the order they were played."""
     runs: list[Run] = []
     for entry in entries:
-        runs.append(_run(entry, winner=True))
-        runs.extend(_run({**entry, "variants": [], **loser}, winner=False) for loser in entry.get("variants") or [])
+        label = f"R{entry['round']:02d}"
+        runs.append(_run(label, entry))
+        runs += [_run(f"{label}_v{loser['variant']}", {**entry, "lb": None, **loser}) for loser in entry["variants"]]
     return runs
 
 
-def _run(entry: Mapping[str, Any], *, winner: bool) -> Run:
-    number, variant = int(entry.get("round", 0)), int(entry.get("variant") or 0)
-    label = f"R{number:02d}" if winner or not variant else f"R{number:02d}_v{variant}"
+def _run(label: str, entry: dict[str, Any]) -> Run:
+    """What a plan left out is null in its entry."""
     return Run(
         label=label,
-        round=number,
-        variant=variant,
-        family=str(entry.get("family") or "unknown"),
-        recipe=str(entry.get("recipe") or ""),
-        role=str(entry.get("role") or ""),
-        status=str(entry.get("status") or "crash"),
-        reason=str(entry.get("reason") or ""),
-        hypothesis=str(entry.get("hypothesis") or ""),
-        expected=float(entry.get("expected_gain") or 0.0),
-        gain=_float(entry.get("gain")),
-        cv=_float(entry.get("cv")),
-        se=_float(entry.get("se")),
-        folds=tuple(float(score) for score in entry.get("fold_scores") or [] if score is not None),
-        params=dict(entry.get("params") or {}),
-        features=dict(entry.get("features") or {}),
-        parent=entry.get("parent"),
-        correlations={
-            name: float(value) for name, value in (entry.get("correlations") or {}).items() if value is not None
-        },
-        complete=bool(entry.get("complete")),
-        seconds=float(entry.get("seconds") or 0.0),
-        submitted=entry.get("submitted") in (True, "accepted"),
-        lb=_float(entry.get("lb")),
+        round=entry["round"],
+        family=entry["family"] or "unknown",
+        recipe=entry["recipe"] or "",
+        role=entry["role"] or "",
+        status=entry["status"],
+        reason=entry["reason"],
+        expected=float(entry["expected_gain"] or 0.0),
+        gain=entry["gain"],
+        cv=entry["cv"],
+        se=entry["se"],
+        folds=tuple(score for score in entry["fold_scores"] if score is not None),
+        params=entry["params"] or {},
+        features=entry["features"] or {},
+        parent=entry["parent"],
+        correlations={name: value for name, value in entry["correlations"].items() if value is not None},
+        complete=entry["complete"],
+        seconds=entry["seconds"],
+        lb=entry["lb"],
     )
 
 
-def _float(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _place(turn: Turn, name: str, usual: str) -> Path:
-    return turn.needs.get(name, turn.campaign / usual)
-
-
-def _knowledge(turn: Turn, names: Iterable[str]) -> dict[str, str]:
-    paths = {path.name: path for name, path in turn.needs.items() if name.startswith("knowledge")}
-    paths.update({name: turn.campaign / name for name in names if Path(name).name not in paths})
-    return {name: text for name, path in sorted(paths.items()) if (text := read_text(path))}
-
-
-def read_text(path: Path) -> str:
-    """A note's text; "" when there is none. At most 200 kB are read."""
+def read_text(turn: Turn, name: str) -> str:
+    """One of the files that the turn needs; "" when there is none. At most 200 kB are read."""
     try:
-        with path.open("rb") as file:
+        with turn.needs[name].open("rb") as file:
             return file.read(200_000).decode("utf-8", errors="replace")
-    except OSError:
+    except (KeyError, OSError):
         return ""
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; {} when it is missing, torn or no object."""
+def read_json(turn: Turn, name: str) -> dict[str, Any]:
+    """One of the turn's JSON files; {} when it is missing, torn or no object."""
     try:
-        record = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        record = json.loads(turn.needs[name].read_bytes())
+    except (KeyError, OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}

@@ -1,12 +1,14 @@
-"""What an experiment could be: an option, and which recipes of the playbook may become one."""
+"""What an experiment could be: an option, which recipes may become one, and how long it will take."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
-from agents.offline import guidance as wishes
+from agents.offline.catalogue import BY_NAME, RECIPES
 from agents.offline.notebook import Notebook, fingerprint
 from agents.offline.recipe import Recipe
 
@@ -49,24 +51,23 @@ class Option:
         }
 
 
-def applicable(notebook: Notebook, playbook: Sequence[Recipe]) -> list[Recipe]:
-    """The recipes that fit the data and that the guidance allows, blends left out."""
-    return [
+def applicable(notebook: Notebook) -> list[Recipe]:
+    """The recipes that fit the data and that the guidance allows, the strongest first; blends left out."""
+    found = [
         recipe
-        for recipe in playbook
-        if not wishes.is_blend(recipe.family)
-        and recipe.applies(notebook.profile, notebook.competition)
-        and notebook.guidance.allows(recipe.family, recipe.name)
+        for recipe in RECIPES
+        if not recipe.is_blend and recipe.fits(notebook.data) and notebook.guidance.allows(recipe.family, recipe.name)
     ]
+    return sorted(found, key=lambda recipe: (-recipe.hint(notebook.data), recipe.name))
 
 
-def untried(notebook: Notebook, playbook: Sequence[Recipe]) -> list[str]:
+def untried(notebook: Notebook) -> list[str]:
     """Families that apply and were never played, the most promising first."""
     tried = {run.family for run in notebook.runs}
     hints: dict[str, float] = {}
-    for recipe in applicable(notebook, playbook):
+    for recipe in applicable(notebook):
         if recipe.family not in tried:
-            hints[recipe.family] = max(hints.get(recipe.family, 0.0), hint(notebook, recipe))
+            hints.setdefault(recipe.family, recipe.hint(notebook.data))
     return sorted(hints, key=lambda family: (-hints[family], family))
 
 
@@ -78,14 +79,43 @@ def closeness(notebook: Notebook, family: str) -> float:
     return 0.2 + 0.8 * 0.5 ** (notebook.lag(best) / (4 * notebook.noise))
 
 
-def hint(notebook: Notebook, recipe: Recipe) -> float:
-    """The playbook's prior strength of a recipe on this data, 0 to 1."""
-    return recipe.gain_hint(notebook.profile, notebook.competition)
-
-
 def bags_of(notebook: Notebook, recipe: Recipe, params: Mapping[str, Any]) -> int:
     """How many seeds an experiment averages; 0 for a recipe without bags. Boosters left to themselves take 5 or 1."""
     if "bags" not in recipe.params:
         return 0
-    bags = params.get("bags") or recipe.params["bags"]
-    return int(bags or (5 if notebook.rows < 5000 else 1))
+    return int(params.get("bags") or recipe.params["bags"] or (5 if notebook.data.rows < 5000 else 1))
+
+
+class Costs:
+    """Seconds of experiments on this data: the recipes' estimates, corrected by the clock of this campaign."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        self._notebook = notebook
+        self._turns = 1 + math.ceil((notebook.facts["folds"] - 1) / max(1, notebook.facts["cores"]))
+        self._by_recipe: dict[str, list[float]] = {}
+        self._by_family: dict[str, list[float]] = {}
+        self._all: list[float] = []
+        for run in notebook.runs:
+            recipe = BY_NAME.get(run.recipe)
+            if recipe is None or not run.complete or run.seconds <= 0:
+                continue
+            ratio = run.seconds / self.raw(recipe, run.params)
+            self._by_recipe.setdefault(recipe.name, []).append(ratio)
+            self._by_family.setdefault(recipe.family, []).append(ratio)
+            if not recipe.is_blend:
+                self._all.append(ratio)
+
+    def estimate(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
+        """The nearest measured likes scale the estimate: same recipe, else same family, else (gently) all."""
+        raw = self.raw(recipe, params)
+        ratios = self._by_recipe.get(recipe.name) or self._by_family.get(recipe.family)
+        if ratios:
+            return raw * median(ratios)
+        if recipe.is_blend or len(self._all) < 2:
+            return raw
+        return raw * min(3.0, max(0.3, median(self._all)))
+
+    def raw(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
+        """The recipe's own estimate for all folds, one core to each, in proportion to its bags."""
+        bags, usual = bags_of(self._notebook, recipe, params), bags_of(self._notebook, recipe, {})
+        return recipe.cost(self._notebook.data) * (bags / usual if usual else 1.0) * self._turns

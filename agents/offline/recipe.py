@@ -1,4 +1,4 @@
-"""A recipe: one way to play, as data."""
+"""A recipe: one way to play, as data; and the facts of a competition that recipes are judged by."""
 
 from __future__ import annotations
 
@@ -8,51 +8,86 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.offline.facts import Facts
+
+@dataclass(frozen=True)
+class Facts:
+    """Sizes and kinds of the tables; `columns` counts a date as eight."""
+
+    rows: int
+    rows_all: int
+    numbers: int
+    categories: int
+    texts: int
+    columns: int
+    coded: int  # categories or integer codes with more than 100 levels
+    outputs: int  # models to fit: classes or targets
+    task: str
+    wordiness: float  # mean characters of the longest text column
+
+    @classmethod
+    def of(cls, profile: Mapping[str, Any], competition: Mapping[str, Any]) -> Facts:
+        """From R00_profile.json and the competition section of config.json."""
+        rows, details = profile["rows"], profile["column_details"]
+        numeric, categorical = profile["numeric_columns"], profile["categorical_columns"]
+        levels = {name: column.get("distinct", 0) for name, column in details.items()}
+        codes = sum(100 < levels.get(name, 0) < 0.3 * rows["train"] for name in numeric)
+        coded = sum(levels.get(name, 0) > 100 for name in categorical)
+        numbers = len(numeric) + len(profile["bool_columns"])
+        task, targets = competition["task"], len(competition["target_columns"])
+        outputs = {"multiclass": len(competition["classes"]), "multilabel": targets, "multiregression": targets}
+        lengths = [column["characters"]["mean"] or 0.0 for column in details.values() if "characters" in column]
+        return cls(
+            rows=rows["train"],
+            rows_all=rows["train"] + rows["test"],
+            numbers=numbers,
+            categories=len(categorical),
+            texts=len(profile["text_columns"]),
+            columns=numbers + len(categorical) + 8 * len(profile["date_columns"]),
+            coded=coded + (codes if codes >= 0.6 * len(numeric) else 0),
+            outputs=outputs.get(task, 1),
+            task=task,
+            wordiness=max(lengths, default=0.0),
+        )
+
+    @property
+    def values(self) -> bool:
+        """Whether the targets are numbers rather than classes."""
+        return self.task in ("regression", "multiregression")
+
 
 Judge = Callable[[Facts], float]
 
 
+def anything(facts: Facts) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """One way to play. `space` maps a param to a list of choices or to (low, high) / (low, high, "log")."""
+    """One way to play. `space` maps a param to a list of choices or to (low, high) / (low, high, "log").
+
+    `seconds` are for one fold on one core, `hint` is what to expect before anything was measured, 0 to 1.
+    """
 
     name: str
     family: str
     title: str
     model: str
-    roles: tuple[str, ...]
+    features: Mapping[str, Any]
     params: Mapping[str, Any]
     space: Mapping[str, Any]
-    features: Mapping[str, Any]
-    fits: Callable[[Facts], bool]
     seconds: Judge
     hint: Judge
+    fits: Callable[[Facts], bool] = anything
     feature_space: Mapping[str, list[Any]] = field(default_factory=dict)
 
-    def applies(self, profile: Mapping[str, Any], competition: Mapping[str, Any]) -> bool:
-        """Whether this recipe makes sense for the data at all."""
-        return self.fits(Facts.of(profile, competition))
+    @property
+    def is_blend(self) -> bool:
+        return self.family == "blend"
 
-    def cost(self, profile: Mapping[str, Any], competition: Mapping[str, Any] | None = None) -> float:
-        """Estimated seconds for one fold on one core."""
-        return round(3.0 + self.seconds(Facts.of(profile, competition or {})), 1)
-
-    def gain_hint(self, profile: Mapping[str, Any], competition: Mapping[str, Any] | None = None) -> float:
-        """How much to expect from it before anything was measured, 0 to 1."""
-        return min(1.0, max(0.0, self.hint(Facts.of(profile, competition or {}))))
-
-    def sample(self, rng: random.Random, changes: int = 3) -> dict[str, Any]:
-        """Params with up to `changes` of the tunable ones drawn anew from the space."""
-        names = rng.sample(sorted(self.space), min(changes, len(self.space)))
-        return {**self.params, **{name: draw(self.space[name], rng) for name in names}}
-
-    def sample_features(self, rng: random.Random) -> dict[str, Any]:
-        """Features with one switch of the feature space drawn anew."""
-        if not self.feature_space:
-            return dict(self.features)
-        name = rng.choice(sorted(self.feature_space))
-        return {**self.features, name: rng.choice(self.feature_space[name])}
+    def cost(self, facts: Facts) -> float:
+        """Estimated seconds for one fold on one core, the start of the interpreter included."""
+        return round(3.0 + self.seconds(facts), 1)
 
 
 def draw(choices: Any, rng: random.Random) -> Any:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from itertools import combinations
 
 from agents.offline import ledgers, text
-from agents.offline.blending import blend_members, correlation
+from agents.offline.blending import blend_members, measured
 from agents.offline.eda import describe, shape
-from agents.offline.names import NAMES, RECIPES
 from agents.offline.notebook import Notebook, read
-from agents.offline.options import Option, applicable, hint, untried
+from agents.offline.options import Option, applicable, untried
 from agents.offline.strategy import choose
 from agents.session import Turn
 
@@ -21,99 +19,89 @@ LAST = 8
 
 def research(turn: Turn) -> str:
     """Write research_raw.md and research_brief.md."""
-    notebook = read(turn, NAMES)
-    count = max(3, int(turn.facts.get("strategies") or 1))
-    options = choose(notebook, RECIPES, count).chosen
+    notebook = read(turn)
+    options = choose(notebook, max(3, turn.facts["strategies"])).chosen
     turn.write("research_raw.md", raw(notebook, options))
     turn.write("research_brief.md", brief(notebook, options))
     return "DONE"
 
 
-def raw(notebook: Notebook, options: Sequence[Option]) -> str:
+def raw(notebook: Notebook, options: list[Option]) -> str:
     """The whole picture, as tables."""
-    recipes = sorted(applicable(notebook, RECIPES), key=lambda recipe: (-hint(notebook, recipe), recipe.name))
     played = {run.recipe: run.label for run in reversed(notebook.runs)}
+    recipes = [
+        (recipe.name, recipe.family, f"{recipe.hint(notebook.data):.2f}", played.get(recipe.name, "—"))
+        for recipe in applicable(notebook)
+    ]
     return text.page(
         f"Research for R{notebook.round:02d}",
         ("Data", text.bullets(describe(notebook))),
         ("Experiments", _experiments(notebook)),
         ("By family", _families(notebook)),
         ("Correlations of out-of-fold predictions", _correlations(notebook)),
-        (
-            "Recipes that fit, by prior strength",
-            text.table(
-                ("recipe", "family", "prior", "played"),
-                [(r.name, r.family, f"{hint(notebook, r):.2f}", played.get(r.name, "—")) for r in recipes],
-            ),
-        ),
+        ("Recipes that fit, by prior strength", text.table(("recipe", "family", "prior", "played"), recipes)),
         ("Best options now", text.bullets(_option(option) for option in options)),
-        ("Guidance", text.bullets([*notebook.guidance.understood, *notebook.guidance.unknown], "none")),
-        ("Learnings", text.bullets(lessons(notebook.learnings), "none yet")),
-        *(
-            (f"From {name}", text.bullets(lessons(body), "nothing to quote"))
-            for name, body in notebook.knowledge.items()
-        ),
+        ("Guidance", text.bullets(notebook.guidance.understood + notebook.guidance.unknown)),
+        ("Learnings", text.bullets(lessons(notebook.learnings))),
+        *((f"From {name}", text.bullets(lessons(body))) for name, body in notebook.knowledge.items()),
     )
 
 
-def brief(notebook: Notebook, options: Sequence[Option]) -> str:
+def brief(notebook: Notebook, options: list[Option]) -> str:
     """The same in fewer than 500 words: the sections that matter most come first and the last ones give way."""
-    members = blend_members(notebook)
+    members = ", ".join(f"{text.link(run)} {text.number(run.cv)}" for run in blend_members(notebook))
     sections = [
         ("Where we stand", text.bullets(_standing(notebook))),
         ("Next", text.bullets(_option(option) for option in options)),
-        ("Untried families", ", ".join(untried(notebook, RECIPES)) or "none that fit"),
-        ("What worked", text.bullets(_kept(notebook), "nothing was measured yet")),
-        ("Members for a blend", ", ".join(f"{text.link(run)} {text.number(run.cv)}" for run in members) or "none yet"),
-        ("What a person wants", text.bullets(notebook.guidance.understood + notebook.guidance.unknown, "nothing")),
-        ("Learned here", text.bullets(_learned(notebook)[-5:], "nothing yet")),
+        ("Untried families", ", ".join(untried(notebook))),
+        ("What worked", text.bullets(_kept(notebook))),
+        ("Members for a blend", members),
+        ("What a person wants", text.bullets(notebook.guidance.understood + notebook.guidance.unknown)),
+        ("Learned here", text.bullets(_learned(notebook)[-5:])),
         ("Data", text.bullets([shape(notebook)])),
-        ("Earlier campaigns", text.bullets(_earlier(notebook), "no notes given")),
+        ("Earlier campaigns", text.bullets(_earlier(notebook))),
     ]
-    return shorten(f"Brief for R{notebook.round:02d}", sections, BRIEF_WORDS)
+    return shorten(f"Brief for R{notebook.round:02d}", sections)
 
 
-def shorten(title: str, sections: list[tuple[str, str]], words: int) -> str:
-    """A page of fewer than `words` words: lines are dropped from the last section backwards."""
-    kept = [(name, body.splitlines()) for name, body in sections]
-    while len(text.page(title, *((name, "\n".join(lines)) for name, lines in kept)).split()) >= words:
-        longest = next((lines for _, lines in reversed(kept) if lines), None)
-        if longest is None:
-            break
-        longest.pop()
-    return text.page(title, *((name, "\n".join(lines)) for name, lines in kept))
+def shorten(title: str, sections: list[tuple[str, str]]) -> str:
+    """A page of fewer than 500 words: lines are dropped from the last section backwards."""
+    lines = [(name, line) for name, body in sections for line in body.splitlines()]
+    while True:
+        page = text.page(
+            title, *((name, "\n".join(line for own, line in lines if own == name)) for name, _ in sections)
+        )
+        if len(page.split()) < BRIEF_WORDS:
+            return page
+        lines.pop()
 
 
 def lessons(note: str) -> list[str]:
-    """The bullet points of a note, one line each, without those that only hold links or code."""
+    """The bullet points of a note, one line each; short ones hold links or code."""
     found = re.findall(r"^\s*(?:[-*]|\d+\.)\s+(.{12,})$", note, flags=re.MULTILINE)
     return [text.one_line(line, 240) for line in found]
 
 
 def _standing(notebook: Notebook) -> list[str]:
-    best, everything = notebook.best, ledgers.total(notebook.runs)
+    best, record = notebook.best, ledgers.total(notebook.runs)
     if best is None:
         return ["nothing was measured yet: the first round sets the score to beat"]
     lines = [f"best {text.link(best)}: {text.score(best.cv, best.se)}, {notebook.stuck} rounds since"]
-    lines.append(f"{everything.runs} runs, {everything.kept} kept, {everything.crashed} crashed")
-    board = [run for run in notebook.runs if run.lb is not None and run.cv is not None]
+    lines.append(f"{record.runs} runs, {record.kept} kept, {record.crashed} crashed")
+    board = [run for run in notebook.runs if run.lb is not None]
     if board:
         lines.append(f"leaderboard: [{board[-1].label}] {text.number(board[-1].lb)} for CV {text.number(board[-1].cv)}")
     return lines
 
 
 def _option(option: Option) -> str:
-    return (
-        f"{option.role} `{option.recipe.name}`: {text.one_line(option.hypothesis, 160)} "
-        f"(expected {text.signed(option.gain)}, {text.duration(option.cost)})"
-    )
+    figures = f"expected {text.signed(option.gain)}, {text.duration(option.cost)}"
+    return f"{option.role} `{option.recipe.name}`: {text.one_line(option.hypothesis, 160)} ({figures})"
 
 
 def _kept(notebook: Notebook) -> list[str]:
-    lines = []
-    for item in ledgers.tally(notebook.runs, "role"):
-        lines.append(f"{item.name}: {item.kept} of {item.runs} kept, {text.signed(item.gain)} in all")
-    return lines
+    roles = ledgers.tally(notebook.runs, "role")
+    return [f"{item.name}: {item.kept} of {item.runs} kept, {text.signed(item.gain)} in all" for item in roles]
 
 
 def _experiments(notebook: Notebook) -> str:
@@ -133,12 +121,8 @@ def _families(notebook: Notebook) -> str:
 
 
 def _correlations(notebook: Notebook) -> str:
-    top = notebook.members[:LAST]
-    rows = [
-        (f"[{a.label}] {a.family}", f"[{b.label}] {b.family}", f"{correlation(notebook, a, b):.4f}")
-        for a, b in combinations(top, 2)
-        if notebook.correlation(a, b) is not None
-    ]
+    pairs = [(a, b, measured(a, b)) for a, b in combinations(notebook.members[:LAST], 2)]
+    rows = [(text.link(a), text.link(b), f"{figure:.4f}") for a, b, figure in pairs if figure is not None]
     return text.table(("", "", "correlation"), rows)
 
 

@@ -1,82 +1,60 @@
-"""The Reviewer's look back over the last rounds."""
+"""The Reviewer's look back over the last rounds, and the note that a session leaves to its successor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from agents.offline import ledgers, text
-from agents.offline.notebook import Notebook, Run
+from agents.offline.notebook import Notebook, Run, read
+from agents.offline.options import untried
 from agents.session import Turn
 
 WINDOW = 10
 """Rounds that a retrospective looks back on."""
 
 
-def retro(turn: Turn, notebook: Notebook, untried: Sequence[str]) -> str:
-    """Write retro.md; `untried` are the families that apply here and were never played."""
-    recent = [run for run in notebook.runs if run.round > notebook.round - 1 - WINDOW]
-    everything = ledgers.total(recent)
+def retro(turn: Turn) -> str:
+    """Write retro.md."""
+    notebook = read(turn)
+    recent = [run for run in notebook.runs if run.round >= notebook.round - WINDOW]
     turn.write(
         "retro.md",
         text.page(
             f"Retrospective before round {notebook.round}",
-            ("In short", _summary(notebook, everything)),
-            (
-                "What paid",
-                text.bullets([_gain_line(run) for run in recent if run.status == "keep"], "nothing was kept"),
-            ),
-            ("What did not", text.bullets([_loss_line(run) for run in recent if run.status != "keep"])),
-            ("By role", _tallies(ledgers.tally(recent, "role"))),
-            ("By family", _tallies(ledgers.tally(recent, "family"))),
-            ("Never tried", ", ".join(untried) or "every family that applies was tried"),
-            ("Next", text.bullets(_directions(notebook, recent, untried))),
-            ("Learnings", "\n".join(rules(notebook, recent))),
+            ("In short", text.bullets(_summary(notebook, recent))),
+            ("What paid", text.bullets(_line(run) for run in recent if run.status == "keep")),
+            ("What did not", text.bullets(_line(run) for run in recent if run.status != "keep")),
+            ("By role", _tallies(recent, "role")),
+            ("By family", _tallies(recent, "family")),
+            ("Never tried", ", ".join(untried(notebook)) or "every family that applies was tried"),
+            ("Next", text.bullets(_directions(notebook, recent))),
+            ("Learnings", text.bullets(rules(notebook, recent))),
         ),
     )
     return "DONE"
 
 
-def _summary(notebook: Notebook, everything: ledgers.Tally) -> str:
-    best = notebook.best
-    lines = [
-        f"{everything.runs} runs, {everything.kept} kept, {everything.crashed} crashed, "
-        f"{text.duration(everything.seconds)} of experiments."
-    ]
+def _summary(notebook: Notebook, recent: Sequence[Run]) -> list[str]:
+    record, best = ledgers.total(recent), notebook.best
+    lines = [f"{record.runs} runs, {record.kept} kept, {record.crashed} crashed in {text.duration(record.seconds)}"]
     if best:
-        lines.append(f"Best: {text.link(best)} at {text.score(best.cv, best.se)}, {notebook.stuck} rounds ago.")
-    if everything.seconds_per_keep:
-        lines.append(f"A kept gain cost {text.duration(everything.seconds_per_keep)}.")
-    if everything.calibration is not None:
-        lines.append(f"Real gains were {everything.calibration:.0%} of the expected ones.")
-    return "\n".join(lines)
+        lines.append(f"best: {text.link(best)} at {text.score(best.cv, best.se)}, {notebook.stuck} rounds ago")
+    if record.expected > 0:
+        lines.append(f"real gains were {record.gain / record.expected:.0%} of the expected ones")
+    return lines
 
 
-def _gain_line(run: Run) -> str:
-    what = f"{text.link(run)} ({run.role}): {text.score(run.cv, run.se)}"
-    return f"{what}, gain {text.signed(run.gain)} (expected {text.signed(run.expected)})"
+def _line(run: Run) -> str:
+    what = f"{text.link(run)} ({run.role}, {run.status}): {text.score(run.cv, run.se)}"
+    return f"{what}, gain {text.signed(run.gain)} (expected {text.signed(run.expected)}); {text.one_line(run.reason)}"
 
 
-def _loss_line(run: Run) -> str:
-    return (
-        f"{text.link(run)} ({run.role}, {run.status}): gain {text.signed(run.gain)}; {text.one_line(run.reason, 120)}"
-    )
-
-
-def _tallies(tallies: Sequence[ledgers.Tally]) -> str:
-    return text.table(
-        ("", "runs", "kept", "gain", "expected", "time per keep"),
-        [
-            (
-                item.name,
-                str(item.runs),
-                str(item.kept),
-                text.signed(item.gain),
-                text.signed(item.expected),
-                text.duration(item.seconds_per_keep) if item.seconds_per_keep else "—",
-            )
-            for item in tallies
-        ],
-    )
+def _tallies(recent: Sequence[Run], key: str) -> str:
+    rows = [
+        (item.name, str(item.runs), str(item.kept), text.signed(item.gain), text.duration(item.seconds))
+        for item in ledgers.tally(recent, key)
+    ]
+    return text.table((key, "runs", "kept", "gain", "time"), rows)
 
 
 def rules(notebook: Notebook, recent: Sequence[Run]) -> list[str]:
@@ -86,20 +64,18 @@ def rules(notebook: Notebook, recent: Sequence[Run]) -> list[str]:
     lines = []
     if roles and roles[0].kept:
         top = roles[0]
-        lines.append(
-            f"- {tag} {top.name} pays best: {top.kept} of {top.runs} runs kept, {text.signed(top.gain)} in all"
-        )
+        lines.append(f"{tag} {top.name} pays best: {top.kept} of {top.runs} runs kept, {text.signed(top.gain)} in all")
     empty = [item for item in roles if not item.kept and item.runs >= 3]
     if empty:
         worst = max(empty, key=lambda item: item.seconds)
-        lines.append(f"- {tag} {worst.name} did not pay: 0 of {worst.runs} kept for {text.duration(worst.seconds)}")
+        lines.append(f"{tag} {worst.name} did not pay: 0 of {worst.runs} kept for {text.duration(worst.seconds)}")
     return lines
 
 
-def _directions(notebook: Notebook, recent: Sequence[Run], untried: Sequence[str]) -> list[str]:
+def _directions(notebook: Notebook, recent: Sequence[Run]) -> list[str]:
     lines = []
-    if untried:
-        lines.append(f"play the untried families before tuning any more: {', '.join(untried[:4])}")
+    if new := untried(notebook):
+        lines.append(f"play the untried families before tuning any more: {', '.join(new[:4])}")
     tuned = [run for run in recent if run.role == "tune"]
     if len(tuned) >= 3 and not any(run.status == "keep" for run in tuned):
         lines.append("tuning is exhausted for now: put its time into bags, feature blocks and blends")
@@ -110,4 +86,13 @@ def _directions(notebook: Notebook, recent: Sequence[Run], untried: Sequence[str
     crashes = [run.family for run in recent if run.status == "crash"]
     if len(crashes) >= 2:
         lines.append(f"spend less on what crashes: {', '.join(sorted(set(crashes)))}")
-    return lines or ["go on as before: gains still come"]
+    return lines
+
+
+def handover(turn: Turn) -> str:
+    """Write handover.md: all that a successor needs lies in the files, so the note only points there."""
+    notebook = read(turn)
+    pointers = "memory: experiments.json (what was tried), LEARNINGS.md (what it taught), guidance.md (the wishes)"
+    lines = [*_summary(notebook, notebook.runs), pointers]
+    turn.write("handover.md", text.page(f"Hand-over before round {turn.round}", ("State", text.bullets(lines))))
+    return "DONE"

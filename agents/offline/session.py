@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from agents.offline import builder, eda, findings, researcher, retro, reviewer, verifier, workshop
 from agents.session import Turn
 from agents.transcript import Transcript
 
-PLAYS = {
-    "eda": "agents.offline.eda:eda",
-    "research": "agents.offline.researcher:research",
-    "plan": "agents.offline.builder:plan",
-    "revise": "agents.offline.builder:revise",
-    "review": "agents.offline.reviewer:review",
-    "build": "agents.offline.workshop:build",
-    "fix": "agents.offline.workshop:build",
-    "verify": "agents.offline.verifier:verify",
-    "findings": "agents.offline.findings:findings",
-    "retro": "agents.offline.reviewer:retrospect",
-    "handover": "agents.offline.findings:handover",
+PLAYS: dict[str, Callable[[Turn], str]] = {
+    "eda": eda.eda,
+    "research": researcher.research,
+    "plan": builder.plan,
+    "revise": builder.revise,
+    "review": reviewer.review,
+    "build": workshop.build,
+    "fix": workshop.build,
+    "verify": verifier.verify,
+    "findings": findings.findings,
+    "retro": retro.retro,
+    "handover": retro.handover,
 }
 """Phase → the function that plays it: it writes the turn's files and returns the one-line reply."""
 
@@ -32,13 +32,7 @@ class OfflineSession:
     backend = "offline"
 
     def __init__(
-        self,
-        *,
-        role: str,
-        settings: Mapping[str, Any] | None = None,
-        folder: Path,
-        generation: int = 1,
-        round_number: int = 0,
+        self, *, role: str, settings: Mapping[str, Any], folder: Path, generation: int, round_number: int
     ) -> None:
         self.role = role
         self.generation = generation
@@ -49,9 +43,7 @@ class OfflineSession:
     def ask(self, turn: Turn) -> str:
         """Play the turn's phase; KeyError for a phase that no role has."""
         self._transcript.append("turn", id=turn.id, prompt=turn.prompt)
-        module, name = PLAYS[turn.phase].split(":")
-        play: Callable[[Turn], str] = getattr(importlib.import_module(module), name)
-        reply = play(turn)
+        reply = PLAYS[turn.phase](turn)
         self._transcript.append("reply", id=turn.id, text=reply)
         return reply
 

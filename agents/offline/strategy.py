@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from agents.offline.costs import Costs
 from agents.offline.ledgers import calibration
 from agents.offline.moves import all_options
 from agents.offline.notebook import Notebook
-from agents.offline.options import Option
-from agents.offline.recipe import Recipe
+from agents.offline.options import Costs, Option
 
 OVERHEAD = 20.0
 """Seconds that a round costs besides its experiment."""
@@ -35,21 +33,15 @@ class Choice:
     refused: list[tuple[Option, str]] = field(default_factory=list)
 
 
-def choose(
-    notebook: Notebook,
-    playbook: Sequence[Recipe],
-    count: int = 1,
-    banned: Collection[str] = (),
-    cap: float | None = None,
-) -> Choice:
+def choose(notebook: Notebook, count: int = 1, banned: Collection[str] = (), cap: float = float("inf")) -> Choice:
     """The `count` best options of different families; `banned` are fingerprints, `cap` is a limit on cost in seconds.
 
     Always chooses something when any recipe applies: when all options are refused, the cheapest of them is played.
     """
-    limit = min(time_limit(notebook), cap if cap is not None else float("inf"))
+    limit = min(time_limit(notebook), cap)
     choice = Choice()
-    costs = Costs(notebook, playbook)
-    options = [appraise(notebook, option, costs) for option in all_options(notebook, playbook)]
+    costs = Costs(notebook)
+    options = [appraise(notebook, option, costs) for option in all_options(notebook)]
     for option in sorted(options, key=lambda item: (-item.value, item.cost, item.fingerprint)):
         why = refusal(notebook, option, limit, banned)
         if why:
@@ -77,8 +69,8 @@ def _fall_back(notebook: Notebook, choice: Choice, banned: Collection[str]) -> N
 
 def time_limit(notebook: Notebook) -> float:
     """The most seconds an experiment may be estimated at, from its own limit and the campaign's remaining time."""
-    cap = SHARE_OF_CAP * notebook.number("experiment_seconds", float("inf"))
-    return max(1.0, min(cap, SHARE_OF_LEFT * notebook.number("seconds_left", float("inf"))))
+    cap, left = notebook.limit("experiment_seconds"), notebook.limit("seconds_left")
+    return max(1.0, min(SHARE_OF_CAP * cap, SHARE_OF_LEFT * left))
 
 
 def refusal(notebook: Notebook, option: Option, limit: float, banned: Collection[str]) -> str:
@@ -91,18 +83,15 @@ def refusal(notebook: Notebook, option: Option, limit: float, banned: Collection
         return f"guidance: no {option.role}"
     if option.cost > limit:
         return f"costs {option.cost:.0f} s, the limit is {limit:.0f} s"
-    if (
-        option.role == "tune"
-        and "tune" not in notebook.guidance.roles
-        and tuning_is_stale(notebook, option.recipe.family)
-    ):
+    asked = "tune" in notebook.guidance.roles
+    if option.role == "tune" and not asked and tuning_is_stale(notebook, option.recipe.family):
         return "two tunings in a row brought nothing"
     return ""
 
 
 def tuning_is_stale(notebook: Notebook, family: str) -> bool:
     """Two tunings of the family in a row without a keep, and nothing else was kept since."""
-    tunes = [run for run in notebook.runs if run.family == family and run.role == "tune"][-2:]
+    tunes = [run for run in notebook.of_family(family) if run.role == "tune"][-2:]
     if len(tunes) < 2 or any(run.status == "keep" for run in tunes):
         return False
     return notebook.round - tunes[-1].round <= 6
@@ -114,7 +103,7 @@ def appraise(notebook: Notebook, option: Option, costs: Costs) -> Option:
     cost = costs.estimate(option.recipe, option.params)
     urgency = LAST_CALL if option.role == "blend" and is_last_call(notebook) else wish(notebook, option)
     value = units / (1 + (OVERHEAD + cost) / 60) ** time_pressure(notebook, cost) * urgency
-    lone = notebook.best is not None and notebook.best.is_blend and option.role != "blend"
+    lone = notebook.blend_leads and option.role != "blend"
     return replace(option, gain=units * notebook.noise * (LONE if lone else 1.0), cost=cost, value=value)
 
 
@@ -125,15 +114,15 @@ def time_pressure(notebook: Notebook, cost: float) -> float:
     """
     if not notebook.runs:
         return 0.5
-    rounds = min(PLANNED_ROUNDS, notebook.number("rounds_left", PLANNED_ROUNDS))
-    share = notebook.number("seconds_left", float("inf")) / max(1.0, rounds)
+    rounds = min(PLANNED_ROUNDS, notebook.limit("rounds_left"))
+    share = notebook.limit("seconds_left") / max(1.0, rounds)
     return 0.2 + 0.8 * min(1.0, cost / max(3 * share, 1.0))
 
 
 def is_last_call(notebook: Notebook) -> bool:
     """Whether this may be the last round: what was collected has to be blended now or never."""
-    typical = notebook.number("seconds_per_round", 0.0)
-    return notebook.number("rounds_left", 99) <= 1 or notebook.number("seconds_left", float("inf")) < 2 * typical
+    typical = notebook.facts.get("seconds_per_round") or 0.0
+    return notebook.limit("rounds_left") <= 1 or notebook.limit("seconds_left") < 2 * typical
 
 
 def wish(notebook: Notebook, option: Option) -> float:

@@ -7,15 +7,13 @@ from collections.abc import Iterable, Sequence
 from agents.offline.notebook import Run
 
 
-def number(value: float | None, digits: int = 5) -> str:
-    return "—" if value is None else f"{value:.{digits}g}"
+def number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.5g}"
 
 
-def score(cv: float | None, se: float | None = None) -> str:
+def score(cv: float | None, se: float | None) -> str:
     """`0.81234 ± 0.0021`."""
-    if cv is None:
-        return "—"
-    return f"{cv:.5g} ± {se:.2g}" if se else f"{cv:.5g}"
+    return f"{number(cv)} ± {se:.2g}" if cv is not None and se else number(cv)
 
 
 def signed(value: float | None) -> str:
@@ -42,8 +40,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *lines])
 
 
-def bullets(lines: Iterable[str], none: str = "nothing") -> str:
-    return "\n".join(f"- {line}" for line in lines) or f"- {none}"
+def bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def page(title: str, *sections: tuple[str, str]) -> str:

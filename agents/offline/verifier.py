@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.offline import text
-from agents.offline.ledgers import kept_gain
-from agents.offline.names import NAMES
 from agents.offline.notebook import Notebook, read, read_json
 from agents.session import Turn
 
@@ -24,23 +22,21 @@ TOO_GOOD_RATIO = 5.0
 
 def verify(turn: Turn) -> str:
     """Write verify.md from the referee's record and probes."""
-    notebook = read(turn, NAMES)
-    scores = read_json(turn.needs["scores"]) if "scores" in turn.needs else {}
-    probes = read_json(turn.needs["probes"]) if "probes" in turn.needs else {}
-    checks = [item for item in probes.get("checks") or [] if isinstance(item, dict) and "name" in item]
-    failed = {str(item["name"]): str(item.get("evidence", "")) for item in checks if item.get("ok") is False}
+    notebook, scores = read(turn), read_json(turn, "scores")
+    checks = read_json(turn, "probes").get("checks", [])
+    failed = {item["name"]: item["evidence"] for item in checks if not item["ok"]}
     jump = too_good_to_be_true(notebook, scores)
     reason = rejection(scores, failed, jump)
     reply = f"REJECT: {text.one_line(reason)}" if reason else "VERIFIED"
-    rows = [(item["name"], "FAIL" if item["name"] in failed else "pass", str(item.get("evidence"))) for item in checks]
+    rows = [(item["name"], "pass" if item["ok"] else "FAIL", item["evidence"]) for item in checks]
     noted = text.bullets(f"{name}: {evidence}" for name, evidence in failed.items())
     turn.write(
         "verify.md",
         text.page(
             f"Verify R{turn.round:02d}",
             ("Score", text.bullets(_score_lines(notebook, scores, jump))),
-            ("Probes", text.table(("probe", "result", "evidence"), rows) or "- the referee gave none"),
-            ("Noted", noted if failed and not reason else ""),
+            ("Probes", text.table(("probe", "result", "evidence"), rows)),
+            ("Noted", "" if reason else noted),
             ("Verdict", reply),
         ),
     )
@@ -49,7 +45,7 @@ def verify(turn: Turn) -> str:
 
 def rejection(scores: dict[str, Any], failed: Mapping[str, str], jump: str) -> str:
     """Why the run may not be believed; "" when it may. `failed` are the probes that failed, with their evidence."""
-    if not isinstance(scores.get("cv"), int | float) or not math.isfinite(scores["cv"]):
+    if scores["cv"] is None or not math.isfinite(scores["cv"]):
         return "the referee has no score for this run"
     if "constant_predictions" in failed:
         return failed["constant_predictions"]
@@ -63,23 +59,21 @@ def rejection(scores: dict[str, Any], failed: Mapping[str, str], jump: str) -> s
 
 def too_good_to_be_true(notebook: Notebook, scores: dict[str, Any]) -> str:
     """The gain as a sentence when it dwarfs both the noise and every gain before; "" otherwise."""
-    gain, noise = scores.get("gain"), max(notebook.noise, float(scores.get("se") or 0.0))
+    gain, noise = scores["gain"], max(notebook.noise, scores["se"] or 0.0)
     if gain is None or notebook.best is None or noise <= 0:
         return ""
-    usual = max((kept_gain(run) for run in notebook.runs), default=0.0)
+    usual = max((run.kept_gain for run in notebook.runs), default=0.0)
     if gain > TOO_GOOD_SIGMAS * noise and gain > TOO_GOOD_RATIO * usual:
-        return (
-            f"a gain of {text.signed(gain)} is {gain / noise:.0f} standard errors, the largest before was {usual:.3g}"
-        )
+        shown = f"a gain of {text.signed(gain)} is {gain / noise:.0f} standard errors"
+        return f"{shown}, the largest before was {usual:.3g}"
     return ""
 
 
 def _score_lines(notebook: Notebook, scores: dict[str, Any], jump: str) -> list[str]:
-    folds = [text.number(score) for score in scores.get("fold_scores") or [] if score is not None]
-    lines = [f"{text.score(scores.get('cv'), scores.get('se'))}, folds {', '.join(folds)}"]
+    folds = [text.number(score) for score in scores["fold_scores"] if score is not None]
+    lines = [f"{text.score(scores['cv'], scores['se'])}, folds {', '.join(folds)}"]
     if notebook.best:
         lines.append(f"before: {text.link(notebook.best)} {text.score(notebook.best.cv, notebook.best.se)}")
-    if scores.get("max_correlation") is not None:
+    if scores["max_correlation"] is not None:
         lines.append(f"largest correlation with an earlier run {scores['max_correlation']:.4f}")
-    lines.append(f"suspicious: {jump}" if jump else "the gain is of an ordinary size")
-    return lines
+    return [*lines, f"suspicious: {jump}"] if jump else lines

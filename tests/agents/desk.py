@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.offline.builder import header
-from agents.offline.names import RECIPES
+from agents.offline.catalogue import BY_NAME
 from agents.offline.session import OfflineSession
 from agents.session import Turn
 
@@ -32,7 +32,6 @@ TEXT = {
     "column_details": {"body": {"kind": "text", "characters": {"mean": 160.0, "max": 900}}},
 }
 COMPETITION = {"name": "t", "task": "binary", "metric": "auc", "classes": [0, 1], "target_columns": ["label"]}
-BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 
 
 def entry(number: int, recipe: str, cv: float | None, **more: Any) -> dict[str, Any]:
@@ -129,6 +128,7 @@ class Desk:
             targets[name].write_text(body)
 
         usual = {"seed": 42, "folds": 5, "cores": 2, "maximize": True, "competition": self.competition}
+        usual |= {"strategies": 1, "final": "mean"}
         return Turn(
             id=f"R{self.number:02d}/{phase}",
             role=role,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from agents.offline.catalogue import NAMES
 from agents.offline.guidance import parse
-from agents.offline.names import NAMES
 from tests.agents.desk import Desk, crash, entry
 
 FIRST = entry(1, "lightgbm_encoded", 0.80, status="keep", role="improve", expected_gain=0.0)

@@ -15,9 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.offline.playbook import MAX_BYTES, PLAYBOOK, render
+from agents.offline.catalogue import BY_NAME, RECIPES
+from agents.offline.notebook import NO_PROFILE
+from agents.offline.recipe import Facts, Recipe, draw
+from agents.offline.render import render
 
-BY_NAME = {recipe.name: recipe for recipe in PLAYBOOK}
+MAX_BYTES = 100_000
 QUICK = {"rounds": 40, "trees": 30, "epochs": 15, "bags": 1, "max_terms": 3000, "components": 60}
 TABLE = ("lightgbm_default", "lightgbm_encoded")
 RUNS = {
@@ -136,6 +139,15 @@ def make_inputs(kind: str, folder: Path) -> pd.DataFrame:
     return frame.iloc[parts["valid"]].reset_index(drop=True)
 
 
+def sample(recipe: Recipe, rng: random.Random) -> dict[str, Any]:
+    """Params all drawn anew from the recipe's space."""
+    return {**recipe.params, **{name: draw(recipe.space[name], rng) for name in sorted(recipe.space)}}
+
+
+def facts(task: str, **profile: Any) -> Facts:
+    return Facts.of({**NO_PROFILE, **profile}, {"task": task, "classes": [], "target_columns": ["y"]})
+
+
 def render_quick(name: str, **features: Any) -> str:
     recipe = BY_NAME[name]
     params = {key: value for key, value in QUICK.items() if key in recipe.params}
@@ -189,7 +201,7 @@ def test_experiments_run_and_beat_a_constant(outcomes: Any, kind: str, name: str
 def test_every_recipe_renders_a_small_clean_file_with_everything_on(name: str, tmp_path: Path) -> None:
     recipe = BY_NAME[name]
     features = {key: choices[-1] for key, choices in recipe.feature_space.items()}
-    params = recipe.sample(random.Random(7), changes=99)
+    params = sample(recipe, random.Random(7))
     text = render(recipe, params, features, title="A title", hypothesis="Because", seed=1)
     assert text == render(recipe, params, features, title="A title", hypothesis="Because", seed=1)
     assert len(text.encode()) <= MAX_BYTES and "agents.offline" not in text
@@ -256,28 +268,29 @@ def test_names_that_nothing_reads_are_refused() -> None:
 
 
 def test_recipes_judge_an_empty_profile_and_a_large_one() -> None:
-    large = {"rows_train": 1_000_000, "rows_test": 500_000, "numeric_columns": [f"c{i}" for i in range(50)]}
-    for profile in ({}, large):
-        for recipe in PLAYBOOK:
-            assert isinstance(recipe.applies(profile, {}), bool)
-            assert 0 < recipe.cost(profile) < 50_000
-            assert 0 <= recipe.gain_hint(profile) <= 1
+    rows = {"train": 1_000_000, "test": 500_000}
+    large = facts("regression", rows=rows, numeric_columns=[f"c{i}" for i in range(50)])
+    for known in (facts("regression"), large):
+        for recipe in RECIPES:
+            assert isinstance(recipe.fits(known), bool)
+            assert 0 < recipe.cost(known) < 50_000
+            assert 0 <= recipe.hint(known) <= 1
     boosters = BY_NAME["lightgbm_default"]
-    assert boosters.cost(large) > 10 * boosters.cost({"rows_train": 1000, "numeric_columns": ["a"]})
+    assert boosters.cost(large) > 10 * boosters.cost(facts("regression", numeric_columns=["a"]))
 
 
 def test_text_recipes_need_text_and_log_ridge_needs_values() -> None:
-    table_only, text = {"rows_train": 900, "numeric_columns": ["a"]}, {"rows_train": 900, "text_columns": ["t"]}
-    assert not BY_NAME["text_stack"].applies(table_only, {"task": "binary"})
-    assert BY_NAME["text_stack"].applies(text, {"task": "binary"})
-    assert not BY_NAME["ridge_log"].applies(table_only, {"task": "binary"})
-    assert BY_NAME["ridge_log"].applies(table_only, {"task": "regression"})
+    table_only, text = {"numeric_columns": ["a"]}, {"text_columns": ["t"]}
+    assert not BY_NAME["text_stack"].fits(facts("binary", **table_only))
+    assert BY_NAME["text_stack"].fits(facts("binary", **text))
+    assert not BY_NAME["ridge_log"].fits(facts("binary", **table_only))
+    assert BY_NAME["ridge_log"].fits(facts("regression", **table_only))
 
 
 def test_samples_stay_in_the_space_and_depend_on_the_seed_alone() -> None:
     recipe = BY_NAME["xgboost_encoded"]
-    first, again = (recipe.sample(random.Random(3)) for _ in range(2))
-    assert first == again and first != recipe.sample(random.Random(4))
+    first, again = (sample(recipe, random.Random(3)) for _ in range(2))
+    assert first == again and first != sample(recipe, random.Random(4))
     for seed in range(30):
-        drawn = recipe.sample(random.Random(seed), changes=99)
+        drawn = sample(recipe, random.Random(seed))
         assert 0.01 <= drawn["learning_rate"] <= 0.1 and drawn["max_depth"] in recipe.space["max_depth"]

@@ -160,6 +160,9 @@ RECORD: dict[str, Any] = {
 }
 
 
+FAILED = {"status": "failed", "verdict": "crash", "failure": {"kind": "crash", "message": "boom"}}
+
+
 def verified(desk: Desk, record: dict[str, Any], probes: dict[str, Any]) -> str:
     desk.put(desk.name("scores.json"), record)
     desk.put(desk.name("probes.json"), probes)
@@ -246,7 +249,7 @@ def test_a_kept_run_is_submitted(tmp_path: Path) -> None:
         ({}, {}, "do not submit", "HOLD: guidance.md says not to submit"),
         ({}, {}, "hold", "HOLD: guidance.md says not to submit"),
         ({"status": "gated", "verdict": "discard", "reason": "fold 1"}, {}, "", "HOLD: fold 1"),
-        ({"status": "failed", "verdict": "crash", "cv": None, "reason": "boom"}, {}, "", "HOLD: boom"),
+        ({**FAILED, "cv": None, "reason": "boom"}, {}, "", "HOLD: boom"),
     ],
 )
 def test_all_else_is_held(tmp_path: Path, change: dict[str, Any], facts: Any, guidance: str, expected: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agents.offline.names import RECIPES
+from agents.offline.catalogue import RECIPES
 from tests.agents.desk import Desk, crash, entry, strategy
 
 FIRST = entry(1, "lightgbm_encoded", 0.80, status="keep", role="improve", expected_gain=0.0)

@@ -1,0 +1,69 @@
+"""How a recipe becomes a file: one self-contained experiment, assembled from `agents/offline/blocks`."""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from collections.abc import Collection, Iterable, Mapping
+from pprint import pformat
+from typing import Any
+
+from agents.offline.blocks import assemble
+from agents.offline.recipe import Recipe
+
+# Feature switches in the order in which they run; each is a function of the same name in the blocks.
+STEPS = (
+    "date_parts",
+    "list_counts",
+    "string_parts",
+    "row_stats",
+    "related_numbers",
+    "interactions",
+    "group_means",
+    "crosses",
+    "frequency",
+    "target_encoding",
+    "text_stats",
+    "text_svd",
+    "text_pairs",
+    "text_scores",
+)
+
+
+def render(
+    recipe: Recipe,
+    params: Mapping[str, Any],
+    features: Mapping[str, Any],
+    *,
+    title: str,
+    hypothesis: str,
+    seed: int,
+) -> str:
+    """The experiment as one Python file; `params` and `features` go over the recipe's. Same arguments, same text.
+
+    Raises ValueError with the nearest name for a param or feature that nothing reads.
+    """
+    check_names("param", params, {**recipe.params, **recipe.space})
+    check_names("feature", features, STEPS)
+    chosen, switches = {**recipe.params, **params}, {**recipe.features, **features}
+    steps = [f"    ({name}, {switches[name]!r})," for name in STEPS if switches.get(name)]
+    plan = "STEPS: list[Any] = [\n" + "\n".join(steps) + "\n]" if steps else "STEPS: list[Any] = []"
+    constants = f"SEED = {seed}\nPARAMS: dict[str, Any] = {pformat(chosen, width=110, sort_dicts=False)}"
+    foot = (
+        f'{plan}\n\nif __name__ == "__main__":\n    run_experiment(sys.argv[1:], STEPS, {recipe.model}, PARAMS, SEED)'
+    )
+    return assemble(docstring(recipe, title, hypothesis), constants, foot)
+
+
+def check_names(kind: str, given: Iterable[str], allowed: Collection[str]) -> None:
+    for name in given:
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, 1)
+            raise ValueError(f"unknown {kind} {name!r}" + (f": did you mean {near[0]!r}?" if near else ""))
+
+
+def docstring(recipe: Recipe, title: str, hypothesis: str) -> str:
+    """The head of the file; quotes and backslashes of free text are made harmless."""
+    lines = (title, "", f"Hypothesis: {hypothesis}", f"Recipe {recipe.name}: {recipe.title}")
+    harmless = (" ".join(line.replace("\\", "/").replace('"', "'").split()) for line in lines)
+    return '"""' + "\n".join(textwrap.fill(line, 110) for line in harmless) + '\n\nUsage: python THIS_FILE IN OUT\n"""'
