@@ -51,7 +51,7 @@ class Campaign:
         takeover: bool = False,
     ) -> None:
         self._opened = time.monotonic()
-        self.root = root
+        self.root = root = root.resolve()
         self.now = now
         self.progress = progress
         self._overrides = overrides or {}

@@ -153,11 +153,11 @@ def _new(arguments: argparse.Namespace, now: Clock) -> int:
 
 
 def _doctor(arguments: argparse.Namespace, now: Clock) -> int:
-    from orchestrator.doctor import diagnose, render
+    from orchestrator.doctor import diagnose, exit_code, render
 
     checks = diagnose(arguments.campaign if (arguments.campaign / "config.json").exists() else None)
     print(render(checks))
-    return 0 if all(check.ok is not False for check in checks) else 1
+    return exit_code(checks)
 
 
 def _grade(arguments: argparse.Namespace, now: Clock) -> int:
@@ -175,9 +175,9 @@ def _grade(arguments: argparse.Namespace, now: Clock) -> int:
 
 
 def _campaign(arguments: argparse.Namespace) -> Path:
-    root: Path = arguments.campaign
+    root: Path = arguments.campaign.resolve()
     if not root.is_dir():
         raise BadInput(f"{root} is not a folder: give the campaign's folder with -C DIR")
     if not (root / "config.json").is_file():
-        raise BadInput(f"{root.resolve()} has no config.json: go to a campaign's folder or give it with -C DIR")
+        raise BadInput(f"{root} has no config.json: go to a campaign's folder or give it with -C DIR")
     return root

@@ -91,7 +91,7 @@ def test_best_is_the_last_keep(campaign: Path) -> None:
 
 def test_receipt_and_leaderboard_are_filled_in(campaign: Path) -> None:
     files = RoundFiles(campaign / "rounds", 4)
-    write_json(files.path("submit_receipt.json"), {"status": "accepted", "ref": "1"})
+    write_json(files.path("submit_receipt.json"), {"status": "accepted", "ref": "1", "retry": False})
     write_json(files.path("lb.json"), {"public_score": 0.41})
     found = load_entries(campaign / "rounds")[3]
     assert (found["submitted"], found["lb"]) == ("accepted", 0.41)
