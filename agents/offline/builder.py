@@ -110,8 +110,6 @@ def _risks(notebook: Notebook, chosen: list[Option]) -> list[str]:
         crashes = [run for run in notebook.of_family(option.recipe.family) if run.status == "crash"]
         if crashes:
             lines.append(f"{option.recipe.family} crashed before: {', '.join(f'[{run.label}]' for run in crashes)}")
-        if option.cost > 0.5 * notebook.limit("experiment_seconds"):
-            lines.append(f"{text.duration(option.cost)} is more than half of an experiment's time limit")
     return lines
 
 

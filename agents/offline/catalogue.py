@@ -5,19 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from agents.offline.defaults import (
-    CATBOOST,
-    CATBOOST_SPACE,
-    DENSE,
-    LIGHTGBM,
-    LIGHTGBM_SPACE,
-    LINEAR,
-    PLAIN,
-    RICH,
-    TABLE_SPACE,
-    XGBOOST,
-    XGBOOST_SPACE,
-)
+from agents.offline.defaults import BOOSTERS, DENSE, LINEAR, PLAIN, RICH, TABLE_SPACE
 from agents.offline.recipe import Facts, Judge, Recipe, anything
 
 
@@ -33,14 +21,14 @@ def lone_text(f: Facts) -> bool:
     return f.texts > 0 and f.columns <= 2
 
 
-def booster_seconds(speed: float) -> Judge:
-    """Seconds by rows x columns x models, `speed` relative to LightGBM (measured: 10,000 x 30 takes about 2 s)."""
+def booster_seconds(relative: float) -> Judge:
+    """Seconds by rows x columns x models, `relative` to LightGBM (measured: 10,000 x 30 takes about 2 s)."""
 
     def seconds(f: Facts) -> float:
         width = f.columns + 60 * f.texts + 5
         models, bags = f.outputs, 3.0 if f.rows < 5000 else 1.0
         text = 2e-3 * f.rows * f.texts
-        return text + speed * models * bags * (0.5 + 6e-6 * min(f.rows, 200_000) * width + 2e-6 * f.rows * width)
+        return text + relative * models * bags * (0.5 + 6e-6 * min(f.rows, 200_000) * width + 2e-6 * f.rows * width)
 
     return seconds
 
@@ -79,11 +67,7 @@ def booster(
     fits: Callable[[Facts], bool] = anything,
 ) -> Recipe:
     """A gradient boosting recipe; the family gives model, defaults and space, `label` is another name for it."""
-    defaults, space, speed = {
-        "lightgbm": (LIGHTGBM, LIGHTGBM_SPACE, 1.0),
-        "xgboost": (XGBOOST, XGBOOST_SPACE, 1.5),
-        "catboost": (CATBOOST, CATBOOST_SPACE, 4.0),
-    }[family]
+    defaults, space, seconds = BOOSTERS[family]
     return Recipe(
         name=name,
         family=label or family,
@@ -92,7 +76,7 @@ def booster(
         features=features,
         params={**defaults, **(params or {})},
         space=space,
-        seconds=booster_seconds(speed),
+        seconds=booster_seconds(seconds),
         hint=hint,
         fits=fits,
         feature_space=TABLE_SPACE,

@@ -96,3 +96,10 @@ CATBOOST_SPACE: dict[str, Any] = {
     "max_ctr_complexity": [1, 2, 3],
     "bags": [1, 3],
 }
+
+BOOSTERS = {
+    "lightgbm": (LIGHTGBM, LIGHTGBM_SPACE, 1.0),
+    "xgboost": (XGBOOST, XGBOOST_SPACE, 1.5),
+    "catboost": (CATBOOST, CATBOOST_SPACE, 4.0),
+}
+"""Family → default params, what to tune, seconds relative to LightGBM."""

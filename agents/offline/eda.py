@@ -75,20 +75,10 @@ def _largest(values: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def consequences(notebook: Notebook) -> list[str]:
     """What follows for modelling."""
-    data, profile, competition = notebook.data, notebook.profile, notebook.competition
+    profile, competition = notebook.profile, notebook.competition
     lines = []
-    if data.rows < 5000:
-        lines.append("few rows: noise between folds is large, so simple models, bags and blends over fine tuning")
-    elif data.rows > 200_000:
-        lines.append("many rows: boosters with larger leaves, no quadratic kernels, time decides")
-    if data.texts:
-        lines.append("text: linear models on word and character TF-IDF first, then their scores inside boosters")
-    if not data.categories and not data.texts and data.rows < 10_000:
-        lines.append("numbers of one kind and few rows: kernels and distances may beat trees")
     if wide := [name for name, size in _levels(profile) if size > 50]:
         lines.append(f"many levels in {', '.join(wide[:4])}: target and count encodings inside the folds")
-    if profile["date_columns"]:
-        lines.append("dates: parts of them as features, and care that the folds respect time")
     if competition.get("group_column"):
         lines.append(f"groups in {competition['group_column']}: folds and encodings keep them together")
     if competition.get("time_column"):
@@ -110,7 +100,5 @@ def notes(profile: dict[str, Any]) -> list[str]:
     for key in ("constant_columns", "train_only_columns", "test_only_columns", "json_columns"):
         if profile.get(key):
             lines.append(f"{key.replace('_', ' ')}: {text.one_line(', '.join(profile[key]), 150)}")
-    for name, (train, test) in list(profile["missing_shifts"].items())[:SHOWN]:
-        lines.append(f"missing in {name}: {train:.1%} of train, {test:.1%} of test")
     lines += [f"also there: {file['name']} ({file['bytes'] / 1e6:.1f} MB)" for file in profile.get("files", [])[:SHOWN]]
     return lines

@@ -1,4 +1,4 @@
-"""The Builder after an experiment: what was expected, what happened, why, and whether it is worth a submission."""
+"""The Builder after an experiment: what came of it, what it taught, and whether it is worth a submission."""
 
 from __future__ import annotations
 
@@ -27,10 +27,8 @@ def findings(turn: Turn) -> str:
         text.page(
             f"R{turn.round:02d}: {strategy.get('role')} with {_name(strategy)}",
             ("Expected", f"{strategy['hypothesis']}. Expected gain: {text.signed(expected)}."),
-            ("Happened", text.bullets(_happened(scores, before, verify))),
+            ("Happened", text.bullets(_happened(scores, before))),
             ("Fold by fold", fold_table(notebook, scores, before)),
-            ("Why", text.bullets(_why(notebook, strategy, scores, before))),
-            ("Next", text.bullets(_next(notebook, strategy, scores, rejected))),
             ("Learnings", text.bullets(learnings(notebook, strategy, scores, rejected))),
             ("Decision", reply),
         ),
@@ -53,7 +51,7 @@ def _reply(notebook: Notebook, scores: dict[str, Any], rejected: bool) -> str:
     return f"SUBMIT: {text.score(scores['cv'], scores['se'])} is the best so far{gain}"
 
 
-def _happened(scores: dict[str, Any], before: Run | None, verify: str) -> list[str]:
+def _happened(scores: dict[str, Any], before: Run | None) -> list[str]:
     if not scores:
         return ["no experiment ran to a score"]
     lines = [f"{scores['status']}, {scores['verdict']}: {text.one_line(scores['reason'])}"]
@@ -63,57 +61,22 @@ def _happened(scores: dict[str, Any], before: Run | None, verify: str) -> list[s
         chance = f", P(gain > 0) = {scores['probability']:.2f}" if scores["probability"] is not None else ""
         was = f"{text.link(before)} ({text.score(before.cv, before.se)})"
         lines.append(f"against {was}: {text.signed(scores['gain'])}{chance}")
-    if scores["max_correlation"] is not None:
-        lines.append(f"largest correlation with an earlier run: {scores['max_correlation']:.4f}")
-    if scores["failure"]:
-        lines.append(f"failure: {scores['failure']['kind']}: {text.one_line(scores['failure']['message'])}")
-    if verify:
-        lines.append(f"verify: {verify}")
     return [*lines, f"time {text.duration(scores['seconds'])}"]
-
-
-def _folds(scores: dict[str, Any]) -> list[float]:
-    return [score for score in scores.get("fold_scores", []) if score is not None]
 
 
 def fold_table(notebook: Notebook, scores: dict[str, Any], before: Run | None) -> str:
     """Each fold's score beside the earlier best's, with the difference turned so that positive is better."""
-    rows = []
-    for number, score in enumerate(_folds(scores)):
-        old = before.folds[number] if before and number < len(before.folds) else None
-        change = None if old is None else notebook.signed(score) - notebook.signed(old)
-        rows.append((str(number + 1), text.number(score), text.number(old), text.signed(change)))
-    return text.table(("fold", "this run", before.label if before else "before", "better by"), rows)
-
-
-def _why(notebook: Notebook, strategy: dict[str, Any], scores: dict[str, Any], before: Run | None) -> list[str]:
-    lines = []
-    pairs = list(zip(_folds(scores), before.folds if before else (), strict=False))
-    if pairs:
-        wins = sum(notebook.signed(new) > notebook.signed(old) for new, old in pairs)
-        agree = "the folds agree" if wins in (0, len(pairs)) and len(pairs) > 1 else "the folds disagree: mostly noise"
-        lines.append(f"better in {wins} of {len(pairs)} folds, {agree}")
-    if before and before.is_blend and strategy.get("role") != "blend":
-        lines.append("a lone model seldom beats a blend: what it is worth shows in the next blend")
-    if (scores.get("max_correlation") or 0.0) > 0.995:
-        lines.append("predictions nearly equal to an earlier run's: nothing new was learned from the data")
-    if scores.get("status") == "gated":
-        lines.append("fold 1 alone was clearly worse than the best, so the other folds were not paid for")
-    return lines
-
-
-def _next(notebook: Notebook, strategy: dict[str, Any], scores: dict[str, Any], rejected: bool) -> list[str]:
-    family = strategy["family"]
-    if rejected:
-        return [f"find out why {family} looked too good before anything is built on it"]
-    if scores.get("status") not in ("ok", "gated"):
-        return [f"do not repeat this configuration of {family}; another family next"]
-    if scores["verdict"] == "keep":
-        blended = strategy.get("role") == "blend"
-        return ["blend again when a member that errs differently is there" if blended else f"build on it: {family}"]
-    if useful_member(notebook, scores):
-        return [f"{family} did not win but differs: a member for the next blend"]
-    return [f"leave this direction of {family}: no gain and no new errors"]
+    folds = [score for score in scores.get("fold_scores", []) if score is not None]
+    pairs = list(zip(folds, before.folds if before else (), strict=False))
+    if before is None or not pairs:
+        return ""
+    changes = [notebook.signed(new) - notebook.signed(old) for new, old in pairs]
+    rows = [
+        (str(number), text.number(new), text.number(old), text.signed(change))
+        for number, ((new, old), change) in enumerate(zip(pairs, changes, strict=True), 1)
+    ]
+    table = text.table(("fold", "this run", before.label, "better by"), rows)
+    return f"better in {sum(change > 0 for change in changes)} of {len(pairs)} folds\n\n{table}"
 
 
 def useful_member(notebook: Notebook, scores: dict[str, Any]) -> bool:

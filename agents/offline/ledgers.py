@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agents.offline import text
 from agents.offline.notebook import Notebook, Run
 
 
@@ -40,6 +41,15 @@ def total(runs: Sequence[Run], name: str = "all") -> Tally:
         expected=sum(run.expected for run in runs),
         seconds=sum(run.seconds for run in runs),
     )
+
+
+def table(runs: Sequence[Run], key: str) -> str:
+    """The groups as a Markdown table."""
+    rows = [
+        (item.name, str(item.runs), str(item.kept), text.signed(item.gain), text.duration(item.seconds))
+        for item in tally(runs, key)
+    ]
+    return text.table((key, "runs", "kept", "gain", "time"), rows)
 
 
 def credits(notebook: Notebook) -> dict[str, float]:

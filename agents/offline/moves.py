@@ -16,6 +16,9 @@ from agents.offline.recipe import Recipe, draw
 TUNE_DRAWS = 40
 MOST_BAGS = 10
 
+Move = tuple[str, dict[str, Any], dict[str, Any]]
+"""What changes, the params, the features."""
+
 
 def all_options(notebook: Notebook) -> list[Option]:
     """Every option that is not a repetition, in no order of merit."""
@@ -67,41 +70,25 @@ def strongest(notebook: Notebook, recipes: Sequence[Recipe]) -> float:
     return max((recipe.hint(notebook.data) for recipe in recipes), default=1.0)
 
 
-def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> list[Option]:
+def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> Iterator[Option]:
     """Feature blocks, bags and a random step of the hyper-parameters, all around one earlier run."""
-    member = notebook.blend_leads
-    found = []
     weight *= closeness(notebook, recipe.family)
     fails = sum(run.parent is not None and run.role != "tune" for run in notebook.of_family(recipe.family))
+    role = "diversify" if notebook.blend_leads else "improve"
     for what, params, features in [*_feature_moves(recipe, base), *_bag_moves(notebook, recipe, base)]:
         hypothesis = f"{recipe.title} gains from {what} over {text.link(base)}"
-        role = "diversify" if member else "improve"
-        units = 0.6 * weight * 0.8**fails
-        found.append(Option(recipe, role, hypothesis, params, features, units, base.label))
-    step = tune_step(notebook, recipe, base)
-    if step:
+        yield Option(recipe, role, hypothesis, params, features, 0.6 * weight * 0.8**fails, base.label)
+    if step := tune_step(notebook, recipe, base):
         # Against a blend, fold 1 of a lone model fails the gate of a tuning, but passes that of a new member.
-        sibling = member and "tune" not in notebook.guidance.roles
+        role = "diversify" if notebook.blend_leads and "tune" not in notebook.guidance.roles else "tune"
         fails += notebook.failed_tunings(recipe.family)
-        changed = ", ".join(
-            f"{key} {base.params.get(key)} → {step[key]}" for key in step if step[key] != base.params.get(key)
-        )
-        hypothesis = f"{recipe.title} of {text.link(base)} is not at its optimum: {changed}"
-        found.append(
-            Option(
-                recipe,
-                "diversify" if sibling else "tune",
-                hypothesis,
-                step,
-                dict(base.features),
-                0.7 * weight * 0.75**fails,
-                base.label,
-            )
-        )
-    return found
+        changed = [f"{key} {base.params.get(key)} → {new}" for key, new in step.items() if new != base.params.get(key)]
+        hypothesis = f"{recipe.title} of {text.link(base)} is not at its optimum: {', '.join(changed)}"
+        units = 0.7 * weight * 0.75**fails
+        yield Option(recipe, role, hypothesis, step, dict(base.features), units, base.label)
 
 
-def _feature_moves(recipe: Recipe, base: Run) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+def _feature_moves(recipe: Recipe, base: Run) -> Iterator[Move]:
     for name, choices in sorted(recipe.feature_space.items()):
         now = base.features.get(name, recipe.features.get(name))
         for value in choices:
@@ -110,7 +97,7 @@ def _feature_moves(recipe: Recipe, base: Run) -> Iterator[tuple[str, dict[str, A
                 yield what, dict(base.params), {**recipe.features, **base.features, name: value}
 
 
-def _bag_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+def _bag_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[Move]:
     bags = bags_of(notebook, recipe, base.params)
     if bags and bags < MOST_BAGS:
         more = min(MOST_BAGS, max(3, 2 * bags))
@@ -171,16 +158,13 @@ def bold(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
         features = {**recipe.features, **(base.features if base else {})}
         for name, choices in sorted(recipe.feature_space.items()):
             features[name] = next((value for value in reversed(choices) if value), features.get(name))
+        units = (0.3 + 0.1 * min(8, notebook.stuck)) * 0.6**failed * closeness(notebook, recipe.family)
         yield Option(
             recipe=recipe,
             role="bold",
             hypothesis=f"{recipe.title} with all feature blocks, other parameters and bags finds what small steps miss",
             params=params,
             features=features,
-            units=(0.3 + 0.1 * min(8, notebook.stuck))
-            * 0.6**failed
-            * closeness(notebook, recipe.family)
-            * recipe.hint(notebook.data)
-            / top,
+            units=units * recipe.hint(notebook.data) / top,
             parent=base.label if base else None,
         )

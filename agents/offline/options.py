@@ -92,28 +92,23 @@ class Costs:
     def __init__(self, notebook: Notebook) -> None:
         self._notebook = notebook
         self._turns = 1 + math.ceil((notebook.facts["folds"] - 1) / max(1, notebook.facts["cores"]))
-        self._by_recipe: dict[str, list[float]] = {}
-        self._by_family: dict[str, list[float]] = {}
-        self._all: list[float] = []
-        for run in notebook.runs:
-            recipe = BY_NAME.get(run.recipe)
-            if recipe is None or not run.complete or run.seconds <= 0:
-                continue
-            ratio = run.seconds / self.raw(recipe, run.params)
-            self._by_recipe.setdefault(recipe.name, []).append(ratio)
-            self._by_family.setdefault(recipe.family, []).append(ratio)
-            if not recipe.is_blend:
-                self._all.append(ratio)
+        self._measured = [
+            (BY_NAME[run.recipe], run.seconds / self.raw(BY_NAME[run.recipe], run.params))
+            for run in notebook.runs
+            if run.recipe in BY_NAME and run.complete and run.seconds > 0
+        ]
 
     def estimate(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
         """The nearest measured likes scale the estimate: same recipe, else same family, else (gently) all."""
         raw = self.raw(recipe, params)
-        ratios = self._by_recipe.get(recipe.name) or self._by_family.get(recipe.family)
-        if ratios:
-            return raw * median(ratios)
-        if recipe.is_blend or len(self._all) < 2:
+        same = [ratio for known, ratio in self._measured if known.name == recipe.name]
+        family = [ratio for known, ratio in self._measured if known.family == recipe.family]
+        if same or family:
+            return raw * median(same or family)
+        models = [ratio for known, ratio in self._measured if not known.is_blend]
+        if recipe.is_blend or len(models) < 2:
             return raw
-        return raw * min(3.0, max(0.3, median(self._all)))
+        return raw * min(3.0, max(0.3, median(models)))
 
     def raw(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
         """The recipe's own estimate for all folds, one core to each, in proportion to its bags."""

@@ -7,9 +7,9 @@ from itertools import combinations
 
 from agents.offline import ledgers, text
 from agents.offline.blending import blend_members, measured
-from agents.offline.eda import describe, shape
+from agents.offline.eda import shape
 from agents.offline.notebook import Notebook, read
-from agents.offline.options import Option, applicable, untried
+from agents.offline.options import Option, untried
 from agents.offline.strategy import choose
 from agents.session import Turn
 
@@ -28,20 +28,11 @@ def research(turn: Turn) -> str:
 
 def raw(notebook: Notebook, options: list[Option]) -> str:
     """The whole picture, as tables."""
-    played = {run.recipe: run.label for run in reversed(notebook.runs)}
-    recipes = [
-        (recipe.name, recipe.family, f"{recipe.hint(notebook.data):.2f}", played.get(recipe.name, "—"))
-        for recipe in applicable(notebook)
-    ]
     return text.page(
         f"Research for R{notebook.round:02d}",
-        ("Data", text.bullets(describe(notebook))),
-        ("Experiments", _experiments(notebook)),
-        ("By family", _families(notebook)),
+        ("By family", ledgers.table(notebook.runs, "family")),
         ("Correlations of out-of-fold predictions", _correlations(notebook)),
-        ("Recipes that fit, by prior strength", text.table(("recipe", "family", "prior", "played"), recipes)),
         ("Best options now", text.bullets(_option(option) for option in options)),
-        ("Guidance", text.bullets(notebook.guidance.understood + notebook.guidance.unknown)),
         ("Learnings", text.bullets(lessons(notebook.learnings))),
         *((f"From {name}", text.bullets(lessons(body))) for name, body in notebook.knowledge.items()),
     )
@@ -54,7 +45,7 @@ def brief(notebook: Notebook, options: list[Option]) -> str:
         ("Where we stand", text.bullets(_standing(notebook))),
         ("Next", text.bullets(_option(option) for option in options)),
         ("Untried families", ", ".join(untried(notebook))),
-        ("What worked", text.bullets(_kept(notebook))),
+        ("What worked", ledgers.table(notebook.runs, "role")),
         ("Members for a blend", members),
         ("What a person wants", text.bullets(notebook.guidance.understood + notebook.guidance.unknown)),
         ("Learned here", text.bullets(_learned(notebook)[-5:])),
@@ -97,27 +88,6 @@ def _standing(notebook: Notebook) -> list[str]:
 def _option(option: Option) -> str:
     figures = f"expected {text.signed(option.gain)}, {text.duration(option.cost)}"
     return f"{option.role} `{option.recipe.name}`: {text.one_line(option.hypothesis, 160)} ({figures})"
-
-
-def _kept(notebook: Notebook) -> list[str]:
-    roles = ledgers.tally(notebook.runs, "role")
-    return [f"{item.name}: {item.kept} of {item.runs} kept, {text.signed(item.gain)} in all" for item in roles]
-
-
-def _experiments(notebook: Notebook) -> str:
-    rows = [
-        (f"[{run.label}]", run.recipe, run.role, text.score(run.cv, run.se), text.signed(run.gain), run.status)
-        for run in notebook.runs
-    ]
-    return text.table(("round", "recipe", "role", "score", "gain", "status"), rows)
-
-
-def _families(notebook: Notebook) -> str:
-    rows = [
-        (item.name, str(item.runs), str(item.kept), text.signed(item.gain), text.duration(item.seconds))
-        for item in ledgers.tally(notebook.runs, "family")
-    ]
-    return text.table(("family", "runs", "kept", "gain", "time"), rows)
 
 
 def _correlations(notebook: Notebook) -> str:

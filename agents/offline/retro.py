@@ -22,11 +22,10 @@ def retro(turn: Turn) -> str:
         text.page(
             f"Retrospective before round {notebook.round}",
             ("In short", text.bullets(_summary(notebook, recent))),
-            ("What paid", text.bullets(_line(run) for run in recent if run.status == "keep")),
-            ("What did not", text.bullets(_line(run) for run in recent if run.status != "keep")),
-            ("By role", _tallies(recent, "role")),
-            ("By family", _tallies(recent, "family")),
-            ("Never tried", ", ".join(untried(notebook)) or "every family that applies was tried"),
+            ("Runs", text.bullets(_line(run) for run in recent)),
+            ("By role", ledgers.table(recent, "role")),
+            ("By family", ledgers.table(recent, "family")),
+            ("Never tried", ", ".join(untried(notebook))),
             ("Next", text.bullets(_directions(notebook, recent))),
             ("Learnings", text.bullets(rules(notebook, recent))),
         ),
@@ -47,14 +46,6 @@ def _summary(notebook: Notebook, recent: Sequence[Run]) -> list[str]:
 def _line(run: Run) -> str:
     what = f"{text.link(run)} ({run.role}, {run.status}): {text.score(run.cv, run.se)}"
     return f"{what}, gain {text.signed(run.gain)} (expected {text.signed(run.expected)}); {text.one_line(run.reason)}"
-
-
-def _tallies(recent: Sequence[Run], key: str) -> str:
-    rows = [
-        (item.name, str(item.runs), str(item.kept), text.signed(item.gain), text.duration(item.seconds))
-        for item in ledgers.tally(recent, key)
-    ]
-    return text.table((key, "runs", "kept", "gain", "time"), rows)
 
 
 def rules(notebook: Notebook, recent: Sequence[Run]) -> list[str]:
@@ -83,9 +74,6 @@ def _directions(notebook: Notebook, recent: Sequence[Run]) -> list[str]:
         lines.append("blend: no blend was played in this window")
     if notebook.stuck >= WINDOW // 2:
         lines.append(f"bold: nothing was kept for {notebook.stuck} rounds")
-    crashes = [run.family for run in recent if run.status == "crash"]
-    if len(crashes) >= 2:
-        lines.append(f"spend less on what crashes: {', '.join(sorted(set(crashes)))}")
     return lines
 
 

@@ -74,6 +74,4 @@ def _score_lines(notebook: Notebook, scores: dict[str, Any], jump: str) -> list[
     lines = [f"{text.score(scores['cv'], scores['se'])}, folds {', '.join(folds)}"]
     if notebook.best:
         lines.append(f"before: {text.link(notebook.best)} {text.score(notebook.best.cv, notebook.best.se)}")
-    if scores["max_correlation"] is not None:
-        lines.append(f"largest correlation with an earlier run {scores['max_correlation']:.4f}")
     return [*lines, f"suspicious: {jump}"] if jump else lines
