@@ -5,8 +5,8 @@ job's own inputs (read-only), nothing writable except OUT and scratch that is th
 no signal, trace or shared memory to another process, and limits on time, memory, disk, processes and log.
 What it does not cover: a bug in the kernel; timing; at level B also the names and sizes of files and the command lines
 of other processes, and shared memory under names that the experiment would have to guess; GPUs are not passed through.
-Nor two runs of one script at the same time that mean to talk: by locks on a file that both may read, by load, and at
-level B by those names. Only runs one after the other are deaf to each other.
+Nor two runs of one script at the same time that mean to talk by the load they make (timing, page cache). File locks
+are closed to them; at level B names would do, so the referee runs folds one after the other there.
 """
 
 from orchestrator.execution.jobs import Job, Limits, Outcome, Sandbox

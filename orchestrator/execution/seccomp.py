@@ -32,6 +32,7 @@ chmod 90 -|fchmod 91 52|fchmodat 268 53|fchmodat2 452 452|chown 92 -|fchown 93 5
 setxattr 188 5|lsetxattr 189 6|fsetxattr 190 7|setxattrat 463 463|removexattr 197 14|lremovexattr 198 15
 fremovexattr 199 16|removexattrat 466 466|utime 132 -|utimes 235 -|utimensat 280 88|futimesat 261 -
 file_setattr 469 469
+flock 73 32|fcntl 72 25|inotify_init 253 -|inotify_init1 294 26
 """
 _ARCHES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7), "arm64": (1, 0xC00000B7)}
 
@@ -40,12 +41,15 @@ pivot_root chroot move_mount open_tree fsopen fsconfig fsmount fspick mount_seta
 reboot sethostname setdomainname init_module finit_module delete_module kexec_load kexec_file_load bpf
 perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key
 open_by_handle_at acct quotactl quotactl_fd syslog settimeofday clock_settime clock_adjtime adjtimex vhangup iopl
-ioperm modify_ldt lookup_dcookie nfsservctl move_pages migrate_pages process_madvise process_mrelease"""
+ioperm modify_ldt lookup_dcookie nfsservctl move_pages migrate_pages process_madvise process_mrelease inotify_init
+inotify_init1"""
 _REFUSED_STRICT = """socket connect bind pidfd_send_signal ioprio_set shmget shmat shmctl semget semop semctl semtimedop
 msgget msgsnd msgrcv msgctl mq_open mq_unlink"""
 _PRETENDED_STRICT = """chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat setxattr lsetxattr fsetxattr
 setxattrat removexattr lremovexattr fremovexattr removexattrat utime utimes utimensat futimesat file_setattr"""
 _SELF_ONLY_STRICT = "prlimit64 sched_setaffinity sched_setscheduler sched_setparam sched_setattr"
+_LOCKS = (5, 6, 7, 36, 37, 38, 1024, 1026)
+"""fcntl's record locks, open-file locks, leases and notices: two folds could talk by them over a file both may read."""
 _SIGNALS = "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo"
 
 _NEW_NAMESPACES = 0x7E020000
@@ -88,6 +92,8 @@ def program(strict: bool, signal_floor: int | None = None, machine: str | None =
     add("clone3", [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)])  # libc then falls back to clone, whose flags are visible
     add("clone", [_argument(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), (_RETURN, 0, 0, refuse), (_RETURN, 0, 0, _ALLOW)])
     add("ioctl", _one_of(1, _TERMINAL_INJECTION, then=refuse, otherwise=_ALLOW))
+    add("flock", [(_RETURN, 0, 0, _ERRNO)])  # "done": an experiment is alone in its sandbox
+    add("fcntl", _one_of(1, _LOCKS, then=_ERRNO, otherwise=_ALLOW))
     if strict:
         add(_REFUSED_STRICT, [(_RETURN, 0, 0, refuse)])
         add(_PRETENDED_STRICT, [(_RETURN, 0, 0, _ERRNO)])  # "done" without doing: shutil.copy keeps working

@@ -91,8 +91,12 @@ class FoldRunner:
         return "".join(part if len(part) <= most else f"{part[: most // 2]}\n…\n{part[-most // 2 :]}" for part in parts)
 
     def _parallel(self, jobs: int) -> int:
-        """As many folds at a time as there are cores, and as their memory allows, going by the first fold's."""
-        parallel = max(1, min(int(self.executor.cores), jobs))
+        """As many folds at a time as there are cores, and as their memory allows, going by the first fold's.
+
+        Each fold's training rows hold the other folds' labels, so runs that can see each other's file names (below
+        level A) must not run at the same time.
+        """
+        parallel = max(1, min(int(self.executor.cores), jobs)) if self.executor.level == "A" else 1
         first = self.outcomes.get(0)
         if first is not None and first.peak_mb > 0:
             parallel = min(parallel, max(1, int(self._memory_mb // (1.2 * first.peak_mb))))

@@ -14,7 +14,7 @@ from orchestrator.execution.bubblewrap import Bubblewrap
 from orchestrator.execution.jobs import Job, Limits, Sandbox
 from orchestrator.execution.landlock import Landlock, kernel_abi
 from orchestrator.execution.stage import Installation, Stage, installation, remove_tree, sweep_stages
-from tests.execution.conftest import PYTHON
+from tests.execution.conftest import PYTHON, sandbox_or_skip
 
 MakeJob = Callable[..., Job]
 
@@ -75,6 +75,27 @@ def test_what_the_experiment_sees(sandbox: Sandbox, make_job: MakeJob, tmp_path:
     assert report["home"] == [] and report["handles"] == 3 and report["script"] == "R07_experiment.py"
     assert report["oom"] == "1000"
     assert {path.name for path in job.out.iterdir()} == {"report.json"}
+
+
+def test_folds_can_not_talk_by_locks(sandbox: Sandbox, make_job: MakeJob) -> None:
+    """A lock held on a file that every sandbox may read is not seen inside; it is without the filter."""
+    import fcntl
+
+    script = """
+        import ctypes, fcntl
+        file = open(SHARED)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        print("notices", ctypes.CDLL(None).inotify_init())
+        print("no lock in sight")
+    """
+    text = "\n".join(line.strip() for line in script.splitlines()).replace("SHARED", repr(json.__file__))
+    with open(json.__file__) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        inside = sandbox.run(make_job(text))
+        outside = sandbox_or_skip("none").run(make_job(text))
+    assert inside.status == "ok" and "no lock in sight" in inside.log and "notices -1" in inside.log
+    assert outside.status == "failed" and "BlockingIOError" in outside.log
 
 
 def test_libraries_and_their_processes_work(sandbox: Sandbox, make_job: MakeJob) -> None:
