@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -22,19 +23,20 @@ _COST_WORDS = re.compile(r"\b(cost|costs|time|slow|expensive|seconds|budget|chea
 
 def plan(turn: Turn) -> str:
     """Write plan.md for the best option (or options, when the round plays several)."""
-    notebook = read(turn)
-    choice = choose(notebook, turn.facts["strategies"])
-    if not choice.chosen:
-        notebook = replace(notebook, guidance=unbound(notebook.guidance))
-        choice = choose(notebook, turn.facts["strategies"])
-    turn.write("plan.md", document(notebook, choice))
+    turn.write("plan.md", document(*pick(read(turn), turn.facts["strategies"])))
     return "DONE"
 
 
-def unbound(guidance: wishes.Guidance) -> wishes.Guidance:
-    """The guidance without its bans, which left nothing to play; the plan says so."""
+def pick(notebook: Notebook, count: int, banned: Collection[str] = ()) -> tuple[Notebook, Choice]:
+    """The choice; bans of the guidance that leave nothing to play are lifted, and the plan says so."""
+    choice = choose(notebook, count, banned)
+    if choice.chosen:
+        return notebook, choice
     note = "the bans of guidance.md leave no recipe that fits this data, so they were not followed"
-    return replace(guidance, only=set(), avoid=set(), banned_roles=set(), unknown=[*guidance.unknown, note])
+    unknown = [*notebook.guidance.unknown, note]
+    free = replace(notebook.guidance, only=set(), avoid=set(), banned_roles=set(), unknown=unknown)
+    notebook = replace(notebook, guidance=free)
+    return notebook, choose(notebook, count, banned)
 
 
 def revise(turn: Turn) -> str:
@@ -49,7 +51,7 @@ def revise(turn: Turn) -> str:
     cap = min(costs) / 2 if costs and _COST_WORDS.search(reason.lower()) else float("inf")
     choice = choose(obedient, turn.facts["strategies"], banned, cap)
     if not choice.chosen:
-        choice = choose(notebook, turn.facts["strategies"], banned)
+        obedient, choice = pick(notebook, turn.facts["strategies"], banned)
     turn.write("plan.md", document(obedient, choice, reason))
     return "REVISED"
 

@@ -42,8 +42,8 @@ class Case:
     def of_role(self, role: str) -> list[dict[str, Any]]:
         return [strategy for strategy in self.strategies if strategy.get("role") == role]
 
-    def next_family(self, otherwise: str = "blend now") -> str:
-        return f"try {self.untried[0]} next" if self.untried else otherwise
+    def next_family(self) -> str:
+        return f"try {self.untried[0]} next" if self.untried else "blend now"
 
     @property
     def may_tune(self) -> bool:

@@ -69,6 +69,8 @@ def test_bans_that_leave_nothing_are_not_followed(tmp_path: Path) -> None:
     desk.put("guidance.md", "only naive bayes")
     assert desk.plan()
     assert "leave no recipe" in desk.text("plan.md")
+    assert desk.ask("builder", "revise", "plan.md", verdict="REVISE: too tame") == "REVISED"
+    assert "leave no recipe" in desk.text("plan.md")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def tree_table(data: Data) -> tuple[pd.DataFrame, list[str]]:
     return table, list(codes)
 
 
-def scaled_numbers(data: Data, flags: bool = True) -> np.ndarray:
+def scaled_numbers(data: Data) -> np.ndarray:
     """float32 (rows, columns): skew tamed, standardised on the training rows, gaps at 0 with a flag of their own."""
     n, columns = data.n_train, []
     shared = same_scale(data)
@@ -27,7 +27,7 @@ def scaled_numbers(data: Data, flags: bool = True) -> np.ndarray:
             columns.append(np.nan_to_num(values / shared))
             continue
         gaps = np.isnan(values)
-        if flags and 0.002 < gaps[:n].mean() < 0.998:
+        if 0.002 < gaps[:n].mean() < 0.998:
             columns.append(gaps.astype(float))
         filled = np.where(gaps, np.nanmedian(values[:n]) if not gaps[:n].all() else 0.0, values)
         low, high = np.quantile(filled[:n], [0.001, 0.999])
@@ -58,8 +58,8 @@ def one_hot(codes: np.ndarray, n: int, least: int) -> sparse.csr_matrix:
     shifted = codes + 1
     counts = np.bincount(shifted[:n], minlength=shifted.max() + 1)
     column = np.where(counts >= least, np.cumsum(counts >= least), 0)[shifted]
-    known = np.flatnonzero(np.ones(len(codes)))
-    return sparse.csr_matrix((np.ones(len(codes), dtype=np.float32), (known, column)))
+    rows = np.arange(len(codes))
+    return sparse.csr_matrix((np.ones(len(codes), dtype=np.float32), (rows, column)))
 
 
 def linear_design(data: Data, least: int = 3, crosses: bool = False) -> sparse.csr_matrix:
@@ -72,13 +72,13 @@ def linear_design(data: Data, least: int = 3, crosses: bool = False) -> sparse.c
     return stacked if stacked.shape[1] else sparse.csr_matrix(np.ones((sum(data.sizes), 1), dtype=np.float32))
 
 
-def dense_design(data: Data, levels: int = 40, width: int = 1500) -> np.ndarray:
+def dense_design(data: Data, width: int = 1500) -> np.ndarray:
     """float32 (rows, features ≤ width) for distances and neural nets: rare levels of categories are pooled."""
     least = max(2, data.n_train // 200)
     blocks = [scaled_numbers(data)]
     for codes in data.cats.values():
         hot = one_hot(codes, data.n_train, least)
-        if hot.shape[1] <= levels:
+        if hot.shape[1] <= 40:
             blocks.append(hot.toarray())
     dense = np.hstack(blocks)[:, :width]
     return dense if dense.shape[1] else np.ones((sum(data.sizes), 1), dtype=np.float32)

@@ -37,7 +37,7 @@ def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
 def views_of(data: Data, members: list[str], most: int) -> dict[str, sparse.csr_matrix]:
     """The matrices that these members need, over all text columns; tables go along with the linear ones."""
     needs = {"logistic": ["word", "char"], "nb_word": ["word_count"], "nb_char": ["char_count"]}
-    needs |= {"nbsvm": ["word", "char"], "complement": ["word_count"], "words": ["word"]}
+    needs |= {"nbsvm": ["word", "char"], "complement": ["word_count"]}
     views: dict[str, sparse.csr_matrix] = {}
     for kind in dict.fromkeys(kind for member in members for kind in needs[member]):
         found = [vectors(texts, kind, most) for texts in data.texts.values()]
@@ -70,7 +70,7 @@ def member_scores(
             model = LogisticRegression(C=float(params["C"]), max_iter=40, tol=1e-3)
             scores[:, label] = model.fit(train @ scale, mask).decision_function(view[rows] @ scale)
         return scores
-    if member in ("logistic", "words"):
+    if member == "logistic":
         model = LogisticRegression(C=float(params["C"]), max_iter=40, tol=1e-3)
     elif member == "complement":
         model = ComplementNB(alpha=float(params["alpha"]) * 5)
