@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
 from typing import Any
@@ -169,12 +169,17 @@ def read(turn: Turn) -> Notebook:
 
 
 def runs_of(entries: list[dict[str, Any]]) -> list[Run]:
-    """The registry's entries as runs, the losers of parallel rounds too, in the order they were played."""
+    """The registry's entries as runs, the losers of parallel rounds too, in the order they were played.
+
+    A loser that beat the best before was not kept all the same: its round's winner was.
+    """
     runs: list[Run] = []
     for entry in entries:
         label = f"R{entry['round']:02d}"
         runs.append(_run(label, entry))
-        runs += [_run(f"{label}_v{loser['variant']}", {**entry, "lb": None, **loser}) for loser in entry["variants"]]
+        for loser in entry["variants"]:
+            run = _run(f"{label}_v{loser['variant']}", {**entry, "lb": None, **loser})
+            runs.append(replace(run, status="discard") if run.status == "keep" else run)
     return runs
 
 

@@ -223,6 +223,13 @@ def test_the_brief_tells_what_decides(tmp_path: Path) -> None:
     assert "weather" in raw
 
 
+def test_the_loser_of_a_parallel_round_is_never_the_best(tmp_path: Path) -> None:
+    loser = entry(1, "knn", 0.79, variant=2, status="keep")
+    brief = research(Desk(tmp_path).played({**FIRST, "variants": [loser]}))
+    assert "best [R01] lightgbm: 0.8" in brief
+    assert "2 runs, 1 kept" in brief
+
+
 def test_the_first_look_names_what_matters(tmp_path: Path) -> None:
     desk = Desk(tmp_path, number=0)
     assert desk.ask("builder", "eda", "eda.md") == "DONE"
