@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -20,7 +21,7 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.execution.ladder import probe
 from orchestrator.execution.local import LocalExecutor
-from orchestrator.files import read_json_or_none, sweep_temps, write_json
+from orchestrator.files import read_json, read_json_or_none, sweep_temps, write_json
 from orchestrator.journal import Journal
 from orchestrator.ledger import Entry, load_entries, with_submission, write_views
 from orchestrator.players import Players
@@ -82,10 +83,11 @@ class Campaign:
 
     @property
     def next_round(self) -> int:
-        """0 until round 0 is finished, then one after the last finished round."""
+        """0 until round 0 is finished, then the first round without a record."""
         if not Journal(self.files(0)).is_done("eda", ("profile.json", "folds.json", "eda.md")):
             return 0
-        return self.entries[-1]["round"] + 1 if self.entries else 1
+        finished = {entry["round"] for entry in self.entries}
+        return next(number for number in itertools.count(1) if number not in finished)
 
     def files(self, number: int) -> RoundFiles:
         return RoundFiles(self.rounds, number)
@@ -112,18 +114,13 @@ class Campaign:
     def submission_counts(self) -> dict[str, int]:
         return {"today": self.submissions.used_today(), "left_today": self.submissions.remaining_today()}
 
-    def refresh_entries(self) -> None:
-        """Take up the round that just finished and leaderboard scores that came in; bring the views up to date."""
-        known = {entry["round"] for entry in self.entries}
-        self.entries = [with_submission(self.rounds, entry) for entry in self.entries]
-        newest = self.next_unrecorded(known)
-        self.entries += newest
+    def take_up(self, number: int) -> None:
+        """Add the round that just finished, see which leaderboard scores came in, bring the views up to date."""
+        record = read_json(self.files(number).path("result.json"))
+        others = [entry for entry in self.entries if entry["round"] != number]
+        entries = sorted([*others, record], key=lambda entry: int(entry["round"]))
+        self.entries = [with_submission(self.rounds, entry) for entry in entries]
         write_views(self.root, self.entries)
-
-    def next_unrecorded(self, known: set[int]) -> list[Entry]:
-        number = max(known, default=0) + 1
-        record = read_json_or_none(self.files(number).path("result.json"))
-        return [with_submission(self.rounds, record)] if record else []
 
     def reload_config(self) -> None:
         """Read config.json again; an edit that can't be used is shown and the last good settings stay."""
@@ -188,7 +185,8 @@ class Campaign:
                     )
 
     def _recorded_seconds(self) -> float:
-        before = self.entries[-1]["elapsed_seconds"] if self.entries else Journal(self.files(0)).seconds
+        first = Journal(self.files(0)).seconds
+        before = max((entry["elapsed_seconds"] for entry in self.entries), default=first)
         return float(before) + (Journal(self.files(self.next_round)).seconds if self.next_round else 0.0)
 
 

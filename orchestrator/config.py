@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, Damaged
+from orchestrator.files import read_regular
 
 ENVIRONMENT_PREFIX = "AUTOKAGGLE_"
 Label = bool | int | float | str
@@ -160,10 +161,10 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     Raises BadInput with every problem found, one sentence each.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise BadInput(f"{path} is missing: make a campaign with `python -m orchestrator new DIR`") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, Damaged, UnicodeDecodeError) as error:
         raise BadInput(f"{path} can't be read: {error}") from error
     try:
         raw = json.loads(text, object_pairs_hook=_no_duplicates)

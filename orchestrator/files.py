@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,15 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_regular(path: Path) -> bytes:
+    """A file's bytes; raises FileNotFoundError, and Damaged for a folder, a pipe or anything else that is no file."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb", closefd=True) as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Damaged(f"{path} is not a regular file: move it away")
+        return file.read()
+
+
 def write_json(path: Path, record: dict[str, Any]) -> None:
     """Write a record with its own checksum under `sha256`, a key that the record must not use itself."""
     if CHECKSUM_KEY in record:
@@ -90,7 +100,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises FileNotFoundError when there is none, Damaged when it is torn, empty, flipped or edited by hand.
     """
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(read_regular(path))
     except (ValueError, RecursionError) as error:
         raise Damaged(f"{path} is not readable as JSON: {error}") from error
     if not isinstance(record, dict) or record.pop(CHECKSUM_KEY, None) != _checksum(record):

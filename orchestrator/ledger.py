@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import Damaged
-from orchestrator.files import atomic_write, read_json, read_json_or_none, write_json
+from orchestrator.files import atomic_write, read_json, read_json_or_none, read_regular, write_json
 from orchestrator.rounds import RoundFiles, label, numbers
 
 Entry = dict[str, Any]
@@ -35,6 +35,8 @@ def load_entries(folder: Path) -> list[Entry]:
             continue
         except Damaged as error:
             raise Damaged(f"{error}; delete it and the round's end is recorded again from its other files") from error
+        if entry["round"] != number:
+            raise Damaged(f"{path} is the record of another round; delete it and the right one is recorded again")
         entries.append(with_submission(folder, entry))
     return entries
 
@@ -58,9 +60,11 @@ def _receipt_status(files: RoundFiles) -> str:
 
 
 def best_entry(entries: Iterable[Entry]) -> Entry | None:
-    """The last kept round: each keep beat the one before it."""
+    """The kept round that no other beat: each keep names the one it was better than."""
     kept = [entry for entry in entries if entry["status"] == "keep"]
-    return kept[-1] if kept else None
+    beaten = {entry["against"] for entry in kept}
+    unbeaten = [entry for entry in kept if label(entry["round"]) not in beaten]
+    return unbeaten[-1] if unbeaten else None
 
 
 def rounds_since_keep(entries: Iterable[Entry]) -> int:
@@ -111,7 +115,7 @@ def _number(value: float | None) -> str:
 def _learnings_text(path: Path, entries: list[Entry]) -> str:
     """What stands above the mark is the person's and stays; below it stand the rules of this campaign's rounds."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_regular(path).decode("utf-8", errors="replace")
     except FileNotFoundError:
         text = "# Learnings\n"
     head = text.split(LEARNINGS_MARK)[0].rstrip()
@@ -127,7 +131,7 @@ def _rule(entry: Entry, line: str) -> str:
 
 def _write_if_new(path: Path, text: str) -> None:
     try:
-        same = path.read_bytes() == text.encode("utf-8")
+        same = read_regular(path) == text.encode("utf-8")
     except FileNotFoundError:
         same = False
     if not same:

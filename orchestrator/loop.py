@@ -59,10 +59,10 @@ def play_round(campaign: Campaign, number: int, phases: tuple[Phase, ...], stop:
 
 def _record_crash(stage: Stage, phase: str, error: Exception) -> None:
     """Give the round up: its reason goes into the journal, and `learn` writes its row."""
+    if isinstance(error, OSError):
+        raise CampaignOver(f"{error} (mend it and run the same command again)") from error
     if not isinstance(error, AutoKaggleError):
         stage.campaign.progress("note", text="".join(traceback.format_exception(error)), level="error")
-    if isinstance(error, OSError):
-        raise CampaignOver(f"{error} (free the resource and run the same command again)") from error
     stage.journal.end("crash", f"{phase}: {type(error).__name__}: {error}"[:500], 0.0)
     run_phase(stage, ROUND[-1])
     _announce(stage.campaign, stage.number)

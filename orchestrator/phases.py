@@ -149,7 +149,7 @@ def _submit(stage: Stage) -> str:
 
 def _learn(stage: Stage) -> str:
     write_json(stage.files.path("result.json"), build.entry(stage))
-    stage.campaign.refresh_entries()
+    stage.campaign.take_up(stage.number)
     return "DONE"
 
 

@@ -30,6 +30,7 @@ def entry(number: int, status: str = "discard", cv: float | None = 0.5, **more: 
         "reason": f"{status}: because",
         "cv": cv,
         "se": 0.01,
+        "against": "R01" if status == "keep" and number > 1 else None,
         "learnings": [f"- rule {number}"],
         "description": f"tab\there\nand a line {number}",
         "timestamp": "2026-01-01T00:00:00+00:00",
@@ -81,7 +82,7 @@ def test_a_damaged_result_is_never_shown(campaign: Path) -> None:
         load_entries(campaign / "rounds")
 
 
-def test_best_is_the_last_keep(campaign: Path) -> None:
+def test_best_is_the_keep_that_none_beat(campaign: Path) -> None:
     entries = load_entries(campaign / "rounds")
     best = best_entry(entries)
     assert best is not None and best["round"] == 4

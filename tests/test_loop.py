@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import AutoKaggleError, BadInput, Damaged
 from orchestrator.files import read_json
 from tests.kill import harness
 from tests.playing import NOON, Script
@@ -249,3 +250,58 @@ def test_damaged_views_are_rebuilt_and_round_0_is_not_played_again(tmp_path: Pat
             assert script.play().phases(0) == []
             assert harness.ledger(tmp_path) == wanted
     assert len(harness.submissions(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"{torn", None])
+def test_a_round_is_never_first_again_when_the_bests_record_is_lost(tmp_path: Path, damage: bytes | None) -> None:
+    script = Script(tmp_path, 2)
+    script.predict(2, 9.0)
+    script.play(**{"loop.max_rounds": 1})
+    path = tmp_path / "rounds/R01_scores.json"
+    path.unlink() if damage is None else path.write_bytes(damage)
+    played = script.play()
+    assert played.statuses == ["keep", "discard"]
+    assert "recorded score" in played.notes()
+
+
+def test_labels_that_change_during_a_campaign_are_noticed_and_restored(tmp_path: Path) -> None:
+    script = Script(tmp_path, 2)
+    labels = tmp_path / "competition/sealed/labels.npy"
+
+    def now_and_then() -> object:
+        if (tmp_path / "rounds/R02_plan.md").exists() and not (tmp_path / "rounds/R02_scores.json").exists():
+            labels.write_bytes(labels.read_bytes()[:128] + bytes(8 * 60))
+        return NOON
+
+    played = script.play(now=now_and_then)  # type: ignore[arg-type]
+    assert [round(entry["cv"], 3) for entry in played.entries] == [5.247, 2.295]
+
+
+def test_a_deleted_record_in_the_middle_is_recorded_again(tmp_path: Path) -> None:
+    script = Script(tmp_path, 3)
+    script.play()
+    wanted = harness.ledger(tmp_path)
+    (tmp_path / "rounds/R02_result.json").unlink()
+    assert script.play().phases(2) == ["learn"]
+    assert harness.ledger(tmp_path) == wanted
+
+
+def test_a_record_copied_over_another_is_refused(tmp_path: Path) -> None:
+    script = Script(tmp_path, 2)
+    script.play()
+    rounds = tmp_path / "rounds"
+    (rounds / "R02_result.json").write_bytes((rounds / "R01_result.json").read_bytes())
+    with pytest.raises(Damaged, match="another round"):
+        script.play()
+
+
+@pytest.mark.parametrize("name", ["state.json", "results.tsv", "LEARNINGS.md", "rounds/R00_phases.json"])
+def test_a_pipe_in_place_of_a_file_does_not_hang(tmp_path: Path, name: str) -> None:
+    script = Script(tmp_path, 1)
+    script.play()
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    try:
+        script.play()
+    except AutoKaggleError as error:
+        assert name.split("/")[-1] in str(error)

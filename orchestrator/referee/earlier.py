@@ -8,7 +8,7 @@ digits of its predictions; for the same reason no prediction on a labelled row o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,20 +59,28 @@ class Archive:
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, int], str] = {}
 
-    def intact(self, files: RoundFiles, record: dict[str, Any]) -> bool:
-        """Whether every artifact that the record names is there with the bytes it had."""
-        return all(self._hash(files.path(ARTIFACTS[name])) == value for name, value in record["hashes"].items())
+    def intact(self, files: RoundFiles, record: dict[str, Any], needed: Collection[str] = tuple(ARTIFACTS)) -> bool:
+        """Whether the artifacts (all, or those `needed`) are there with the bytes that the record names."""
+        known = {name: value for name, value in record["hashes"].items() if name in needed}
+        return all(self._hash(files.path(ARTIFACTS[name])) == value for name, value in known.items())
 
-    def open(self, files: RoundFiles, folds: FoldSet) -> Earlier:
-        """Raises Damaged unless the round's record and predictions are complete and fit these folds."""
+    def open(self, files: RoundFiles, folds: FoldSet, needed: Collection[str] = tuple(ARTIFACTS)) -> Earlier:
+        """Raises Damaged unless the round's record and predictions are complete and fit these folds.
+
+        Arrays that are not `needed` stay empty.
+        """
         record = read_json_or_none(files.path("scores.json"))
-        if record is None or record["status"] != "ok" or not self.intact(files, record):
+        if record is None or record["status"] != "ok" or not self.intact(files, record, needed):
             raise Damaged(f"the predictions of {files.label} are not complete or not what they were")
-        arrays = [np.load(files.path(name), mmap_mode="r", allow_pickle=False) for name in list(ARTIFACTS.values())[:3]]
-        sizes = (folds.rows, folds.outputs), (folds.test_rows, folds.outputs)
-        if tuple(array.shape for array in arrays) != (*sizes, (folds.folds, *sizes[1])):
-            raise Damaged(f"the predictions of {files.label} do not fit the sealed folds")
-        return Earlier(files.label, record, *arrays)
+        test = (folds.test_rows, folds.outputs)
+        shapes = {"oof": (folds.rows, folds.outputs), "test": test, "folds_test": (folds.folds, *test)}
+        arrays = {name: np.empty(0) for name in shapes}
+        for name, shape in shapes.items():
+            if name in needed:
+                arrays[name] = np.load(files.path(ARTIFACTS[name]), mmap_mode="r", allow_pickle=False)
+                if arrays[name].shape != shape:
+                    raise Damaged(f"the predictions of {files.label} do not fit the sealed folds")
+        return Earlier(files.label, record, **arrays)
 
     def open_all(self, rounds: Iterable[RoundFiles], folds: FoldSet, metric: Metric) -> list[Earlier]:
         """The intact ones among the MOST_SHOWN best of the rounds, in the order of the rounds."""

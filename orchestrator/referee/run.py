@@ -17,7 +17,7 @@ import numpy as np
 
 from orchestrator.competitions.metrics import Metric, get_metric
 from orchestrator.config import Config
-from orchestrator.errors import Damaged, OutputRejected
+from orchestrator.errors import Damaged, FatalEnding, OutputRejected
 from orchestrator.files import atomic_write, read_json_or_none, sha256_bytes, write_json
 from orchestrator.referee.earlier import ARTIFACTS, Archive, Earlier, correlations
 from orchestrator.referee.runner import Failure, FoldRunner
@@ -60,7 +60,7 @@ class Referee:
 
         Raises BadInput for data that can't be split, FatalEnding when a rebuilt split would not be the recorded one.
         """
-        if self._folds is None:
+        if self._folds is None or not self._folds.is_intact():
             self._folds = seal(self.campaign, self.config)
         return self._folds
 
@@ -170,16 +170,25 @@ class _Trial:
         return self._record("failed", "crash", f"{failure.kind}: {failure.message}", failure=asdict(failure))
 
     def _champion(self, best: RoundFiles | None) -> tuple[Earlier | None, dict[str, Any] | None]:
-        """The best round's predictions and its record; the record alone when the predictions are damaged."""
+        """The best round's predictions and its record; a record alone when the predictions are damaged.
+
+        Raises FatalEnding when nothing tells how good the best was: the next round must not pass for the first.
+        """
         if best is None:
             return None, None
         try:
-            found = self.referee.archive.open(best, self.folds)
+            found = self.referee.archive.open(best, self.folds, needed=("oof",))
             return found, found.record
         except Damaged as error:
-            record = read_json_or_none(best.path("scores.json"))
-            self.referee.progress("note", text=f"{error}: the comparison uses its recorded score", level="warning")
-            return None, record if record and record["cv"] is not None else None
+            for name in ("scores.json", "result.json"):
+                record = read_json_or_none(best.path(name))
+                if record and record["cv"] is not None:
+                    text = f"{error}: the comparison uses its recorded score"
+                    self.referee.progress("note", text=text, level="warning")
+                    return None, record
+            raise FatalEnding(
+                f"{best.label} was kept and its scores are lost: restore {best.path('scores.json')}"
+            ) from None
 
     def _gate(self, first: Array, champion: Earlier) -> dict[str, Any] | None:
         """The record of a round that stops after fold 1, or None to go on."""

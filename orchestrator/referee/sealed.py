@@ -69,6 +69,14 @@ class FoldSet:
         """The rows that have an out-of-fold prediction, ascending."""
         return np.flatnonzero(self.assignment >= 0)
 
+    def is_intact(self) -> bool:
+        """Whether every sealed file still is what the manifest says."""
+        try:
+            _verify_all(self.folder, self.manifest)
+        except Damaged:
+            return False
+        return True
+
     def train_count(self, fold: int) -> int:
         return int(np.count_nonzero(train_mask(self.assignment, fold, self.strategy)))
 
@@ -94,10 +102,9 @@ def load(folder: Path, fingerprint: str) -> FoldSet:
     manifest = read_json_or_none(folder / MANIFEST)
     if manifest is None or manifest["fingerprint"] != fingerprint:
         raise Damaged(f"{folder} has no intact {MANIFEST}, or was sealed for other settings")
-    for name, stamp in manifest["files"].items():
-        _verify(folder / name, stamp)
+    _verify_all(folder, manifest)
     names = [name for name in ("assignment", "labels", "groups") if f"{name}.npy" in manifest["files"]]
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
+    arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in names}
     return FoldSet(folder, manifest, arrays["assignment"], arrays["labels"], arrays.get("groups"))
 
 
@@ -105,6 +112,11 @@ def stamp_of(path: Path) -> dict[str, Any]:
     """What the manifest records about a file."""
     status = os.lstat(path)
     return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": sha256_file(path)}
+
+
+def _verify_all(folder: Path, manifest: dict[str, Any]) -> None:
+    for name, stamp in manifest["files"].items():
+        _verify(folder / name, stamp)
 
 
 def _verify(path: Path, stamp: dict[str, Any]) -> None:
