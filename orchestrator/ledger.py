@@ -55,7 +55,7 @@ def _receipt_status(files: RoundFiles) -> str:
     """How the last try at submitting the round ended, empty without one."""
     status, number = "", 1
     while (record := read_json_or_none(files.path(f"submit{number if number > 1 else ''}_receipt.json"))) is not None:
-        status, number = "" if record["retry"] else record["status"], number + 1
+        status, number = "" if record.get("retry") else record["status"], number + 1
     return status
 
 
