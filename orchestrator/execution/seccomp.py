@@ -32,6 +32,7 @@ chmod 90 -|fchmod 91 52|fchmodat 268 53|fchmodat2 452 452|chown 92 -|fchown 93 5
 setxattr 188 5|lsetxattr 189 6|fsetxattr 190 7|setxattrat 463 463|removexattr 197 14|lremovexattr 198 15
 fremovexattr 199 16|removexattrat 466 466|utime 132 -|utimes 235 -|utimensat 280 88|futimesat 261 -
 file_setattr 469 469
+memfd_create 319 279|memfd_secret 447 447|prctl 157 167
 flock 73 32|fcntl 72 25|inotify_init 253 -|inotify_init1 294 26
 """
 _ARCHES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7), "arm64": (1, 0xC00000B7)}
@@ -47,11 +48,15 @@ _REFUSED_STRICT = """socket connect bind pidfd_send_signal ioprio_set shmget shm
 msgget msgsnd msgrcv msgctl mq_open mq_unlink"""
 _PRETENDED_STRICT = """chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat setxattr lsetxattr fsetxattr
 setxattrat removexattr lremovexattr fremovexattr removexattrat utime utimes utimensat futimesat file_setattr"""
+_UNKNOWN = "clone3 memfd_create memfd_secret"
+"""As on a kernel without them: libc falls back to clone, whose flags are visible, and libraries to files that count."""
 _SELF_ONLY_STRICT = "prlimit64 sched_setaffinity sched_setscheduler sched_setparam sched_setattr"
 _LOCKS = (5, 6, 7, 36, 37, 38, 1024, 1026)
 """fcntl's record locks, open-file locks, leases and notices: two folds could talk by them over a file both may read."""
 _SIGNALS = "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo"
 
+_SET_DUMPABLE = (4,)
+"""prctl's option that would close /proc/PID/fd, where the watchdog looks."""
 _NEW_NAMESPACES = 0x7E020000
 _TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 _PLAIN_FAMILIES = (1, 2, 10, 16)  # unix, inet, inet6, netlink: all private to a network namespace; vsock is not
@@ -89,9 +94,10 @@ def program(strict: bool, signal_floor: int | None = None, machine: str | None =
                 code.extend([(_EQUAL, 0, len(body), table[name]), *body])
 
     add(_REFUSED, [(_RETURN, 0, 0, refuse)])
-    add("clone3", [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)])  # libc then falls back to clone, whose flags are visible
+    add(_UNKNOWN, [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)])
     add("clone", [_argument(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), (_RETURN, 0, 0, refuse), (_RETURN, 0, 0, _ALLOW)])
     add("ioctl", _one_of(1, _TERMINAL_INJECTION, then=refuse, otherwise=_ALLOW))
+    add("prctl", _one_of(0, _SET_DUMPABLE, then=refuse, otherwise=_ALLOW))
     add("flock", [(_RETURN, 0, 0, _ERRNO)])  # "done": an experiment is alone in its sandbox
     add("fcntl", _one_of(1, _LOCKS, then=_ERRNO, otherwise=_ALLOW))
     if strict:
