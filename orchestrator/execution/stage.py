@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,13 @@ class Stage:
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
         self._lock = os.open(self.folder, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            self._fill(job)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _fill(self, job: Job) -> None:
         self.inputs, self.scratch = self.folder / "in", self.folder / "scratch"
         self.home, self.tmp = self.scratch / "home", self.scratch / "tmp"
         for folder in (self.inputs, self.scratch, self.home, self.tmp, self.folder / "code"):
@@ -70,11 +78,12 @@ def _shallow(folder: Path, most: int = 50) -> bool:
     return False
 
 
-def sweep_stages() -> None:
-    """Delete the private folders of runs whose orchestrator is dead."""
+def sweep_stages(least_age_s: float = 60.0) -> None:
+    """Delete the private folders of runs whose orchestrator is dead; young ones may not have their lock yet."""
     for folder in Path(tempfile.gettempdir()).glob(_PREFIX + "*"):
         with contextlib.suppress(OSError):
-            if folder.lstat().st_uid != os.getuid() or folder.is_symlink():
+            found = folder.lstat()
+            if found.st_uid != os.getuid() or folder.is_symlink() or time.time() - found.st_mtime < least_age_s:
                 continue
             handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
             try:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -177,6 +178,10 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_kept(make_job: 
     with Stage(job) as mine:
         orphan = mine.folder.with_name(mine.folder.name + "-orphan")
         shutil.copytree(mine.folder, orphan)
+        sweep_stages()
+        assert orphan.is_dir()  # its owner may be about to lock it
+        for folder in (mine.folder, orphan):
+            os.utime(folder, (time.time() - 61, time.time() - 61))
         sweep_stages()
         assert mine.folder.is_dir() and not orphan.exists()
     assert not mine.folder.exists()
