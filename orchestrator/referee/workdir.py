@@ -52,7 +52,7 @@ def syntax_error(source: bytes, name: str) -> str | None:
     except SyntaxError as error:
         return f"{name} line {error.lineno}: {error.msg}"
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        return f"{name} does not compile: {error}"
+        return f"{name} does not compile: {type(error).__name__}" + (f": {error}" if str(error) else "")
     return None
 
 
