@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from orchestrator.errors import BadInput
 
-Status = Literal["ok", "failed", "timeout", "memory", "disk", "processes", "lost"]
+Status = Literal["ok", "failed", "timeout", "memory", "disk", "nospace", "processes", "lost"]
 _INPUT_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
@@ -25,9 +25,13 @@ class Limits:
     disk_mb: int = 5_000
     """OUT and scratch together; also the largest single file."""
     processes: int = 200
-    """Processes (not threads) alive at once."""
+    """Processes alive at once; their threads together may be 8 times as many, and always 1,024 (`threads`)."""
     log_kb: int = 256
     """Head and tail of stdout and stderr that are kept; the rest is read and dropped."""
+
+    @property
+    def threads(self) -> int:
+        return max(8 * self.processes, 1024)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Job:
 class Outcome:
     """How a job ended.
 
+    `nospace`: the machine's own disk is all but full, within the job's limits; says nothing about the script.
     `lost`: ended from outside (cancelled, or its supervisor was killed); says nothing about the script.
     `returncode` is negative for a death by signal, None when the watchdog ended the job.
     """
@@ -74,6 +79,8 @@ class Outcome:
     seconds: float
     peak_mb: float
     log: str
+    detail: str = ""
+    """What a person should know about a `nospace`."""
 
 
 class Sandbox(Protocol):

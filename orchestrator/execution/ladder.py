@@ -86,7 +86,7 @@ def check(sandbox: Sandbox) -> None:
         outcome = sandbox.run(Job(script, {"probe/targets.json": targets}, out, limits, name="probe"))
         if outcome.status != "ok":
             lines = outcome.log.strip().splitlines() or ["no output"]
-            raise SandboxUnavailable(f"a test program ended as {outcome.status}: {lines[-1][:300]}")
+            raise SandboxUnavailable(f"a test program ended as {outcome.status}: {(outcome.detail or lines[-1])[:300]}")
         report = json.loads((out / "report.json").read_text())
     wrong = [key for key, value in _WELL.items() if report[key] != value]
     if sandbox.level == "none":

@@ -32,26 +32,29 @@ class Stop(BaseException):
     """Asked to end now."""
 
 
-def process_table() -> dict[int, tuple[int, int]]:
-    """Process id → (parent's id, start time; 0 where unknown), of every process here that is not a zombie."""
+def process_table() -> dict[int, tuple[int, int, int]]:
+    """Process id → (parent's id, start time; 0 where unknown, threads), of every process here that is alive.
+
+    A process whose first thread ended looks like a zombie, but lives on in its other threads.
+    """
     if not _LINUX:
         text = subprocess.run(["/bin/ps", "-axo", "pid=,ppid=,stat="], capture_output=True, text=True).stdout
         rows = [line.split() for line in text.splitlines()]
-        return {int(pid): (int(parent), 0) for pid, parent, state in rows if not state.startswith("Z")}
+        return {int(pid): (int(parent), 0, 1) for pid, parent, state in rows if not state.startswith("Z")}
     found = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{entry}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split(maxsplit=20)
-                if fields[0] not in (b"Z", b"X"):
-                    found[int(entry)] = (int(fields[1]), int(fields[19]))
+                if fields[0] not in (b"Z", b"X") or int(fields[17]) > 1:
+                    found[int(entry)] = (int(fields[1]), int(fields[19]), int(fields[17]))
     return found
 
 
-def descendants(root: int, table: dict[int, tuple[int, int]]) -> list[int]:
+def descendants(root: int, table: dict[int, tuple[int, int, int]]) -> list[int]:
     """Processes below `root`, parents first. Orphans count where a subreaper or a namespace keeps them below."""
     children: dict[int, list[int]] = {}
-    for pid, (parent, _) in table.items():
+    for pid, (parent, _, _) in table.items():
         children.setdefault(parent, []).append(pid)
     tree = [root]
     for pid in tree:

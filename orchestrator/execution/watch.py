@@ -19,7 +19,7 @@ from orchestrator.execution.jobs import Job, Outcome, Status
 from orchestrator.execution.launcher import descendants, kill_below, process_table
 from orchestrator.execution.output import LogKeeper
 from orchestrator.execution.stage import LAUNCHER, Installation, Stage
-from orchestrator.execution.usage import disk_mb, free_mb, memory_mb, resident_mb
+from orchestrator.execution.usage import disk_mb, free_mb, memory_mb, ram_devices, resident_mb, unlinked_mb
 
 _FAST, _FULL = 0.05, 0.2
 _FREE_FLOOR_MB = 100.0
@@ -103,7 +103,7 @@ class Running:
         self.process.wait()
         table = process_table()
         for pid, start in self.seen.items():  # whoever outlived a supervisor that was killed from outside
-            if table.get(pid, (0, -1))[1] == start:
+            if table.get(pid, (0, -1, 0))[1] == start:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
 
@@ -114,9 +114,11 @@ class Gauge:
     def __init__(self, run: Running, job: Job) -> None:
         self.run, self.limits = run, job.limits
         self.memory = self.peak = self.disk = 0.0
+        self.full_disk = ""
         self._next_full = self._next_disk = 0.0
         self._growth = 0.0
-        self._processes = 0
+        self._processes = self._threads = 0
+        self._unlinked_ram = 0.0
 
     def pause(self) -> float:
         """Seconds until the next look: shorter when memory would pass the limit soon."""
@@ -133,20 +135,23 @@ class Gauge:
             self._look_at_disk(now)
         if self.memory > self.limits.memory_mb:
             return "memory"
-        if self._processes > self.limits.processes:
+        if self._processes > self.limits.processes or self._threads > self.limits.threads:
             return "processes"
-        return "disk" if self.disk > self.limits.disk_mb else None
+        if self.disk > self.limits.disk_mb:
+            return "disk"
+        return "nospace" if self.full_disk else None
 
     def _look_at_tree(self) -> None:
         table = process_table()
         tree = descendants(self.run.process.pid, table)
         self.run.seen = {pid: table[pid][1] for pid in tree}
+        self._threads = sum(table[pid][2] for pid in tree) - self.run.namespace
         self._processes = len(tree) - self.run.namespace
         if self._processes > self.limits.processes // 4:
             self._next_full = 0.0
 
     def _look_at_memory(self) -> None:
-        shared = self.run.shared_mb(self.run)
+        shared = self.run.shared_mb(self.run) + self._unlinked_ram
         before, self.memory = self.memory, resident_mb(self.run.seen) + shared
         if self.memory > self.limits.memory_mb:
             self.memory = memory_mb(self.run.seen, shared)
@@ -154,10 +159,23 @@ class Gauge:
         self.peak = max(self.peak, self.memory)
 
     def _look_at_disk(self, now: float) -> None:
-        self.disk = sum(disk_mb(folder) for folder in self.run.folders)
-        if any(free_mb(folder) < _FREE_FLOOR_MB for folder in self.run.folders):
-            self.disk = float("inf")
+        unlinked = unlinked_mb(self.run.seen)
+        ram = ram_devices(f"/proc/{self.run.child}/root") - {folder.stat().st_dev for folder in self.run.folders}
+        if not self.run.namespace:  # else these are among what the sandbox's own file systems hold
+            self._unlinked_ram = sum(size for device, size in unlinked.items() if device in ram)
+        self.disk = sum(size for device, size in unlinked.items() if device not in ram)
+        self.disk += sum(disk_mb(folder) for folder in self.run.folders)
+        self.full_disk = full_disk(self.run.folders)
         self._next_disk = now + max(_FULL, 5 * (time.monotonic() - now))
+
+
+def full_disk(folders: tuple[Path, ...]) -> str:
+    """Which disk has next to nothing left, for a person; empty when none."""
+    for folder in folders:
+        if (free := free_mb(folder)) < _FREE_FLOOR_MB:
+            mount = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.is_mount())
+            return f"the disk of {mount} has only {free:.0f} MB free"
+    return ""
 
 
 def launch(
@@ -238,7 +256,9 @@ def _outcome(run: Running, log: LogKeeper, job: Job, gauge: Gauge, reason: Statu
         if code is None and run.process.returncode > 0:
             raise SandboxUnavailable(f"the sandbox failed to start {job.name}: {log.text().strip()[-500:]}")
         reason = _status(code, sum(disk_mb(folder) for folder in run.folders), peak, job)
-    return Outcome(reason, code, seconds, peak, log.text())
+        if reason == "failed" and (detail := full_disk(run.folders)):
+            return Outcome("nospace", code, seconds, peak, log.text(), detail)
+    return Outcome(reason, code, seconds, peak, log.text(), gauge.full_disk if reason == "nospace" else "")
 
 
 def _status(code: int | None, disk: float, peak: float, job: Job) -> Status:

@@ -16,7 +16,7 @@ import numpy as np
 
 from orchestrator.competitions.metrics import Metric
 from orchestrator.config import Config
-from orchestrator.errors import OutputRejected
+from orchestrator.errors import CampaignOver, OutputRejected
 from orchestrator.execution.jobs import Job, Limits, Outcome
 from orchestrator.referee.blend import weights
 from orchestrator.referee.predictions import read
@@ -72,7 +72,10 @@ class FoldRunner:
         self._score, self._progress = score, progress
 
     def run(self, which: Sequence[Fold]) -> bool:
-        """Run these folds; False when one of them failed, which ends the others."""
+        """Run these folds; False when one of them failed, which ends the others.
+
+        Raises CampaignOver, with the others ended too, when the machine's disk is all but full.
+        """
         parallel = self._parallel(len(which))
         jobs = self._lay_out(which, parallel)
         lost = self._execute(jobs, parallel)
@@ -154,6 +157,8 @@ class FoldRunner:
 
         def done(job: Job, outcome: Outcome) -> None:
             fold = by_name[job.name]
+            if outcome.status == "nospace":
+                raise CampaignOver(f"{outcome.detail}: make room and run the same command again")
             over = time.monotonic() >= self._deadline
             if outcome.status == "lost" and self.failure is None and not over and not last:
                 lost.append(fold)

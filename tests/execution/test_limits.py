@@ -44,6 +44,57 @@ for i in range(10**6):
     with open(f"/dev/shm/hoard_{os.getpid()}_{i}", "wb") as file:
         file.write(b"x" * (4 << 20))
 """
+UNLINKED_FILES_IN_RAM = """
+import os
+hoard = []
+for i in range(10**6):
+    name = f"/dev/shm/hoard_{os.getpid()}_{i}"
+    hoard.append(open(name, "wb", buffering=0))
+    os.unlink(name)
+    hoard[-1].write(b"x" * (4 << 20))
+"""
+NAMELESS_FILES_IN_RAM = """
+import ctypes, os
+from multiprocessing import Array, shared_memory
+for _ in range(2):
+    try:
+        os.write(os.memfd_create("hoard"), b"x" * (100 << 20))
+    except OSError as error:
+        print("refused", error.strerror)
+block = shared_memory.SharedMemory(create=True, size=1000)
+block.unlink()
+print(Array("d", 5)[0], ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 7)())
+"""
+WITHOUT_FIRST_THREAD = """
+import ctypes, platform, sys, threading, time
+hoard = []
+def go_on():
+    time.sleep(0.5)
+    for beat in range(10**6):
+        if sys.argv[0].endswith("hoard.py"):
+            hoard.append(bytearray(b"x" * (4 << 20)))
+        with open(sys.argv[2] + "/beat", "w") as file:
+            file.write(str(beat))
+        time.sleep(0.01)
+threading.Thread(target=go_on).start()
+ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)
+"""
+THREADS = """
+import threading, time
+threading.stack_size(65536)
+for _ in range(1200):
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+time.sleep(60)
+"""
+UNLINKED_FILES = """
+import os, sys, time
+hoard = []
+for _ in range(10):
+    hoard.append(open(sys.argv[2] + "/file", "wb", buffering=0))
+    os.unlink(sys.argv[2] + "/file")
+    hoard[-1].write(b"x" * (5 << 20))
+time.sleep(2)
+"""
 FORKED_HOARD = """
 import os, time
 hoard = bytearray(b"x" * (60 << 20))
@@ -116,12 +167,29 @@ def test_a_memory_bomb_is_ended_and_told_as_such(sandbox: Sandbox, make_job: Mak
     assert not alive(job.script.name)
 
 
-def test_files_in_memory_count_and_do_not_stay(sandbox: Sandbox, make_job: MakeJob) -> None:
+@pytest.mark.parametrize("script", [FILES_IN_RAM, UNLINKED_FILES_IN_RAM], ids=["named", "unlinked"])
+def test_files_in_memory_count_and_do_not_stay(sandbox: Sandbox, make_job: MakeJob, script: str) -> None:
     before = set(Path("/dev/shm").iterdir())
-    outcome = sandbox.run(make_job(FILES_IN_RAM, memory_mb=200))
+    outcome = sandbox.run(make_job(script, memory_mb=200))
     assert outcome.status == "memory"
-    assert outcome.peak_mb <= 1.3 * 200
+    assert outcome.peak_mb <= 1.3 * 200 or script == UNLINKED_FILES_IN_RAM  # which are looked for less often
     assert not [path for path in set(Path("/dev/shm").iterdir()) - before if path.name.startswith("hoard_")]
+
+
+def test_files_in_memory_that_never_had_a_name_are_refused(sandbox: Sandbox, make_job: MakeJob) -> None:
+    outcome = sandbox.run(make_job(NAMELESS_FILES_IN_RAM, memory_mb=90))
+    assert outcome.status == "ok", outcome.log
+    assert outcome.log == "refused Function not implemented\n" * 2 + "0.0 7\n"
+
+
+def test_a_process_without_its_first_thread_is_watched_and_ended(sandbox: Sandbox, make_job: MakeJob) -> None:
+    outcome = sandbox.run(make_job(WITHOUT_FIRST_THREAD, name="hoard", memory_mb=200))
+    assert outcome.status == "memory" and outcome.peak_mb <= 1.3 * 200
+    job = make_job(WITHOUT_FIRST_THREAD, name="beat", seconds=1.5)
+    assert sandbox.run(job).status == "timeout"
+    last = (job.out / "beat").read_text()
+    time.sleep(0.2)
+    assert (job.out / "beat").read_text() == last
 
 
 def test_memory_shared_by_forks_counts_once(sandbox: Sandbox, make_job: MakeJob) -> None:
@@ -134,6 +202,17 @@ def test_a_full_disk_is_prevented(sandbox: Sandbox, make_job: MakeJob, script: s
     outcome = sandbox.run(job)
     assert outcome.status == "disk"
     assert sum(path.stat().st_blocks * 512 for path in job.out.iterdir()) <= 20 * 2**20
+
+
+def test_files_without_a_name_count(sandbox: Sandbox, make_job: MakeJob) -> None:
+    outcome = sandbox.run(make_job(UNLINKED_FILES, disk_mb=20))
+    assert outcome.status == "disk"
+    assert sandbox.run(make_job(UNLINKED_FILES, disk_mb=60)).status == "ok"
+
+
+def test_threads_are_limited(sandbox: Sandbox, make_job: MakeJob) -> None:
+    outcome = sandbox.run(make_job(THREADS, processes=20))
+    assert outcome.status == "processes" and outcome.seconds < 15
 
 
 def test_a_fork_bomb_is_ended_whole(sandbox: Sandbox, make_job: MakeJob) -> None:
@@ -198,7 +277,7 @@ def test_nothing_survives_the_orchestrator(level: str, make_job: MakeJob) -> Non
     orchestrator.kill()
     orchestrator.wait()
     _wait_until(lambda: not alive(job.script.name), 2)
-    sweep_stages()
+    sweep_stages(0.0)
 
 
 def _wait_until(condition: Callable[[], object], seconds: float) -> None:
