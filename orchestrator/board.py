@@ -9,10 +9,18 @@ from typing import Any, NamedTuple
 from orchestrator import show
 from orchestrator.rounds import label
 
-STATUS_STYLES = {"keep": "bold green", "discard": "yellow", "crash": "bold red"}
+STATUS_STYLES = {"keep": "bold green", "discard": "yellow", "crash": "bold red", "timeout": "bold red"}
 LEVEL_STYLES = {"info": "cyan", "warning": "yellow", "error": "bold red"}
 NAME_WIDTH = 8
-_CAMPAIGN_FIELDS = ("name", "metric", "maximize", "sandbox", "round", "max_rounds", "minutes", "usd_cap")
+STOPPING = "stopping after this step"
+GO_ON = {
+    "max rounds": "raise loop.max_rounds in config.json, or loop --rounds N",
+    "wall-clock cap": "raise loop.minutes in config.json, or loop --minutes N",
+    "target score": "change loop.target_score in config.json",
+    "patience": "raise loop.patience in config.json",
+    "money cap": "raise budget.usd in config.json",
+}
+_CAMPAIGN_FIELDS = ("name", "metric", "maximize", "sandbox", "round", "max_rounds", "minutes", "usd_cap", "paid")
 _STATE_FIELDS = ("max_rounds", "minutes", "usd", "usd_cap", "best", "kept", "rounds", "sandbox", "submissions")
 
 
@@ -37,6 +45,8 @@ class Board:
     max_rounds: int | None = None
     phase: str = ""
     phase_began: float = 0.0
+    trying: str = ""
+    stopping: bool = False
     folds: int = 0
     fold_scores: dict[Any, Any] = field(default_factory=dict)
     best: dict[str, Any] | None = None
@@ -47,17 +57,25 @@ class Board:
     elapsed_at: float = field(default_factory=time.monotonic)
     usd: float = 0.0
     usd_cap: float | None = None
+    paid: bool = True
+    """Whether any back end costs money."""
     submissions: dict[str, Any] = field(default_factory=dict)
+    submits: bool = True
     ending: str = ""
 
     def apply(self, event: str, fields: dict[str, Any]) -> None:
         """Take up one event."""
         if event == "campaign":
             self._take(fields, _CAMPAIGN_FIELDS)
+            self.submits = bool(fields.get("submissions", True))
         elif event in ("round", "phase", "verdict"):
             self._take(fields, ("round",))
             self.phase, self.phase_began = str(fields.get("phase", "")), time.monotonic()
-            self.folds, self.fold_scores = 0, {}
+            self.folds, self.fold_scores, self.trying = 0, {}, ""
+        elif event == "experiment":
+            self.folds, self.fold_scores, self.trying = 0, {}, _what(fields)
+        elif event == "note" and str(fields.get("text", "")).startswith(STOPPING):
+            self.stopping = True
         elif event in ("fold_start", "fold_done"):
             number = fields.get("fold")
             if number in self.fold_scores:
@@ -108,20 +126,27 @@ def describe(event: str, fields: dict[str, Any], board: Board) -> Line:
         return Line(f"{tag} begins", "bold")
     if event == "phase":
         return Line(f"{tag} {phase} begins", where="quiet")
+    if event == "experiment":
+        return Line(named("", f"trying {board.trying}"), where="steps")
+    if event == "fold_start":
+        return Line("", where="quiet")
     if event == "phase_done":
-        reply = _shortened(str(fields.get("reply", "")))
+        reply = show.reply(str(fields.get("reply", "")))
         told = phase == "learn" or (phase == "submit" and not reply.startswith("none"))
         took = show.duration(fields.get("seconds"))
         return Line(named(phase, f"{reply}  ({took})"), where="quiet" if told else "all")
     if event == "fold_done":
-        result = fields.get("failure") or show.score(fields.get("score"))
+        result = fields.get("failure") or show.short(fields.get("score"))
         return Line(named("", f"{board.folds_done} of {board.folds} folds, {result}"), where="steps")
     if event == "gate" and fields.get("passed"):
+        if "(gain -" in text:
+            text = f"fold 1 is worse ({text.partition('(')[2].rstrip(')')}), played on: it may pay in a blend"
         return Line(named("", text), where="steps")
     if event == "gate":
         return Line(named("", f"stopped early: {text}"), "yellow")
     if event == "verdict":
         measured = "" if fields.get("cv") is None else show.score(fields["cv"], fields.get("se")) + "  "
+        status = show.status(fields)
         return Line(named(status.upper(), measured + show.reason(fields)), STATUS_STYLES.get(status, ""))
     if event == "submit":
         return Line(named("SUBMIT", f"{status}: {fields.get('reason') or ''}"), "magenta")
@@ -129,24 +154,33 @@ def describe(event: str, fields: dict[str, Any], board: Board) -> Line:
         level = fields.get("level", "info")
         return Line(text if level == "info" else f"{level}: {text}", LEVEL_STYLES.get(level, ""))
     if event == "ending":
-        return Line(_ending(fields), "bold")
+        return Line(_ending(fields, board.metric), "bold")
     pairs = (f"{key}={show.one_line(value, 80)}" for key, value in fields.items())
     return Line(f"{event} {' '.join(pairs)}", where="quiet")
 
 
-def _shortened(reply: str) -> str:
-    """A score in a reply with six digits."""
-    name, _, number = reply.partition("CV_SCORE=")
-    try:
-        return f"{name}CV_SCORE={float(number):.6g}"
-    except ValueError:
-        return reply
+def _what(fields: dict[str, Any]) -> str:
+    """`lightgbm_slow (lightgbm, diversify)`, each word once."""
+    names = dict.fromkeys(show.one_line(fields[key], 30) for key in ("recipe", "family", "role") if fields.get(key))
+    first, *others = names or ["?"]
+    return f"{first} ({', '.join(others)})" if others else first
 
 
-def _ending(fields: dict[str, Any]) -> str:
-    lines = [f"The campaign is over: {fields.get('reason', '')}"]
-    if grade := show.grade(fields.get("final")):
-        lines.append(f"Graded on held-out answers: {grade}")
+def _ending(fields: dict[str, Any], metric: str) -> str:
+    reason = str(fields.get("reason", ""))
+    lines = [f"The campaign is over: {reason}", _result(fields.get("final"), metric)]
     if fields.get("where"):
         lines.append(f"Report: {fields['where']}")
+    if how := GO_ON.get(reason.partition(":")[0]):
+        lines.append(f"To go on: {how}")
     return "\n".join(lines)
+
+
+def _result(final: dict[str, Any] | None, metric: str) -> str:
+    """The best round, how good it is and its file."""
+    if not final:
+        return "Nothing was kept."
+    tag, cv, csv = label(final.get("round") or 0), show.score(final.get("cv"), final.get("se")), final.get("submission")
+    if show.finite(final.get("score")) is None:
+        return f"Best: {tag}, {metric} {cv}; upload {csv}"
+    return f"{tag}: {metric} {show.short(final['score'])} on the held-out answers (CV {cv}), submission: {csv}"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import checks
+from orchestrator import checks, show
 from orchestrator.checks import GIB, Check
 from orchestrator.errors import BadInput, SandboxUnavailable
 
@@ -142,7 +142,7 @@ def _campaign(root: Path | None) -> tuple[Config, list[Check]]:
     from orchestrator.config import Config, load
 
     if root is None:
-        fix = "give one with -C DIR, or make one: python -m orchestrator new DIR"
+        fix = f"give one with -C DIR, or make one: {show.command('new DIR')}"
         return Config(), [Check("campaign", None, "no config.json here: the machine alone was checked", fix)]
     try:
         config = load(root / "config.json")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 _TERMINAL_SEQUENCES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[ -/]*[0-~])")
@@ -39,9 +42,41 @@ def round_score(entry: dict[str, Any]) -> str:
     return score(entry.get("cv"), entry.get("se"))
 
 
+def short(value: Any) -> str:
+    """A number without an error: four digits, more only before the point."""
+    number = finite(value)
+    return NOTHING if number is None else f"{number:.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+
+
+def reply(text: str) -> str:
+    """A phase's reply with its score rounded."""
+    name, mark, number = text.partition("CV_SCORE=")
+    try:
+        return f"{name}{mark}{short(float(number))}"
+    except ValueError:
+        return text
+
+
+def status(entry: dict[str, Any]) -> str:
+    """How a round ended: keep, discard, crash, or timeout, which the records call a crash."""
+    timed_out = entry.get("status") == "crash" and str(entry.get("reason") or "").startswith("timeout")
+    return "timeout" if timed_out else str(entry.get("status") or "")
+
+
 def reason(entry: dict[str, Any]) -> str:
     """Why a round has its status, without the status itself in front."""
-    return str(entry.get("reason") or "").removeprefix(f"{entry.get('status')}: ")
+    return str(entry.get("reason") or "").removeprefix(f"{status(entry)}: ")
+
+
+def command(words: str, root: Path | None = None) -> str:
+    """`python -m orchestrator -C mine loop` as it works from here; `root` is the campaign, None to name none."""
+    here = Path.cwd()
+
+    def near(path: Path) -> str | None:
+        return str(path.relative_to(here)) if path.is_relative_to(here) else None
+
+    folder = "" if root is None or root.resolve() == here else f"-C {shlex.quote(near(root) or str(root))} "
+    return f"{near(Path(sys.executable)) or 'python'} -m orchestrator {folder}{words}"
 
 
 def signed(value: Any) -> str:

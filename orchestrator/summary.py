@@ -15,11 +15,14 @@ from orchestrator.ledger import Entry, best_entry, with_submission
 from orchestrator.rounds import RoundFiles, numbers
 from orchestrator.state import State, read_state
 
+NOT_STARTED = "not started"
+
 
 def picture(root: Path) -> State:
-    """The last summary; when state.json is missing or damaged, what rounds/ tell (it then holds `rebuilt`)."""
+    """The last summary; when state.json is missing or damaged, what rounds/ tell (`rebuilt` then says which)."""
     if (state := read_state(root)) is not None:
         return state
+    there = (root / "state.json").exists()
     folder = root / "rounds"
     entries, damaged = finished(folder)
     spec = raw_config(root).get("competition")
@@ -29,7 +32,7 @@ def picture(root: Path) -> State:
         "metric": spec.get("metric"),
         "maximize": spec.get("maximize"),
         "round": max(played(folder), default=0),
-        "phase": "",
+        "phase": "" if there or played(folder) else NOT_STARTED,
         "rounds": len(entries),
         "kept": sum(entry["status"] == "keep" for entry in entries),
         "best": best_entry(entries),
@@ -38,7 +41,7 @@ def picture(root: Path) -> State:
         "usd": sum(entry["usd"] for entry in entries),
         "sandbox": next((entry["sandbox"] for entry in reversed(entries) if entry["sandbox"]), None),
         "damaged": damaged,
-        "rebuilt": True,
+        "rebuilt": "damaged" if there else "missing",
     }
 
 

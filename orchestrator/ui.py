@@ -23,7 +23,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from orchestrator import show
-from orchestrator.board import NAME_WIDTH, Board, Line, describe
+from orchestrator.board import NAME_WIDTH, STOPPING, Board, Line, describe
 from orchestrator.rounds import label
 from orchestrator.state import read_state
 
@@ -69,6 +69,8 @@ class Display:
                 self._board.apply(event, fields)
                 line = describe(event, fields, self._board)
             line = line._replace(text=show.clean(line.text).rstrip())
+            if not line.text:
+                return
             self._log(line.text)
             try:
                 self._show(line)
@@ -101,8 +103,9 @@ class Display:
             file.write(data.encode("utf-8", "replace"))
 
     def _panel(self) -> Panel:
+        columns = self._console.width if self._console else 80
         with self._board_lock:
-            return draw(self._board)
+            return draw(self._board, columns - 2 * len("^C"))
 
 
 def can_draw(stream: TextIO) -> bool:
@@ -121,13 +124,16 @@ def wrap(text: str, width: int) -> str:
     )
 
 
-def draw(board: Board) -> Panel:
-    """The panel."""
+def draw(board: Board, width: int = 80) -> Panel:
+    """The panel. Beside it the terminal must have room to echo each Ctrl-C, or it tears when drawn anew."""
     safe = board.sandbox != "none"
-    lines = [_now_line(board), _best_line(board), _budget_line(board)]
+    lines = [_now_line(board), *_trying_line(board), _best_line(board), _budget_line(board)]
+    if board.stopping:
+        lines.append(Text(f"{STOPPING}; Ctrl-C again stops now", style="yellow"))
     where = "" if not board.sandbox else f"sandbox {board.sandbox}" if safe else " NO SANDBOX "
     return Panel(
-        Text("\n", no_wrap=True, overflow="ellipsis").join(lines),
+        Text("\n").join(lines),
+        width=max(width, 40),
         title=Text.assemble((show.one_line(board.name, 60) or "AutoKaggle", "bold"), f" · {board.goal}"),
         title_align="left",
         subtitle=Text(where, style="green" if safe else "bold white on red"),
@@ -144,20 +150,27 @@ def _now_line(board: Board) -> Text:
         return text.append("over" if board.ending else "")
     text.append(f"{board.phase} ", style="bold").append(show.duration(int(time.monotonic() - board.phase_began)))
     if board.folds:
-        done = board.folds_done
-        text.append("  ").append("━" * 3 * done, style="green").append("━" * 3 * (board.folds - done), style="dim")
-        text.append(f" {done} of {board.folds} folds")
-        known = [score for score in map(show.finite, board.fold_scores.values()) if score is not None]
-        if known:
-            text.append("  so far ").append(show.score(sum(known) / len(known)), style="bold")
+        done, wide = board.folds_done, max(1, 15 // board.folds)
+        text.append("  ").append("━" * wide * done, style="green")
+        text.append("━" * wide * (board.folds - done), style="dim").append(f" {done} of {board.folds} folds")
     return text
+
+
+def _trying_line(board: Board) -> list[Text]:
+    known = [score for score in map(show.finite, board.fold_scores.values()) if score is not None]
+    parts = [Text.assemble(("trying ", "dim"), board.trying)] if board.trying else []
+    if known:
+        average, folds = show.short(sum(known) / len(known)), f" on {len(known)} fold{'s' * (len(known) > 1)}"
+        parts.append(Text.assemble(("so far ", "dim"), (average, "bold"), folds))
+    return [Text("   ").join(parts)] if parts else []
 
 
 def _best_line(board: Board) -> Text:
     if board.best is None:
         return Text.assemble(("best ", "dim"), "none kept yet")
     score = show.score(board.best.get("cv"), board.best.get("se"))
-    found = f" in {label(board.best.get('round') or 0)}   kept {board.kept} of {board.rounds}"
+    family = f" ({show.one_line(board.best['family'], 30)})" if board.best.get("family") else ""
+    found = f" in {label(board.best.get('round') or 0)}{family}   kept {board.kept} of {board.rounds}"
     return Text.assemble(("best ", "dim"), (score, "bold green"), found)
 
 
@@ -167,9 +180,11 @@ def _budget_line(board: Board) -> Text:
     else:
         left = max(0.0, board.minutes * 60 - board.seconds())
         text = Text.assemble(("time left ", "dim"), show.duration(int(left)))
-    text.append("   money ", style="dim").append(show.money(board.usd))
-    if board.usd_cap is not None:
-        text.append(f" of {show.money(board.usd_cap)}")
-    if "left_today" in board.submissions:
+    if board.paid or board.usd:
+        cap = "" if board.usd_cap is None else f" of {show.money(board.usd_cap)}"
+        text.append("   money ", style="dim").append(show.money(board.usd) + cap)
+    if not board.submits:
+        text.append("   submissions off", style="dim")
+    elif "left_today" in board.submissions:
         text.append("   submissions left today ", style="dim").append(str(board.submissions["left_today"]))
     return text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from orchestrator.journal import Journal
 from orchestrator.ledger import Entry
 from orchestrator.rounds import RoundFiles, label
 from orchestrator.state import State
-from orchestrator.summary import is_playing, picture, played, raw_config, records
+from orchestrator.summary import NOT_STARTED, is_playing, picture, played, raw_config, records
 
 LAST_ROUNDS = 5
 TAIL_LINES = 40
@@ -40,9 +39,9 @@ def status(root: Path, *, colour: bool | None = None) -> str:
     if state.get("sandbox") == "none":
         banner = "NO SANDBOX: what agents write runs here with all your rights"
         lines.append(f"\x1b[1;37;41m {banner} \x1b[0m" if colour else banner)
-    facts = _facts(root, state)
+    facts = [(name, text) for name, text in _facts(root, state) if text]
     width = max(len(name) for name, _ in facts)
-    lines += [f"  {name:{width}}  {text}" for name, text in facts if text]
+    lines += [f"  {name:{width}}  {text}" for name, text in facts]
     rows = _last_rounds(root / "rounds", state.get("round") or 0)
     if len(rows) > 1:
         lines += ["", *(f"  {line}" for line in show.table(rows))]
@@ -57,14 +56,16 @@ def _headline(state: State) -> str:
 
 def _facts(root: Path, state: State) -> list[tuple[str, str]]:
     playing = is_playing(root)
-    where = "" if root.resolve() == Path.cwd() else f"-C {shlex.quote(str(root))} "
-    going_on = "playing now" if playing else f"not running; go on with: python -m orchestrator {where}loop"
+    loop = "playing now" if playing else f"not running; go on with: {show.command('loop', root)}"
+    if state.get("phase") == NOT_STARTED and not playing:
+        loop = f"{NOT_STARTED}; begin with: {show.command('loop', root)}"
+        return [("loop", loop), ("unchecked", _guesses(root))]
     if state.get("ending") and not playing:
-        going_on = "over"
-    pairs = [f"{label(number)} {show.score(cv)} and {show.score(lb)}" for number, cv, lb in state["cv_lb"][-3:]]
+        loop = "over"
+    pairs = [f"{label(number)} {show.score(cv)} and {show.score(lb)}" for number, cv, lb in state.get("cv_lb", [])[-3:]]
     minutes = state.get("minutes")
     return [
-        ("loop", going_on),
+        ("loop", loop),
         ("ending", show.one_line(state.get("ending") or "", 300)),
         ("round", _round(state)),
         ("best", _best(state.get("best"))),
@@ -78,7 +79,7 @@ def _facts(root: Path, state: State) -> list[tuple[str, str]]:
         ("sandbox", str(state.get("sandbox") or "")),
         ("unchecked", _guesses(root)),
         ("updated", str(state.get("updated") or "").replace("T", " ").replace("+00:00", " UTC")),
-        ("damaged", _damage(state)),
+        ("records", _damage(state)),
     ]
 
 
@@ -121,7 +122,7 @@ def _guesses(root: Path) -> str:
 
 def _damage(state: State) -> str:
     damaged = ", ".join(map(label, state.get("damaged") or []))
-    notes = ["state.json is missing or damaged; this comes from rounds/"] if state.get("rebuilt") else []
+    notes = [f"state.json is {state['rebuilt']}; this comes from rounds/"] if state.get("rebuilt") else []
     if damaged:
         notes.append(f"{damaged}: the record fails its checksum and its score is not shown")
     return "; ".join(notes)
@@ -141,7 +142,7 @@ def _row(number: int, entry: Entry | None) -> list[str]:
         label(number),
         show.round_score(entry),
         show.score(entry["lb"]),
-        entry["status"],
+        show.status(entry),
         show.one_line(entry["family"] or "", 20),
         show.one_line(show.reason(entry), 60),
     ]
@@ -176,7 +177,7 @@ def logs(
 def _log_lines(path: Path) -> Iterator[str | None]:
     """The last lines of a growing file, then what is added; None whenever there is no more for now."""
     if not path.exists():
-        yield f"{path} is not there yet: it begins with the first `python -m orchestrator loop`"
+        yield f"{path} is not there yet: it begins with the first `{show.command('loop', path.parent)}`"
     position = 0  # behind the last whole line that was read
     first = True
     while True:
@@ -209,7 +210,7 @@ def _round_lines(folder: Path, number: int) -> Iterator[str | None]:
         for phase in [name for name in phases if name not in told]:
             told.add(phase)
             took = show.duration(phases[phase]["seconds"])
-            yield f"{files.label} {phase:8}  {show.one_line(phases[phase]['reply'], 500)}  ({took})"
+            yield f"{files.label} {phase:8}  {show.one_line(show.reply(phases[phase]['reply']), 500)}  ({took})"
         for path in [files.path("run.log"), *sorted(folder.glob(f"{files.label}_v*_run.log"))]:
             try:
                 status = path.stat()

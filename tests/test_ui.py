@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
+import json
 import os
 import pty
 import re
@@ -17,15 +18,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from orchestrator.board import Board, describe
 from orchestrator.files import write_json
-from orchestrator.ui import Display, wrap
+from orchestrator.ui import Display, draw, wrap
 
 PROJECT = Path(__file__).resolve().parent.parent
 NOON = datetime(2025, 3, 1, 12, 0, 0, tzinfo=UTC)
-PLAY = """
-import sys, time
+FINAL = json.dumps(
+    {"round": 1, "score": 0.912345678, "cv": 0.905, "se": 0.0042, "submission": "rounds/R01_submission.csv"}
+)
+PLAY = (
+    f"""
+import json, sys, time
+FINAL = {FINAL!r}
+"""
+    + """
 from datetime import UTC, datetime
 from pathlib import Path
 from orchestrator.ui import Display
@@ -34,6 +43,7 @@ with Display(Path(sys.argv[1]), now=lambda: datetime(2025, 3, 1, 12, tzinfo=UTC)
          minutes=30, usd_cap=10.0)
     show("round", round=1)
     show("phase", round=1, phase="build")
+    show("experiment", round=1, recipe="ridge_default", family="ridge", role="improve")
     for fold in range(2):
         show("fold_start", fold=fold, folds=3)
         show("fold_done", fold=fold, folds=3, score=0.9 + fold / 100)
@@ -42,8 +52,9 @@ with Display(Path(sys.argv[1]), now=lambda: datetime(2025, 3, 1, 12, tzinfo=UTC)
     show("note", text="it says \\x1b[31m[red]danger[/red]\\x07", level="warning")
     show("verdict", round=1, cv=0.905, se=0.0042, status="keep", reason="keep: first complete run")
     show("martian", landed=True)
-    show("ending", reason="max rounds: 1 played", final={"score": 0.91, "public": 0.9, "private": None}, where="R.md")
+    show("ending", reason="max rounds: 1 played", final=json.loads(FINAL), where="R.md")
 """
+)
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -76,7 +87,8 @@ def test_terminal_shows_the_panel_and_the_lines(tmp_path: Path) -> None:
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", in_terminal(tmp_path))
     assert "digits · maximize accuracy" in text
     assert "R01 of 3  build" in text
-    assert "2 of 3 folds  so far 0.905" in text
+    assert "2 of 3 folds" in text
+    assert "trying ridge_default (ridge, improve)   so far 0.905 on 2 folds" in text
     assert "none kept yet" in text
     assert "time left 29 min 59 s" in text
     assert "of $10.00" in text
@@ -107,14 +119,16 @@ def test_pipe_gets_plain_lines(tmp_path: Path) -> None:
     assert result.stdout.decode().splitlines() == [
         "12:00:00 digits: maximize accuracy, sandbox A, from R01",
         "12:00:00 R01 begins",
+        "12:00:00 R01           trying ridge_default (ridge, improve)",
         "12:00:00 R01           1 of 3 folds, 0.9",
         "12:00:00 R01           2 of 3 folds, 0.91",
         "12:00:00 R01 build     CV_SCORE=0.905  (1 min 01 s)",
         "12:00:00 warning: it says [red]danger[/red]",
         "12:00:00 R01 KEEP      0.9050 ± 0.0042  first complete run",
         "12:00:00 The campaign is over: max rounds: 1 played",
-        "Graded on held-out answers: 0.91 (public 0.9)",
+        "R01: accuracy 0.9123 on the held-out answers (CV 0.9050 ± 0.0042), submission: rounds/R01_submission.csv",
         "Report: R.md",
+        "To go on: raise loop.max_rounds in config.json, or loop --rounds N",
     ]
 
 
@@ -128,7 +142,8 @@ def test_log_holds_every_event_with_its_time(tmp_path: Path) -> None:
     lines = (tmp_path / "loop.log").read_text().splitlines()
     assert len(lines) == 2 * 14
     assert all(line.startswith("2025-03-01T12:00:00Z ") for line in lines)
-    assert lines[10].endswith("martian landed=True")
+    assert lines[9].endswith("martian landed=True")
+    assert not any("fold_start" in line for line in lines)
     assert "R01 build begins" in lines[2]
     assert not any(ord(letter) < 32 for line in lines for letter in line)
 
@@ -212,17 +227,82 @@ def test_long_lines_go_on_beside_the_column_of_phases() -> None:
     ("event", "fields", "text", "where"),
     [
         ("gate", {"passed": True, "text": "passed in fold 1"}, "R02           passed in fold 1", "steps"),
+        (
+            "gate",
+            {"passed": True, "text": "passed in fold 1 (gain -0.1 ± 0.2, P(gain>0)=0.31)"},
+            "R02           fold 1 is worse (gain -0.1 ± 0.2, P(gain>0)=0.31), played on: it may pay in a blend",
+            "steps",
+        ),
         ("gate", {"passed": False, "text": "4 se worse"}, "R02           stopped early: 4 se worse", "all"),
-        ("fold_done", {"fold": 1, "failure": "timeout", "score": None}, "R02           0 of 0 folds, timeout", "steps"),
+        ("fold_done", {"fold": 1, "folds": 5, "failure": "timeout"}, "R02           1 of 5 folds, timeout", "steps"),
         ("phase_done", {"phase": "submit", "reply": "none: no slot"}, "R02 submit    none: no slot  (–)", "all"),  # noqa: RUF001
         ("phase_done", {"phase": "submit", "reply": "R02 accepted: x"}, "R02 submit    R02 accepted: x  (–)", "quiet"),  # noqa: RUF001
+        ("phase_done", {"phase": "build", "reply": "CV_SCORE=0.123456"}, "R02 build     CV_SCORE=0.1235  (–)", "all"),  # noqa: RUF001
         ("phase_done", {"phase": "build", "reply": "CV_SCORE=x"}, "R02 build     CV_SCORE=x  (–)", "all"),  # noqa: RUF001
+        ("experiment", {"recipe": "ridge", "family": "ridge"}, "R02           trying ridge", "steps"),
+        ("verdict", {"status": "crash", "reason": "timeout: slow"}, "R02 TIMEOUT   slow", "all"),
         ("verdict", {"status": "crash", "cv": None, "reason": "KeyError"}, "R02 CRASH     KeyError", "all"),
     ],
 )
 def test_lines_of_events(event: str, fields: dict[str, object], text: str, where: str) -> None:
-    line = describe(event, {"round": 2, **fields}, Board())
+    board = Board()
+    board.apply(event, {"round": 2, **fields})
+    line = describe(event, {"round": 2, **fields}, board)
     assert (line.text, line.where) == (text, where)
+
+
+@pytest.mark.parametrize(
+    ("reason", "final", "shown"),
+    [
+        ("patience: none", None, ["Nothing was kept.", "To go on: raise loop.patience in config.json"]),
+        (
+            "deadline",
+            {"round": 3, "score": None, "cv": 0.80194, "se": 0.0045, "submission": "rounds/R03_submission.csv"},
+            ["Best: R03, auc 0.8019 ± 0.0045; upload rounds/R03_submission.csv"],
+        ),
+    ],
+)
+def test_ending_names_the_file_and_how_to_go_on(reason: str, final: dict[str, object], shown: list[str]) -> None:
+    line = describe("ending", {"reason": reason, "final": final}, Board(metric="auc"))
+    assert line.text.splitlines() == [f"The campaign is over: {reason}", *shown]
+
+
+def panel(board: Board, columns: int = 80) -> list[str]:
+    """The panel's lines without colours."""
+    out = io.StringIO()
+    Console(file=out, width=columns).print(draw(board, columns))
+    return out.getvalue().splitlines()
+
+
+def test_panel_leaves_nothing_out_in_a_narrow_terminal() -> None:
+    submissions = {"left_today": 10}
+    board = Board(
+        minutes=30, elapsed=-1e6, usd_cap=10.0, submissions=submissions, best={"round": 5, "cv": 0.9, "family": "mlp"}
+    )
+    lines = panel(board, 60)
+    assert "submissions left today 10" in re.sub(r"[│\s]+", " ", " ".join(lines))
+    assert any("best 0.9 in R05 (mlp)   kept 0 of 0" in line for line in lines)
+
+
+def test_panel_without_money_and_submissions() -> None:
+    board = Board(submissions={"left_today": 0})
+    board.apply("campaign", {"paid": False, "submissions": False})
+    text = " ".join(panel(board))
+    assert "money" not in text and "submissions off" in text and "left today" not in text
+    board.usd = 0.5
+    assert "money $0.50" in " ".join(panel(board))
+
+
+def test_panel_says_that_it_stops() -> None:
+    board = Board()
+    board.apply("note", {"text": "stopping after this step; once more stops at once"})
+    assert any("stopping after this step; Ctrl-C again stops now" in line for line in panel(board))
+
+
+def test_panel_leaves_room_for_the_echo_of_control_c(tmp_path: Path) -> None:
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", in_terminal(tmp_path))
+    borders = re.findall(r"[╭╰][^╮╯]*[╮╯]", text)
+    assert borders and {len(line) for line in borders} == {96}
 
 
 def test_refit_is_no_fold() -> None:

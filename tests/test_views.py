@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import BadInput
-from orchestrator.files import campaign_lock
+from orchestrator.files import campaign_lock, write_json
 from orchestrator.rounds import RoundFiles
+from orchestrator.show import command
 from orchestrator.views import logs, status
 from tests import made_campaign as made
 
@@ -52,7 +53,7 @@ def test_status_of_a_running_campaign(root: Path) -> None:
     assert shown["sandbox"] == "A"
     assert shown["unchecked"] == "2 guesses in config.json: competition.metric, cv.strategy"
     assert shown["updated"] == "2025-03-01 12:30:00 UTC"
-    assert shown["loop"].startswith("not running; go on with: python -m orchestrator -C ")
+    assert re.match(r"not running; go on with: \S*python\S* -m orchestrator -C ", shown["loop"])
     assert "NO SANDBOX" not in text and "ending" not in text
 
 
@@ -106,7 +107,7 @@ def test_status_without_a_trustworthy_state_comes_from_the_rounds(root: Path, ha
     assert "0.994" not in text and "0.974" not in text
     assert shown["best"] == "0.9050 ± 0.0040 (R05, mlp)".replace("mlp", made.FAMILIES[1])
     assert shown["kept"] == "3 of 6 rounds"
-    assert "state.json is missing or damaged" in shown["damaged"]
+    assert shown["records"] == f"state.json is {'missing' if harm == 'missing' else 'damaged'}; this comes from rounds/"
 
 
 def test_status_never_shows_a_score_of_a_damaged_record(root: Path) -> None:
@@ -115,18 +116,50 @@ def test_status_never_shows_a_score_of_a_damaged_record(root: Path) -> None:
     record.write_bytes(record.read_bytes().replace(b"0.905", b"0.999"))
     text = status(root)
     assert "0.999" not in text
-    assert "R05: the record fails its checksum" in facts(text)["damaged"]
+    assert "R05: the record fails its checksum" in facts(text)["records"]
     assert re.search(r"R05 +\(damaged\)", text)
     assert "0.9030 ± 0.0040 (R03" in facts(text)["best"]
 
 
 def test_status_before_the_first_round(tmp_path: Path) -> None:
     made.config(tmp_path)
+    text = status(tmp_path)
+    assert re.fullmatch(r"digits: accuracy, .*\n  loop  not started; begin with: .* -C .* loop", text)
+    write_json(tmp_path / "state.json", {"phase": "not started", "round": 0, "rounds": 0, "best": None})
+    assert facts(status(tmp_path))["loop"].startswith("not started; begin with: ")
+    made.state(tmp_path, phase="not started")
+    with campaign_lock(tmp_path):
+        assert facts(status(tmp_path))["loop"] == "playing now"
+    (tmp_path / "state.json").write_text("{}")
     shown = facts(status(tmp_path))
     assert (shown["round"], shown["best"], shown["kept"]) == ("R00", "nothing kept yet", "0 of 0 rounds")
+    assert shown["records"].startswith("state.json is damaged")
     (tmp_path / "config.json").write_text("{ broken")
     (tmp_path / "rounds").rmdir()
     assert status(tmp_path).startswith("?: ?")
+
+
+def test_commands_work_from_where_they_are_shown(tmp_path: Path) -> None:
+    assert command("loop", tmp_path / "a b").endswith(f" -m orchestrator -C '{tmp_path}/a b' loop")
+    assert command("loop", Path.cwd()).endswith("python -m orchestrator loop")
+    code = (
+        "from pathlib import Path; from orchestrator.show import command; print(command('loop', Path.cwd() / 'mine'))"
+    )
+    folder = Path(sys.executable).parent
+    for place, program in ((folder.parent, f"{folder.name}/{Path(sys.executable).name}"), (tmp_path, "python")):
+        shown = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=place,
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            capture_output=True,
+            text=True,
+        )
+        assert shown.stdout == f"{program} -m orchestrator -C mine loop\n"
+
+
+def test_status_calls_a_timeout_by_its_name(root: Path) -> None:
+    made.finish(root, made.entry(6, "crash", reason="timeout: fold 2 did not end"))
+    assert re.search(r"^  R06 .* timeout .* fold 2 did not end$", status(root), flags=re.M)
 
 
 def test_status_of_no_campaign(tmp_path: Path) -> None:
