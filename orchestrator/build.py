@@ -23,6 +23,8 @@ def build(campaign: Campaign, files: RoundFiles, strategies: list[dict[str, Any]
     several = len(strategies) > 1
     records = []
     for number, strategy in enumerate(strategies[: campaign.config.loop.parallel_strategies], 1):
+        shown = {key: strategy.get(key) for key in ("recipe", "family", "role")}
+        campaign.progress("experiment", round=files.number, **shown)
         variant = RoundFiles(files.folder, files.number, number if several else 0)
         records.append((variant, _build_one(campaign, variant, strategy)))
     sign = 1.0 if campaign.metric.maximize else -1.0
@@ -120,7 +122,8 @@ def entry(stage: Stage) -> Entry:
     record = read_json_or_none(files.path("scores.json"))
     variant = record["variant"] if record else 0
     rejected = journal.reply("verify").startswith("REJECT")
-    body = _scored(record, rejected, journal.reply("verify")) if record else _crashed(journal.reply("crash"))
+    crash = journal.reply("crash")
+    body = _crashed(crash) if crash or not record else _scored(record, rejected, journal.reply("verify"))
     others = [
         _variant_entry(files, number, strategy) for number, strategy in enumerate(strategies, 1) if len(strategies) > 1
     ]
@@ -132,7 +135,7 @@ def entry(stage: Stage) -> Entry:
         "script": files.path("experiment.py").name if files.has("experiment.py") else "",
         **_planned(strategy),
         **body,
-        "held": journal.reply("findings").startswith("HOLD"),
+        "held": held_back(journal.reply("findings")),
         "usd": 0.0,
         "variants": [other for other in others if other and other["variant"] != variant],
         "learnings": _learnings(files),
@@ -140,6 +143,11 @@ def entry(stage: Stage) -> Entry:
         "timestamp": campaign.now().isoformat(timespec="seconds"),
         "elapsed_seconds": round(campaign.elapsed(), 1),
     }
+
+
+def held_back(reply: str) -> bool:
+    """Whether the findings hold this round for good; a wish in guidance.md holds only while it stands there."""
+    return reply.startswith("HOLD") and "guidance.md" not in reply
 
 
 def _strategies(files: RoundFiles) -> list[dict[str, Any]]:

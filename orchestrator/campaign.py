@@ -28,6 +28,7 @@ from orchestrator.players import Players
 from orchestrator.referee.run import Referee
 from orchestrator.referee.seal import build
 from orchestrator.rounds import RoundFiles
+from orchestrator.state import read_state, write_state
 from orchestrator.submission_records import DiskStore, identify, machine_id
 from orchestrator.submissions import SubmissionLedger
 
@@ -55,6 +56,7 @@ class Campaign:
         self.root = root = root.resolve()
         self.now = now
         self.progress = progress
+        self.place = (0, "start")
         self._overrides = overrides or {}
         self.config = self._load_config()
         self.rounds = root / "rounds"
@@ -68,7 +70,7 @@ class Campaign:
         self._settle_level(sandbox.level)
         self.identity = identify(DiskStore(self.rounds), now, machine=self._machine(), takeover=takeover)
         self.executor = LocalExecutor(sandbox, self.cores)
-        self.referee = Referee(root, self.config, self.executor, progress=progress)
+        self.referee = Referee(root, self.config, self.executor, progress=self._hear)
         self.metric = self.referee.metric
         self.competition = LocalCompetition(root, self.config, now=now)
         self.players = Players(self)
@@ -122,6 +124,12 @@ class Campaign:
         self.entries = [with_submission(self.rounds, entry) for entry in entries]
         write_views(self.root, self.entries)
 
+    def _hear(self, event: str, **fields: Any) -> None:
+        """Pass on what the referee tells; every fold also notes the time played, so that a kill loses little of it."""
+        self.progress(event, **fields)
+        if event == "fold_done":
+            write_state(self, *self.place)
+
     def reload_config(self) -> None:
         """Read config.json again; an edit that can't be used is shown and the last good settings stay."""
         try:
@@ -130,6 +138,8 @@ class Campaign:
         except BadInput as error:
             self.progress("note", text=f"{error} (the settings from before the edit stay in force)", level="warning")
             return
+        if changes := _changes(self.config, config):
+            self.progress("note", text=f"config.json changed: {changes}")
         self.config = config
         self.referee.config = config
         self.submissions = self._submission_ledger()
@@ -187,7 +197,10 @@ class Campaign:
     def _recorded_seconds(self) -> float:
         first = Journal(self.files(0)).seconds
         before = max((entry["elapsed_seconds"] for entry in self.entries), default=first)
-        return float(before) + (Journal(self.files(self.next_round)).seconds if self.next_round else 0.0)
+        recorded = float(before) + (Journal(self.files(self.next_round)).seconds if self.next_round else 0.0)
+        state = read_state(self.root)
+        own = state is not None and state["campaign"] == self.identity.run
+        return max(recorded, float(state["elapsed_seconds"])) if state and own else recorded
 
 
 def _frozen(config: Config) -> dict[str, Any]:
@@ -197,6 +210,19 @@ def _frozen(config: Config) -> dict[str, Any]:
         "competition": {key: value for key, value in config.competition.model_dump().items() if key not in free},
         "cv": config.cv.model_dump(),
     }
+
+
+def _changes(old: Config, new: Config) -> str:
+    """`loop.patience 8 → 3, …` for the settings that differ."""
+    before, after = old.model_dump(), new.model_dump()
+    found = []
+    for section, values in after.items():
+        if isinstance(values, dict):
+            keys = [key for key in values if values[key] != before[section].get(key)]
+            found += [f"{section}.{key} {before[section].get(key)} → {values[key]}" for key in keys]
+        elif values != before[section]:
+            found.append(f"{section} {before[section]} → {values}")
+    return ", ".join(found)
 
 
 def _as_variable(key: str) -> str:

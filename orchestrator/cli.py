@@ -62,8 +62,12 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     loop = command("loop", _loop, "play rounds until the campaign ends; resumes where it was")
-    loop.add_argument("--rounds", type=int, metavar="N", help="end after N rounds in all (loop.max_rounds)")
-    loop.add_argument("--minutes", type=float, metavar="N", help="end after N minutes in all (loop.minutes)")
+    loop.add_argument(
+        "--rounds", type=int, metavar="N", help="end after N rounds, earlier runs counted in (loop.max_rounds)"
+    )
+    loop.add_argument(
+        "--minutes", type=float, metavar="N", help="end after N minutes, earlier runs counted in (loop.minutes)"
+    )
     loop.add_argument("--plain", action="store_true", help="plain lines instead of the live display")
     loop.add_argument("--i-accept-no-sandbox", action="store_true", help="run what agents write without any sandbox")
     loop.add_argument("--takeover", action="store_true", help="go on with a campaign that another machine played")
@@ -75,8 +79,11 @@ def parser() -> argparse.ArgumentParser:
     new = command("new", _new, "make a campaign from a folder of train, test and sample submission")
     new.add_argument("directory", type=Path, metavar="NEW_DIR", help="the campaign's new folder")
     new.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="default: the built-in competition")
-    doctor = command("doctor", _doctor, "check this machine and say how to fix what is missing")
-    doctor.set_defaults(run=_doctor)
+    inputs = command("inputs", _inputs, "lay out a fold's files, to run one experiment by hand")
+    inputs.add_argument("round", type=int, metavar="ROUND")
+    inputs.add_argument("target", type=Path, metavar="IN", help="the new folder")
+    inputs.add_argument("--fold", type=int, default=1, metavar="K", help="counted from 1 (default: 1)")
+    command("doctor", _doctor, "check this machine and say how to fix what is missing")
     grade = command("grade", _grade, "score a submission file on the campaign's held-out answers")
     grade.add_argument("file", type=Path, metavar="FILE")
     return top
@@ -90,6 +97,9 @@ def _loop(arguments: argparse.Namespace, now: Clock) -> int:
     root = _campaign(arguments)
     harden_self()
     overrides: dict[str, Any] = {}
+    for option in ("rounds", "minutes"):
+        if (value := getattr(arguments, option)) is not None and value <= 0:
+            raise BadInput(f"--{option} {value:g}: give a number above 0")
     if arguments.rounds is not None:
         overrides["loop.max_rounds"] = arguments.rounds
     if arguments.minutes is not None:
@@ -171,6 +181,17 @@ def _grade(arguments: argparse.Namespace, now: Clock) -> int:
         raise BadInput(f"{arguments.file}: {grade.error}")
     parts = ((name, getattr(grade, name)) for name in ("score", "public", "private"))
     print(", ".join(f"{name} {value:.6g}" for name, value in parts if value is not None) or "valid, not graded here")
+    return 0
+
+
+def _inputs(arguments: argparse.Namespace, now: Clock) -> int:
+    from orchestrator import config
+    from orchestrator.referee.by_hand import lay_out
+
+    root = _campaign(arguments)
+    lay_out(root, config.load(root / "config.json"), arguments.round, arguments.fold - 1, arguments.target)
+    script = root / "rounds" / f"R{arguments.round:02d}_experiment.py"
+    print(f"now: mkdir OUT && python {script} {arguments.target} OUT")
     return 0
 
 

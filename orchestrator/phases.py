@@ -60,7 +60,8 @@ def run_phase(stage: Stage, phase: Phase) -> None:
     if stage.journal.starts(phase.name) >= MAX_STARTS:
         raise ProtocolError(f"{phase.name} was begun {MAX_STARTS} times and never ended")
     stage.journal.begin(phase.name)
-    write_state(stage.campaign, stage.number, phase.name)
+    stage.campaign.place = (stage.number, phase.name)
+    write_state(stage.campaign, *stage.campaign.place)
     stage.campaign.progress("phase", round=stage.number, phase=phase.name)
     started = time.monotonic()
     reply = phase.run(stage)
@@ -125,6 +126,9 @@ def _findings(stage: Stage) -> str:
 def _submit(stage: Stage) -> str:
     """Spend a submission when the policy says so: on this round or on an earlier one that teaches more."""
     campaign, ledger = stage.campaign, stage.campaign.submissions
+    wish = stage.journal.reply("findings")
+    if wish.startswith("HOLD") and not build.held_back(wish):
+        return f"none: {wish.removeprefix('HOLD: ')}"
     try:
         ledger.scores()
         entries = [*campaign.entries, build.entry(stage)]

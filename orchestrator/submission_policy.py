@@ -77,33 +77,33 @@ def agreement(entries: Sequence[Entry]) -> float | None:
 
 
 def final_two(entries: Sequence[Entry], *, maximize: bool) -> list[dict[str, Any]]:
-    """At most two {round, why}: the best CV score, and the best hedge against its being wrong.
+    """At most two {round, why}: the best kept round, and the best hedge against its being wrong.
 
-    Only submitted rounds can be chosen at a competition, so these come first where there are any.
+    A hedge is unlike the first and within the noise of it, or the leaderboard's choice when CV and leaderboard
+    disagree; where there is none, one round is all that is worth handing in. Only submitted rounds can be chosen at a
+    competition, so these are meant where there are any.
     """
-    usable = [entry for entry in entries if _usable(entry) and entry["status"] in ("keep", "discard")]
+    usable = [entry for entry in entries if _usable(entry)]
     pool = [entry for entry in usable if _went_out(entry)] or usable
-    if not pool:
+    kept = [entry for entry in pool if entry["status"] == "keep"]
+    if not kept:
         return []
     sign = 1.0 if maximize else -1.0
-    first = max(pool, key=lambda entry: (sign * entry["cv"], entry["round"]))
-    chosen = [{"round": first["round"], "why": "best CV score"}]
-    others = [entry for entry in pool if entry["round"] != first["round"]]
-    if not others:
-        return chosen
+    first = max(kept, key=lambda entry: (sign * entry["cv"], -entry["round"]))
+    chosen = [{"round": first["round"], "why": "the best kept round"}]
+    others = [entry for entry in pool if entry is not first]
     scored = [entry for entry in others if finite(entry.get("lb")) is not None]
     agree = agreement(entries)
     if scored and agree is not None and agree < WEAK_CORRELATION:
         second = max(scored, key=lambda entry: (sign * entry["lb"], entry["round"]))
         why = "best leaderboard score of the others, as CV and leaderboard disagree"
-    else:
-        near = [entry for entry in others if sign * (first["cv"] - entry["cv"]) <= 2 * _noise(first)]
-        second = min(near, key=lambda entry: (_likeness(first, entry), -sign * entry["cv"]), default=first)
-        why = "least like the first among those within the noise of it"
-        if _likeness(first, second) > ALIKE:
-            second = max(others, key=lambda entry: (sign * entry["cv"], entry["round"]))
-            why = "second best CV score"
-    return [*chosen, {"round": second["round"], "why": why}]
+        return [*chosen, {"round": second["round"], "why": why}]
+    near = [entry for entry in others if sign * (first["cv"] - entry["cv"]) <= 2 * _noise(first)]
+    unlike = [entry for entry in near if _likeness(first, entry) <= ALIKE]
+    if not unlike:
+        return chosen
+    second = min(unlike, key=lambda entry: (_likeness(first, entry), -sign * entry["cv"]))
+    return [*chosen, {"round": second["round"], "why": "least like the first among those within the noise of it"}]
 
 
 def _why_wait(best: Entry, done: Sequence[Entry], remaining: int, config: Config) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from orchestrator.cli import main
 from orchestrator.errors import AutoKaggleError, BadInput, Damaged
-from orchestrator.files import read_json
+from orchestrator.files import read_json, write_json
 from tests.kill import harness
 from tests.playing import NOON, Script
 
@@ -305,3 +309,39 @@ def test_a_pipe_in_place_of_a_file_does_not_hang(tmp_path: Path, name: str) -> N
         script.play()
     except AutoKaggleError as error:
         assert name.split("/")[-1] in str(error)
+
+
+def test_a_wish_in_guidance_holds_everything_only_while_it_stands(tmp_path: Path) -> None:
+    script = Script(tmp_path, 3)
+    script.predict(2, 9.0)
+    script.predict(3, 9.5)
+    for number in (1, 2):
+        script.turns[f"R{number:02d}/findings"][0]["reply"] = "HOLD: guidance.md says not to submit"
+    for number in (2, 3):
+        script.turns[f"R{number:02d}/build"][0]["reply"] = "FAILED: stopped at the gate"
+    assert "guidance.md" in script.play(**{"loop.max_rounds": 2}).file("R01_phases.json").read_text()
+    assert harness.submissions(tmp_path) == []
+    script.play()
+    assert [entry["description"].split()[2] for entry in harness.submissions(tmp_path)] == ["R01"]
+
+
+def test_a_kill_loses_little_of_the_time_played(tmp_path: Path) -> None:
+    script = Script(tmp_path, 1)
+    script.play()
+    state = read_json(tmp_path / "state.json")
+    write_json(tmp_path / "state.json", {**state, "elapsed_seconds": 1000.0})
+    assert script.play(**{"loop.max_rounds": 2, "loop.minutes": 10}).why == "wall-clock cap"
+
+
+def test_an_experiment_runs_by_hand(tmp_path: Path) -> None:
+    script = Script(tmp_path / "campaign", 2)
+    script.play()
+    inputs, outputs = tmp_path / "IN", tmp_path / "OUT"
+    outputs.mkdir()
+    assert main(["-C", str(script.folder), "inputs", "2", str(inputs), "--fold", "2"]) == 0
+    names = {str(path.relative_to(inputs)) for path in inputs.rglob("*") if path.is_file()}
+    assert {"train.parquet", "valid.parquet", "test.parquet", "task.json", "previous/weights.json"} <= names
+    experiment = script.folder / "rounds/R02_experiment.py"
+    subprocess.run([sys.executable, str(experiment), str(inputs), str(outputs)], check=True)
+    assert len(np.load(outputs / "valid.npy")) == 30
+    assert main(["-C", str(script.folder), "inputs", "2", str(inputs)]) == 2
