@@ -115,10 +115,10 @@ class Gauge:
         self.run, self.limits = run, job.limits
         self.memory = self.peak = self.disk = 0.0
         self.full_disk = ""
-        self._next_full = self._next_disk = 0.0
+        self._next_full = self._next_disk = self._next_unlinked = 0.0
         self._growth = 0.0
         self._processes = self._threads = 0
-        self._unlinked_ram = 0.0
+        self._unlinked_ram = self._unlinked_disk = 0.0
 
     def pause(self) -> float:
         """Seconds until the next look: shorter when memory would pass the limit soon."""
@@ -130,6 +130,8 @@ class Gauge:
         if full:
             self._next_full = now + _FULL
             self._look_at_tree()
+        if now >= self._next_unlinked:
+            self._look_at_unlinked(now)
         self._look_at_memory()
         if now >= self._next_disk:
             self._look_at_disk(now)
@@ -158,13 +160,18 @@ class Gauge:
         self._growth = self.memory - before
         self.peak = max(self.peak, self.memory)
 
-    def _look_at_disk(self, now: float) -> None:
+    def _look_at_unlinked(self, now: float) -> None:
+        """Open files without a name; those in RAM count here unless the sandbox's own file systems hold them."""
         unlinked = unlinked_mb(self.run.seen)
         ram = ram_devices(f"/proc/{self.run.child}/root") - {folder.stat().st_dev for folder in self.run.folders}
-        if not self.run.namespace:  # else these are among what the sandbox's own file systems hold
+        self._unlinked_disk = sum(size for device, size in unlinked.items() if device not in ram)
+        if not self.run.namespace:
             self._unlinked_ram = sum(size for device, size in unlinked.items() if device in ram)
-        self.disk = sum(size for device, size in unlinked.items() if device not in ram)
-        self.disk += sum(disk_mb(folder) for folder in self.run.folders)
+        pause = _FULL if self.run.namespace else self.pause() / 2
+        self._next_unlinked = now + max(pause, 5 * (time.monotonic() - now))
+
+    def _look_at_disk(self, now: float) -> None:
+        self.disk = self._unlinked_disk + sum(disk_mb(folder) for folder in self.run.folders)
         self.full_disk = full_disk(self.run.folders)
         self._next_disk = now + max(_FULL, 5 * (time.monotonic() - now))
 
