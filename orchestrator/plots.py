@@ -62,6 +62,7 @@ def scores(entries: list[Entry], metric: str, maximize: bool | None) -> bytes:
         _margin(axes, [e for e in failed if e.get("status") == "crash"], CRASH, "x", "crashed")
         axes.set(xlabel="round", ylabel=_plain(metric) + better, title="Cross-validated score by round")
         _round_axis(axes, entries)
+        _families(axes, kept)
 
     return _png(draw, height=4.2)
 
@@ -91,20 +92,25 @@ def seconds(entries: list[Entry]) -> bytes:
 def leaderboard(entries: list[Entry], metric: str) -> bytes:
     """Cross-validated against leaderboard score of the submitted rounds."""
     pairs = submitted_pairs(entries)
-    cv, lb = [entry["cv"] for entry in pairs], [entry["lb"] for entry in pairs]
+    cv = np.array([entry["cv"] for entry in pairs], dtype=float)
+    lb = np.array([entry["lb"] for entry in pairs], dtype=float)
 
     def draw(axes: Axes) -> None:
-        pad = _pad(min(cv + lb), max(cv + lb))
-        ends = (min(cv + lb) - pad, max(cv + lb) + pad)
+        shown = [*lb, *(cv - _errors(pairs)), *(cv + _errors(pairs))]
+        pad = _pad(min(shown), max(shown))
+        ends = (min(shown) - pad, max(shown) + pad)
+        axes.set(xlim=ends, ylim=ends, aspect="equal")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(nbins=6))
         axes.plot(ends, ends, color="#bbbbbb", linewidth=1, linestyle="--", zorder=1, label="CV = leaderboard")
         axes.errorbar(cv, lb, xerr=_errors(pairs), fmt="o", color=BEST, ecolor="#a6bddb", markersize=5.5)
         for entry in pairs[-15:]:
             name, place = label(entry["round"]), (entry["cv"], entry["lb"])
             axes.annotate(name, place, xytext=(5, 5), textcoords="offset points", fontsize=8)
         axes.set(xlabel=f"cross-validated {_plain(metric)}", ylabel="leaderboard", title="CV against leaderboard")
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0))
 
-    return _png(draw, width=5.6, height=4.4)
+    return _png(draw, width=5.0, height=5.0)
 
 
 def is_measured(entry: Entry) -> bool:
@@ -141,6 +147,26 @@ def _points(axes: Axes, entries: list[Entry], colour: str, name: str, size: floa
     for hidden, edge, marker in ((cv > high, high - inset, "^"), (cv < low, low + inset, "v")):
         if hidden.any():
             axes.plot(rounds[hidden], np.full(hidden.sum(), edge), marker, clip_on=False, **look)
+
+
+def _families(axes: Axes, kept: list[Entry]) -> None:
+    """The family beside each kept point in sight, where it stands clear of the name before it."""
+    low, high = axes.get_ylim()
+    free, last = axes.get_xlim()
+    letter = 0.01 * (last - free)  # about a letter's share of the picture, and a little air
+    for entry in kept:
+        name, place = _plain(str(entry.get("family") or "")), float(entry["round"])
+        right = place + letter * len(name) <= last
+        start = place if right else place - letter * len(name)
+        if low <= entry["cv"] <= high and start >= free:
+            look: Any = {
+                "xytext": (6 if right else -6, 4),
+                "textcoords": "offset points",
+                "fontsize": 7.5,
+                "color": INK,
+            }
+            axes.annotate(name, (place, entry["cv"]), ha="left" if right else "right", **look)
+            free = start + letter * len(name)
 
 
 def _margin(axes: Axes, entries: list[Entry], colour: str, marker: str, name: str) -> None:

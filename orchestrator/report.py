@@ -19,6 +19,12 @@ from orchestrator.summary import finished, picture
 
 Lines = list[str]
 TABLE_ROUNDS = 50
+SANDBOXES = {
+    "A": "A (bubblewrap: experiments see their inputs and Python alone, no other files, no network)",
+    "B": "B (Landlock: experiments can open their inputs and Python alone, no network; they see other processes)",
+    "C": "C (macOS sandbox-exec: experiments can open their inputs and Python alone, no network)",
+    "none": "**none: experiments could read and write what their user can**",
+}
 COLUMNS: dict[str, Callable[[Entry], str]] = {
     "round": lambda entry: label(entry["round"]),
     "family": lambda entry: cell(entry["family"] or "", 30),
@@ -27,7 +33,7 @@ COLUMNS: dict[str, Callable[[Entry], str]] = {
     "CV": show.round_score,
     "gain": lambda entry: show.signed(entry["gain"]),
     "P(gain > 0)": lambda entry: show.percent(entry["probability"]),
-    "verdict": lambda entry: str(entry["status"]),
+    "verdict": show.status,
     "time": lambda entry: show.duration(entry["seconds"]),
     "idea": lambda entry: cell(entry["hypothesis"] or "", 160),
     "why": lambda entry: cell(show.reason(entry), 160),
@@ -48,12 +54,12 @@ def write_report(root: Path, now: datetime) -> Path:
     if entries:
         plots = _draw(root, state, entries)
         sections += [
-            [plots["scores"]],
+            [plots["scores"]] if "scores" in plots else [],
             _graded(state),
             _kept(kept),
             _families(entries),
             _expectations(entries),
-            _cost(state, entries, len(kept), plots["seconds"]),
+            _cost(state, entries, len(kept), plots.get("seconds", "")),
             _submissions(entries, plots.get("leaderboard", "")),
             _all_rounds(entries),
             _trust(root, state, entries),
@@ -71,13 +77,14 @@ def _draw(root: Path, state: State, entries: list[Entry]) -> dict[str, str]:
     from orchestrator import plots
 
     metric = str(state.get("metric") or "score")
-    pictures = {
-        "scores": ("Score by round", plots.scores(entries, metric, state.get("maximize"))),
-        "seconds": ("Time of the experiments", plots.seconds(entries)),
-    }
+    pictures = {}
+    if any(map(plots.is_measured, entries)):
+        pictures["scores"] = ("Score by round", plots.scores(entries, metric, state.get("maximize")))
+        pictures["seconds"] = ("Time of the experiments", plots.seconds(entries))
     if len(plots.submitted_pairs(entries)) >= 2:
         pictures["leaderboard"] = ("CV against leaderboard", plots.leaderboard(entries, metric))
-    (root / "report").mkdir(exist_ok=True)
+    if pictures:
+        (root / "report").mkdir(exist_ok=True)
     for name, (_, data) in pictures.items():
         atomic_write(root / "report" / f"{name}.png", data)
     return {name: f"![{title}](report/{name}.png)" for name, (title, _) in pictures.items()}
@@ -86,15 +93,17 @@ def _draw(root: Path, state: State, entries: list[Entry]) -> dict[str, str]:
 def _head(state: State, entries: list[Entry], damaged: list[int], now: datetime) -> Lines:
     count = Counter(entry["status"] for entry in entries)
     aim = ", higher is better" if state.get("maximize") else ", lower is better"
+    best = best_entry(entries)
     lines = [
         f"# {cell(state.get('competition') or 'campaign')}",
         "",
+        *_file(best),
         f"Written {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC. Every score is value ± standard error, measured by the "
         "referee on folds fixed at the start.",
         "",
         f"- **Metric:** {cell(state.get('metric') or 'unknown')}" + aim * (state.get("maximize") is not None),
         f"- **Rounds:** {len(entries)} ({count['keep']} kept, {count['discard']} discarded, {count['crash']} crashed)",
-        f"- **Best:** {_best(best_entry(entries))}",
+        f"- **Best:** {_best(best)}",
         f"- **Ended:** {cell(state.get('ending') or 'not yet: the loop goes on where it was', 300)}",
         f"- **Sandbox:** {_sandbox(state, entries)}",
     ]
@@ -102,6 +111,14 @@ def _head(state: State, entries: list[Entry], damaged: list[int], now: datetime)
         names = ", ".join(map(label, damaged))
         lines += ["", f"> **Damaged records:** {names} fail their checksum; their scores are left out of this report."]
     return lines
+
+
+def _file(best: Entry | None) -> Lines:
+    """What to upload, before anything else."""
+    if best is None:
+        return []
+    path = f"rounds/{label(best['round'])}_submission.csv"
+    return [f"**The best file: [{path}]({path})**", ""]
 
 
 def _best(best: Entry | None) -> str:
@@ -113,8 +130,7 @@ def _best(best: Entry | None) -> str:
 
 def _sandbox(state: State, entries: list[Entry]) -> str:
     levels = {state.get("sandbox"), *(entry["sandbox"] for entry in entries)} - {None}
-    text = ", ".join(sorted(levels)) or "unknown"
-    return text if "none" not in levels else f"**{text}: experiments could read and write what their user can**"
+    return "; ".join(SANDBOXES.get(level, cell(level)) for level in sorted(levels)) or "unknown"
 
 
 def _graded(state: State) -> Lines:
@@ -147,7 +163,7 @@ def _kept(kept: list[Entry]) -> Lines:
         "A round is kept when a paired comparison with the best before it says that its gain is real. A positive gain "
         "is better, whatever the metric's direction.",
         "",
-        *_rounds(kept, "round", "family", "score", "gain", "P(gain > 0)", "idea", "why"),
+        *_rounds(kept, "round", "family", "score", "gain", "P(gain > 0)", "idea"),
     ]
 
 
@@ -204,7 +220,8 @@ def _expectations(entries: list[Entry]) -> Lines:
         numbers = [show.signed(expected), show.signed(real), show.percent(better), show.percent(reached)]
         rows.append([cell(role, 30), str(len(pairs)), *numbers])
     header = ("role", "rounds", "expected gain", "real gain", "better at all", "as good as expected")
-    return ["## Expected and real gains", "", *markdown_table(header, rows)]
+    text = "What the plans hoped for before each complete round, and what it then gained over the best of its time."
+    return ["## Expected and real gains", "", text, "", *markdown_table(header, rows)]
 
 
 def _cost(state: State, entries: list[Entry], kept: int, plot: str) -> Lines:
@@ -215,7 +232,7 @@ def _cost(state: State, entries: list[Entry], kept: int, plot: str) -> Lines:
     lines.append(f"- **Money:** {show.money(usd)}")
     if kept:
         lines.append(f"- **For each kept round:** {show.duration(total / kept)} and {show.money(usd / kept)}")
-    return [*lines, "", plot]
+    return [*lines, "", plot] if plot else lines
 
 
 def _submissions(entries: list[Entry], plot: str) -> Lines:
@@ -229,14 +246,18 @@ def _submissions(entries: list[Entry], plot: str) -> Lines:
 def _trust(root: Path, state: State, entries: list[Entry]) -> Lines:
     """What the scores rest on."""
     folds = Journal(RoundFiles(root / "rounds", 0)).reply("folds")
-    return [
+    lines = [
         "## What the scores rest on",
         "",
         f"- Folds: {cell(folds or 'unknown')}. The labels that grade a fold were never among an experiment's inputs.",
         f"- Sandbox level: {_sandbox(state, entries)}.",
-        "- The best of many rounds was chosen on these same folds, so its score is a little too good; the more rounds, "
-        "the more so.",
     ]
+    if sum(entry["cv"] is not None for entry in entries) > 1:
+        lines.append(
+            "- The best of many rounds was chosen on these same folds, so its score is a little too good; the more "
+            "rounds, the more so."
+        )
+    return lines
 
 
 def _reproduce(root: Path, kept: list[Entry]) -> Lines:
