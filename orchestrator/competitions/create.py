@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import config as settings
+from orchestrator import show
 from orchestrator.competitions import builtin
 from orchestrator.competitions.answers import read_answers
 from orchestrator.competitions.folders import Layout, copy_file, copy_public, locate, read_meta
@@ -47,7 +48,7 @@ def create(directory: Path, source: Path | None = None, *, use_meta: bool = True
         f"Made the campaign {directory}.",
         *lines,
         *_summary(config),
-        f"Start: python -m orchestrator -C {directory} loop",
+        f"Start: {show.command('loop', directory)}",
     ]
 
 
