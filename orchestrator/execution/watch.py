@@ -149,7 +149,7 @@ class Gauge:
         self.run.seen = {pid: table[pid][1] for pid in tree}
         self._threads = sum(table[pid][2] for pid in tree) - self.run.namespace
         self._processes = len(tree) - self.run.namespace
-        if self._processes > self.limits.processes // 4:
+        if not 0 < self._processes <= self.limits.processes // 4:  # not begun yet, or in a hurry
             self._next_full = 0.0
 
     def _look_at_memory(self) -> None:
