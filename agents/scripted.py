@@ -3,7 +3,8 @@
 The script is a JSON file: `{"turns": {"R01/review": [step, …]}, "fallback": "offline"}`. Each ask of a turn takes its
 next step (the last one again when they run out): `{"reply": "REVISE: why", "files": {"plan.md": "text"},
 "call": ["run_experiment"]}`. Keys of a step are optional. A turn that the script does not name goes to the fallback
-back end; without one it is an error.
+back end; without one it is an error. A reply may quote the results of its calls, `CV_SCORE={results[0][cv]}`; where the
+last has no score, it is `FAILED: reason`.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ class ScriptedSession:
         for name, text in step.get("files", {}).items():
             turn.write(name, text)
         results = [turn.tools[name]() for name in step.get("call", [])]
-        reply = str(step.get("reply", "DONE")).format(results=results)
+        reply = str(step.get("reply", "DONE"))
+        if "{results" in reply and results[-1]["cv"] is None:
+            reply = f"FAILED: {results[-1]['reason']}"
+        reply = reply.format(results=results)
         self._transcript.append("reply", id=turn.id, text=reply)
         return reply
 

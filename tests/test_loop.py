@@ -317,8 +317,6 @@ def test_a_wish_in_guidance_holds_everything_only_while_it_stands(tmp_path: Path
     script.predict(3, 9.5)
     for number in (1, 2):
         script.turns[f"R{number:02d}/findings"][0]["reply"] = "HOLD: guidance.md says not to submit"
-    for number in (2, 3):
-        script.turns[f"R{number:02d}/build"][0]["reply"] = "FAILED: stopped at the gate"
     assert "guidance.md" in script.play(**{"loop.max_rounds": 2}).file("R01_phases.json").read_text()
     assert harness.submissions(tmp_path) == []
     script.play()
