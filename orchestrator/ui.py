@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +43,8 @@ class Display:
         self._board = Board()
         self._board_lock = threading.RLock()
         self._output_lock = threading.RLock()  # never taken while drawing, so that the two can't wait for each other
+        self._waiting: deque[tuple[str, dict[str, Any]]] = deque()
+        self._busy = False
         self._console: Console | None = None
         self._live: Live | None = None
         if not plain and can_draw(self._stream):
@@ -61,21 +64,32 @@ class Display:
                 self._live.stop()
 
     def __call__(self, event: str, **fields: Any) -> None:
-        """Show one event, from any thread."""
+        """Show one event, from any thread; one that a signal's handler tells amid another's output comes after it."""
+        self._waiting.append((event, fields))
         with self._output_lock:
-            with self._board_lock:
-                if event in ("campaign", "phase"):
-                    self._board.take_state(read_state(self._root))
-                self._board.apply(event, fields)
-                line = describe(event, fields, self._board)
-            line = line._replace(text=show.clean(line.text).rstrip())
-            if not line.text:
+            if self._busy:
                 return
-            self._log(line.text)
+            self._busy = True
             try:
-                self._show(line)
-            except (OSError, ValueError):
-                self._give_up()
+                while self._waiting:
+                    self._tell(*self._waiting.popleft())
+            finally:
+                self._busy = False
+
+    def _tell(self, event: str, fields: dict[str, Any]) -> None:
+        with self._board_lock:
+            if event in ("campaign", "phase"):
+                self._board.take_state(read_state(self._root))
+            self._board.apply(event, fields)
+            line = describe(event, fields, self._board)
+        line = line._replace(text=show.clean(line.text).rstrip())
+        if not line.text:
+            return
+        self._log(line.text)
+        try:
+            self._show(line)
+        except (OSError, ValueError):
+            self._give_up()
 
     def _show(self, line: Line) -> None:
         if self._stream is None:

@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -180,6 +181,23 @@ def test_threads_do_not_mix_their_lines(tmp_path: Path) -> None:
             thread.join()
     for text in (out.getvalue(), (tmp_path / "loop.log").read_text()):
         assert sorted(line.split()[1] for line in text.splitlines()) == sorted(name * 50 for name in "abcd" * 40)
+
+
+def test_signal_amid_the_output_is_shown_after_it(tmp_path: Path) -> None:
+    class Interrupted(io.StringIO):
+        def write(self, text: str) -> int:
+            if "one" in text:
+                signal.raise_signal(signal.SIGUSR1)
+            return super().write(text)
+
+    out = Interrupted()
+    with Display(tmp_path, now=lambda: NOON, stream=out) as display:
+        before = signal.signal(signal.SIGUSR1, lambda *_: display("note", text="two"))
+        try:
+            display("note", text="one")
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+    assert out.getvalue().splitlines() == ["12:00:00 one", "12:00:00 two"]
 
 
 def test_panel_takes_best_and_budgets_from_the_state(tmp_path: Path) -> None:
