@@ -32,9 +32,7 @@ def pick(notebook: Notebook, count: int, banned: Collection[str] = ()) -> tuple[
     choice = choose(notebook, count, banned)
     if choice.chosen:
         return notebook, choice
-    note = "the bans of guidance.md leave no recipe that fits this data, so they were not followed"
-    unknown = [*notebook.guidance.unknown, note]
-    free = replace(notebook.guidance, only=set(), avoid=set(), banned_roles=set(), unknown=unknown)
+    free = replace(notebook.guidance, only=set(), avoid=set(), banned_roles=set())
     notebook = replace(notebook, guidance=free)
     return notebook, choose(notebook, count, banned)
 
@@ -74,8 +72,8 @@ def document(notebook: Notebook, choice: Choice, reason: str = "") -> str:
     strategies = [option.strategy(notebook.facts["final"]) for option in choice.chosen]
     block = json.dumps({"strategies": strategies}, indent=1, ensure_ascii=False)
     top = choice.chosen[0]
-    guidance = [f"obeyed: {line}" for line in notebook.guidance.understood]
-    guidance += [f"noted, not understood by the offline policy: {line}" for line in notebook.guidance.unknown]
+    guidance = [_answer(notebook, choice, line) for line in notebook.guidance.understood]
+    guidance += [f"not understood: {line}" for line in notebook.guidance.unknown]
     return text.page(
         f"R{notebook.round:02d}: {top.role} with {top.recipe.title}",
         ("Sent back because", reason),
@@ -89,6 +87,32 @@ def document(notebook: Notebook, choice: Choice, reason: str = "") -> str:
     )
 
 
+def _answer(notebook: Notebook, choice: Choice, line: str) -> str:
+    """What becomes of one understood line of guidance.md in this plan."""
+    asked, kept = wishes.parse(line, NAMES), notebook.guidance
+    if not (asked.only <= kept.only and asked.avoid <= kept.avoid and asked.banned_roles <= kept.banned_roles):
+        return f"not followed: {line} (the bans leave no recipe that fits this data)"
+    for wish in asked.wishes:
+        if any(wish.asks_for(item.role, item.recipe.family, item.recipe.name) for item in choice.chosen):
+            continue
+        done = [run for run in notebook.runs if wish.asks_for(run.role, run.family, run.recipe)]
+        if done:
+            return f"followed: {line} (in {text.link(done[-1])})"
+        return f"not followed yet: {line} ({_obstacle(choice, wish)})"
+    return f"followed: {line}"
+
+
+def _obstacle(choice: Choice, wish: wishes.Wish) -> str:
+    """Why nothing that the wish asks for is in the plan."""
+    for option, why in choice.refused:
+        if wish.asks_for(option.role, option.recipe.family, option.recipe.name):
+            return f"{option.recipe.name} {why}" if why.startswith("would") else f"{option.recipe.name}: {why}"
+    for option in choice.others:
+        if wish.asks_for(option.role, option.recipe.family, option.recipe.name):
+            return f"{option.recipe.name} comes after what is played now"
+    return "nothing of that kind can be played now"
+
+
 def _expectation(notebook: Notebook, option: Option) -> str:
     name, best = f"`{option.recipe.name}`", notebook.best
     if best is None:
@@ -98,7 +122,9 @@ def _expectation(notebook: Notebook, option: Option) -> str:
 
 
 def _why_now(notebook: Notebook, choice: Choice) -> list[str]:
-    lines = [f"best value for time of {len(choice.chosen) + len(choice.others)} options that may be played"]
+    asked = next((option.asked for option in choice.chosen if option.asked), "")
+    count = len(choice.chosen) + len(choice.others)
+    lines = [asked or f"best value for time of {count} options that may be played"]
     if notebook.facts.get("force_bold"):
         lines.append(f"a bold round is due: nothing was kept for {notebook.stuck} rounds")
     if notebook.best and notebook.blend_leads and choice.chosen[0].role != "blend":
@@ -120,9 +146,13 @@ def _rejected(choice: Choice) -> str:
     others: dict[tuple[str, str], Option] = {}
     for option in choice.others:
         others.setdefault((option.recipe.name, option.role), option)
-    shown = [(option, f"value {option.value:.2f}") for option in list(others.values())[:SHOWN]]
+    shown = [(option, _worth(option)) for option in list(others.values())[:SHOWN]]
     shown += [item for item in choice.refused if item[1] != "a bold round is due"][:SHOWN]
     rows = [(o.recipe.name, o.role, text.signed(o.gain), text.duration(o.cost), why) for o, why in shown]
-    chosen = ", ".join(f"{option.value:.2f}" for option in choice.chosen)
+    chosen = ", ".join(_worth(option) for option in choice.chosen)
     table = text.table(("recipe", "role", "expected", "cost", "why not"), rows)
-    return f"Value for time of the chosen: {chosen}.\n\n{table}"
+    return f"For the chosen: {chosen}.\n\n{table}"
+
+
+def _worth(option: Option) -> str:
+    return option.asked or f"value for time {option.value:.2f}"

@@ -46,6 +46,10 @@ class Wish:
     def names(self, family: str, recipe: str) -> bool:
         return bool(_names_of(family, recipe) & self.families)
 
+    def asks_for(self, role: str, family: str, recipe: str) -> bool:
+        """Whether a run of this role and recipe is what it asks for."""
+        return self.role in (None, role) and (not self.families or self.names(family, recipe))
+
 
 @dataclass
 class Guidance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +62,14 @@ def test_unknown_guidance_is_shown(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.put("guidance.md", "mind the tides")
     desk.plan()
-    assert "noted, not understood by the offline policy: mind the tides" in desk.text("plan.md")
+    assert "- not understood: mind the tides" in desk.text("plan.md")
 
 
 def test_bans_that_leave_nothing_are_not_followed(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.put("guidance.md", "only naive bayes")
     assert desk.plan()
-    assert "leave no recipe" in desk.text("plan.md")
+    assert "- not followed: only naive bayes (the bans leave no recipe" in desk.text("plan.md")
     assert desk.ask("builder", "revise", "plan.md", verdict="REVISE: too tame") == "REVISED"
     assert "leave no recipe" in desk.text("plan.md")
 
@@ -100,3 +101,16 @@ def test_every_line_is_either_understood_or_shown() -> None:
     guidance = parse("use catboost\nthe public board is noisy; try svm next\n- mlp was fun", NAMES)
     assert guidance.understood == ["use catboost", "try svm next"]
     assert guidance.unknown == ["the public board is noisy", "mlp was fun"]
+
+
+def test_the_plan_says_what_becomes_of_each_line(tmp_path: Path) -> None:
+    desk = Desk(tmp_path).played(FIRST)
+    desk.put("guidance.md", "try catboost next\nno neural nets\nuse lightgbm_encoded\nplease win")
+    desk.plan()
+    plan = desk.text("plan.md")
+    assert "- followed: try catboost next\n- followed: no neural nets\n" in plan
+    assert "- followed: use lightgbm_encoded (in [R01] lightgbm)\n- not understood: please win" in plan
+    assert "For the chosen: asked for in guidance.md." in plan
+    desk.plan(seconds_left=90)
+    refused = r"- not followed yet: try catboost next \(catboost_native would take \d+ s, 54 s are left for a round\)"
+    assert re.search(refused, desk.text("plan.md"))

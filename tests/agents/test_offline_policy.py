@@ -31,6 +31,7 @@ def test_the_first_round_plays_what_fits_the_data(tmp_path: Path, profile: dict[
     assert first["family"] in families
     assert first["role"] == "improve"
     assert first["expected_gain"] == 0.0
+    assert "sets the score to beat" in first["hypothesis"]
     assert "score is the one to beat" in desk.text("plan.md")
 
 
@@ -45,6 +46,7 @@ def test_two_diverse_members_are_blended(tmp_path: Path) -> None:
     (third,) = Desk(tmp_path).played(FIRST, entry(2, "catboost_native", 0.799)).plan()
     assert third["role"] == "blend"
     assert third["params"]["members"] == ["R01", "R02"]
+    assert third["hypothesis"] == "R01, R02 err differently (they correlate 0.9700)"
 
 
 def test_twins_are_not_blended(tmp_path: Path) -> None:
@@ -70,6 +72,35 @@ def test_one_new_member_waits_and_two_are_blended(tmp_path: Path) -> None:
     (blends,) = Desk(tmp_path / "b").played(*base, entry(5, "xgboost_encoded", 0.7995)).plan()
     assert blends["role"] == "blend"
     assert {"R04", "R05"} <= set(blends["params"]["members"])
+
+
+def test_a_blend_that_was_one_member_alone_is_not_played_again_until_something_new_is_kept(tmp_path: Path) -> None:
+    far = {"R01": 0.87}
+    idle = entry(
+        3,
+        "blend_weights",
+        0.80,
+        gain=0.0,
+        params={"members": ["R01", "R02"]},
+        correlations={"R01": 1.0, **{"R02": 0.87}},
+    )
+    runs = [FIRST, entry(2, "linear_crosses", 0.797, correlations=far), idle]
+    desk = Desk(tmp_path).played(*runs, entry(4, "knn", 0.796, correlations=far))
+    assert desk.plan(rounds_left=1)[0]["role"] != "blend"
+    (plan,) = desk.played(*runs, entry(4, "knn", 0.796, correlations={"R01": 0.8})).plan(rounds_left=1)
+    assert plan["params"]["members"] == ["R01", "R04"]
+    better = entry(4, "catboost_native", 0.804, status="keep", gain=0.004, correlations=far)
+    (plan,) = desk.played(*runs, better).plan(rounds_left=1)
+    assert plan["role"] == "blend"
+    assert "R02" in plan["params"]["members"]
+
+
+def test_a_new_run_equal_to_the_best_blend_is_no_reason_to_blend(tmp_path: Path) -> None:
+    blend = entry(3, "blend_weights", 0.803, status="keep", gain=0.003)
+    same = {f"R0{number}": value for number, value in ((1, 0.97), (2, 0.97), (3, 0.9997))}
+    runs = [FIRST, entry(2, "catboost_native", 0.799), blend]
+    desk = Desk(tmp_path).played(*runs, entry(4, "extra_trees", 0.803, correlations=same))
+    assert desk.plan(rounds_left=1)[0]["role"] != "blend"
 
 
 def test_the_last_round_blends_what_is_there(tmp_path: Path) -> None:
@@ -147,7 +178,7 @@ def test_time_left_rules_out_what_is_too_slow(tmp_path: Path) -> None:
     assert rich["family"] == "catboost"
     (poor,) = desk.plan(seconds_left=1.2 * rich["cost_s"], experiment_seconds=3600)
     assert poor["cost_s"] < 0.75 * rich["cost_s"]
-    assert "the limit is" in desk.text("plan.md")
+    assert "s are left for a round" in desk.text("plan.md")
 
 
 def test_measured_time_scales_the_estimates(tmp_path: Path) -> None:
