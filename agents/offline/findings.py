@@ -41,12 +41,12 @@ def _name(strategy: dict[str, Any]) -> str:
 
 
 def _reply(notebook: Notebook, scores: dict[str, Any], rejected: bool) -> str:
-    if notebook.guidance.hold:
-        return "HOLD: guidance.md says not to submit"
     if rejected:
         return "HOLD: the Reviewer rejected the result"
     if scores.get("verdict") != "keep":
         return f"HOLD: {text.one_line(scores.get('reason') or 'no complete run', 150)}"
+    if notebook.guidance.hold:
+        return "HOLD: guidance.md says not to submit"
     gain = f", gain {text.signed(scores['gain'])}" if scores["gain"] is not None else ""
     return f"SUBMIT: {text.score(scores['cv'], scores['se'])} is the best so far{gain}"
 
@@ -54,7 +54,9 @@ def _reply(notebook: Notebook, scores: dict[str, Any], rejected: bool) -> str:
 def _happened(scores: dict[str, Any], before: Run | None) -> list[str]:
     if not scores:
         return ["no experiment ran to a score"]
-    lines = [f"{scores['status']}, {scores['verdict']}: {text.one_line(scores['reason'])}"]
+    lines = [
+        f"{scores['status']}, {scores['verdict']}: {text.one_line(text.without(scores['verdict'], scores['reason']))}"
+    ]
     if scores["cv"] is not None:
         lines.append(f"score {text.score(scores['cv'], scores['se'])}")
     if before and scores["gain"] is not None:
@@ -76,7 +78,12 @@ def fold_table(notebook: Notebook, scores: dict[str, Any], before: Run | None) -
         for number, ((new, old), change) in enumerate(zip(pairs, changes, strict=True), 1)
     ]
     table = text.table(("fold", "this run", before.label, "better by"), rows)
-    return f"better in {sum(change > 0 for change in changes)} of {len(pairs)} folds\n\n{table}"
+    better = (
+        f"better in {sum(change > 0 for change in changes)} of {len(pairs)} folds"
+        if any(changes)
+        else "no fold differs"
+    )
+    return f"{better}\n\n{table}"
 
 
 def useful_member(notebook: Notebook, scores: dict[str, Any]) -> bool:
@@ -96,7 +103,7 @@ def learnings(notebook: Notebook, strategy: dict[str, Any], scores: dict[str, An
     if rejected:
         return [f"{tag} {name} was rejected at verify: its score {score} can't be trusted"]
     if scores["status"] == "failed":
-        return [f"{tag} {name} fails here ({scores['failure']['kind']}): leave it or make it smaller"]
+        return _failed(f"{tag} {name}", strategy, scores)
     if scores["verdict"] == "keep":
         gain = f", {text.signed(scores['gain'])} over {scores['against']}" if scores["against"] else ""
         return [f"{tag} {role} with {name} was kept: {score}{gain}"]
@@ -106,3 +113,13 @@ def learnings(notebook: Notebook, strategy: dict[str, Any], scores: dict[str, An
         shown = f"correlation {scores['max_correlation']:.3f}"
         return [f"{tag} {name} ({score}) is no winner but a diverse member: {shown}"]
     return []
+
+
+def _failed(name: str, strategy: dict[str, Any], scores: dict[str, Any]) -> list[str]:
+    """What a failure teaches; a time-out after less time than was planned says nothing about the recipe."""
+    kind, had = scores["failure"]["kind"], scores["seconds"]
+    if kind != "timeout":
+        return [f"{name} fails here ({kind}): leave it or make it smaller"]
+    if had < float(strategy.get("cost_s") or 0.0):
+        return []
+    return [f"{name} did not end within {text.duration(had)}: give it more time or make it smaller"]

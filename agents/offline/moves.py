@@ -48,7 +48,7 @@ def fresh(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
     played = {run.family for run in notebook.runs}
     kinds = {wishes.kind_of(family) for family in played}
     names = {run.recipe for run in notebook.runs}
-    why = "makes errors of another kind than what is there" if names else "sets the score to beat"
+    why = "makes errors of another kind than what is there" if notebook.best else "sets the score to beat"
     for recipe in recipes:
         if recipe.name in names:
             continue

@@ -66,4 +66,7 @@ def docstring(recipe: Recipe, title: str, hypothesis: str) -> str:
     """The head of the file; quotes and backslashes of free text are made harmless."""
     lines = (title, "", f"Hypothesis: {hypothesis}", f"Recipe {recipe.name}: {recipe.title}")
     harmless = (" ".join(line.replace("\\", "/").replace('"', "'").split()) for line in lines)
-    return '"""' + "\n".join(textwrap.fill(line, 110) for line in harmless) + '\n\nUsage: python THIS_FILE IN OUT\n"""'
+    usage = (
+        f"Usage: python THIS_FILE IN OUT\nRead PARAMS, {recipe.model} and run_experiment first; STEPS is at the end."
+    )
+    return '"""' + "\n".join(textwrap.fill(line, 110) for line in harmless) + f'\n\n{usage}\n"""'

@@ -45,7 +45,8 @@ def _summary(notebook: Notebook, recent: Sequence[Run]) -> list[str]:
 
 def _line(run: Run) -> str:
     what = f"{text.link(run)} ({run.role}, {run.status}): {text.score(run.cv, run.se)}"
-    return f"{what}, gain {text.signed(run.gain)} (expected {text.signed(run.expected)}); {text.one_line(run.reason)}"
+    reason = text.one_line(text.without(run.status, run.reason))
+    return f"{what}, gain {text.signed(run.gain)} (expected {text.signed(run.expected)}); {reason}"
 
 
 def rules(notebook: Notebook, recent: Sequence[Run]) -> list[str]:

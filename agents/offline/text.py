@@ -55,3 +55,8 @@ def one_line(text: str, limit: int = 200) -> str:
     """A text fit for a one-line reply."""
     flat = " ".join(text.split())
     return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+
+
+def without(word: str, reason: str) -> str:
+    """A reason without the status that it begins with, for where the status stands already."""
+    return reason.removeprefix(f"{word}: ")

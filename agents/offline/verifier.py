@@ -18,6 +18,17 @@ LEAKS = ("id_leak", "row_order_leak", "duplicates")
 SHIFTS = ("prediction_shift", "test_outside_oof")
 TOO_GOOD_SIGMAS = 10.0
 TOO_GOOD_RATIO = 5.0
+LEAK_RULE = (
+    f"only with too_good and a gain over {TOO_GOOD_SIGMAS:g} standard errors and {TOO_GOOD_RATIO:g} x the largest"
+)
+REJECTS = {
+    "constant_predictions": "always",
+    "prediction_shift": "only with test_outside_oof and without drift (adversarial_validation passes)",
+    "test_outside_oof": "only with prediction_shift and without drift (adversarial_validation passes)",
+    **dict.fromkeys(LEAKS, LEAK_RULE),
+    "too_good": "only with a leak and such a gain",
+}
+"""Probe → when its failure rejects a run; the others never do."""
 
 
 def verify(turn: Turn) -> str:
@@ -26,16 +37,24 @@ def verify(turn: Turn) -> str:
     checks = read_json(turn, "probes").get("checks", [])
     failed = {item["name"]: item["evidence"] for item in checks if not item["ok"]}
     jump = too_good_to_be_true(notebook, scores)
-    reason = rejection(scores, failed, jump)
+    reason, decisive = rejection(scores, failed, jump)
     reply = f"REJECT: {text.one_line(reason)}" if reason else "VERIFIED"
-    rows = [(item["name"], "pass" if item["ok"] else "FAIL", item["evidence"]) for item in checks]
+    rows = [
+        (
+            name,
+            "FAIL" if name in decisive else "note" if name in failed else "pass",
+            evidence,
+            REJECTS.get(name, "never"),
+        )
+        for name, evidence in ((item["name"], item["evidence"]) for item in checks)
+    ]
     noted = text.bullets(f"{name}: {evidence}" for name, evidence in failed.items())
     turn.write(
         "verify.md",
         text.page(
             f"Verify R{turn.round:02d}",
             ("Score", text.bullets(_score_lines(notebook, scores, jump))),
-            ("Probes", text.table(("probe", "result", "evidence"), rows)),
+            ("Probes", text.table(("probe", "result", "evidence", "rejects the run"), rows)),
             ("Noted", "" if reason else noted),
             ("Verdict", reply),
         ),
@@ -43,18 +62,21 @@ def verify(turn: Turn) -> str:
     return reply
 
 
-def rejection(scores: dict[str, Any], failed: Mapping[str, str], jump: str) -> str:
-    """Why the run may not be believed; "" when it may. `failed` are the probes that failed, with their evidence."""
+def rejection(scores: dict[str, Any], failed: Mapping[str, str], jump: str) -> tuple[str, tuple[str, ...]]:
+    """Why the run may not be believed ("" when it may), and the probes that decide it.
+
+    `failed` are the probes that failed, with their evidence.
+    """
     if scores["cv"] is None or not math.isfinite(scores["cv"]):
-        return "the referee has no score for this run"
+        return "the referee has no score for this run", ()
     if "constant_predictions" in failed:
-        return failed["constant_predictions"]
+        return failed["constant_predictions"], ("constant_predictions",)
     if set(SHIFTS) <= set(failed) and "adversarial_validation" not in failed:
-        return f"{failed['prediction_shift']}, though the data do not drift"
+        return f"{failed['prediction_shift']}, though the data do not drift", SHIFTS
     leak = next((name for name in LEAKS if name in failed), None)
     if leak and jump and "too_good" in failed:
-        return f"{jump}, and {failed[leak]}"
-    return ""
+        return f"{jump}, and {failed[leak]}", (leak, "too_good")
+    return "", ()
 
 
 def too_good_to_be_true(notebook: Notebook, scores: dict[str, Any]) -> str:

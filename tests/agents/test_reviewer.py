@@ -217,6 +217,9 @@ def test_verify_notes_what_it_does_not_reject(tmp_path: Path) -> None:
     desk = Desk(tmp_path).played(FIRST)
     verified(desk, RECORD, checks(id_leak="the id predicts the target"))
     assert "## Noted\n- id_leak: the id predicts the target" in desk.text("verify.md")
+    assert "| id_leak | note | the id predicts the target | only with too_good" in desk.text("verify.md")
+    verified(desk, RECORD, checks(constant_predictions="all the same"))
+    assert "| constant_predictions | FAIL | all the same | always |" in desk.text("verify.md")
 
 
 def found(desk: Desk, record: dict[str, Any], plan: dict[str, Any], **facts: Any) -> str:
@@ -249,7 +252,7 @@ def test_a_kept_run_is_submitted(tmp_path: Path) -> None:
         ({}, {}, "do not submit", "HOLD: guidance.md says not to submit"),
         ({}, {}, "hold", "HOLD: guidance.md says not to submit"),
         ({"status": "gated", "verdict": "discard", "reason": "fold 1"}, {}, "", "HOLD: fold 1"),
-        ({**FAILED, "cv": None, "reason": "boom"}, {}, "", "HOLD: boom"),
+        ({**FAILED, "cv": None, "reason": "boom"}, {}, "hold", "HOLD: boom"),
     ],
 )
 def test_all_else_is_held(tmp_path: Path, change: dict[str, Any], facts: Any, guidance: str, expected: str) -> None:
@@ -257,6 +260,18 @@ def test_all_else_is_held(tmp_path: Path, change: dict[str, Any], facts: Any, gu
     desk.put("guidance.md", guidance)
     assert found(desk, {**RECORD, **change}, strategy("catboost_native"), **facts) == expected
     assert len(learned(desk, "findings.md")) <= 2
+
+
+def test_a_run_like_the_best_and_a_time_out_for_lack_of_time_teach_nothing(tmp_path: Path) -> None:
+    desk = Desk(tmp_path).played(FIRST)
+    found(desk, {**RECORD, "fold_scores": [0.8] * 5, "reason": "keep: gain"}, strategy("catboost_native"))
+    assert "no fold differs" in desk.text("findings.md")
+    assert "- ok, keep: gain" in desk.text("findings.md")
+    late = {**RECORD, "status": "failed", "verdict": "crash", "cv": None, "gain": None, "failure": {"kind": "timeout"}}
+    found(desk, {**late, "seconds": 1.2, "reason": "timeout: fold 1"}, strategy("knn"))
+    assert learned(desk, "findings.md") == []
+    found(desk, {**late, "seconds": 80.0, "reason": "timeout: fold 1"}, strategy("knn"))
+    assert learned(desk, "findings.md") == ["- [R02] knn did not end within 80 s: give it more time or make it smaller"]
 
 
 def test_a_diverse_loser_is_remembered_as_a_member(tmp_path: Path) -> None:
