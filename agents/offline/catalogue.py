@@ -26,9 +26,7 @@ def booster_seconds(relative: float) -> Judge:
 
     def seconds(f: Facts) -> float:
         width = f.columns + 60 * f.texts + 5
-        models, bags = f.outputs, 3.0 if f.rows < 5000 else 1.0
-        text = 2e-3 * f.rows * f.texts
-        return text + relative * models * bags * (0.5 + 6e-6 * min(f.rows, 200_000) * width + 2e-6 * f.rows * width)
+        return relative * f.outputs * f.usual_bags * (0.5 + 6e-6 * min(f.rows, 200_000) * width + 2e-6 * f.rows * width)
 
     return seconds
 

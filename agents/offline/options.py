@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from agents.offline.catalogue import BY_NAME, RECIPES
-from agents.offline.notebook import Notebook, fingerprint
+from agents.offline.notebook import Notebook, Run, fingerprint
 from agents.offline.recipe import Recipe
 
 
@@ -30,6 +31,7 @@ class Option:
     gain: float = 0.0
     cost: float = 0.0
     value: float = 0.0
+    asked: str = ""  # what outweighs its value for time
 
     @property
     def fingerprint(self) -> str:
@@ -80,37 +82,60 @@ def closeness(notebook: Notebook, family: str) -> float:
 
 
 def bags_of(notebook: Notebook, recipe: Recipe, params: Mapping[str, Any]) -> int:
-    """How many seeds an experiment averages; 0 for a recipe without bags. Boosters left to themselves take 5 or 1."""
+    """How many seeds an experiment averages; 0 for a recipe without bags."""
     if "bags" not in recipe.params:
         return 0
-    return int(params.get("bags") or recipe.params["bags"] or (5 if notebook.data.rows < 5000 else 1))
+    return int(params.get("bags") or recipe.params["bags"] or notebook.data.usual_bags)
 
 
 class Costs:
-    """Seconds of experiments on this data: the recipes' estimates, corrected by the clock of this campaign."""
+    """Seconds of experiments on this data: the recipes' estimates, corrected by the clock of this campaign.
+
+    What stopped on its way counts too: a gated run by the folds that it did, a failed one as a lower bound.
+    """
 
     def __init__(self, notebook: Notebook) -> None:
         self._notebook = notebook
-        self._turns = 1 + math.ceil((notebook.facts["folds"] - 1) / max(1, notebook.facts["cores"]))
-        self._measured = [
-            (BY_NAME[run.recipe], run.seconds / self.raw(BY_NAME[run.recipe], run.params))
-            for run in notebook.runs
-            if run.recipe in BY_NAME and run.complete and run.seconds > 0
-        ]
+        self._measured: list[tuple[Recipe, float]] = []
+        self._bounds: list[tuple[Recipe, float]] = []
+        for run in notebook.runs:
+            if run.recipe in BY_NAME and run.seconds > 0:
+                self._note(BY_NAME[run.recipe], run)
+
+    def _note(self, recipe: Recipe, run: Run) -> None:
+        if run.status == "crash":
+            fold = re.search(r"\bfold (\d+)", run.reason)
+            self.note_failure(recipe, run.params, run.seconds, int(fold[1]) if fold else 0)
+        elif run.complete or run.folds:
+            part = 1.0 if run.complete else self._turns(len(run.folds)) / self._turns()
+            self._measured.append((recipe, run.seconds / part / self.raw(recipe, run.params)))
+
+    def note_failure(self, recipe: Recipe, params: Mapping[str, Any], seconds: float, fold: int) -> None:
+        """It ended after `seconds` within `fold` (from 1; 0 is unknown): counted as if half of that fold was done."""
+        if fold:
+            part = (self._turns(fold) - 0.5) / self._turns()
+            self._bounds.append((recipe, seconds / part / self.raw(recipe, params)))
+
+    def _turns(self, folds: int | None = None) -> int:
+        """How many times the longest fold: the first runs alone, the others side by side."""
+        count = self._notebook.facts["folds"] if folds is None else folds
+        return 1 + math.ceil((count - 1) / max(1, self._notebook.facts["cores"]))
 
     def estimate(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
         """The nearest measured likes scale the estimate: same recipe, else same family, else (gently) all."""
-        raw = self.raw(recipe, params)
         same = [ratio for known, ratio in self._measured if known.name == recipe.name]
         family = [ratio for known, ratio in self._measured if known.family == recipe.family]
-        if same or family:
-            return raw * median(same or family)
-        models = [ratio for known, ratio in self._measured if not known.is_blend]
-        if recipe.is_blend or len(models) < 2:
-            return raw
-        return raw * min(3.0, max(0.3, median(models)))
+        at_least = [ratio for known, ratio in self._bounds if known.family == recipe.family]
+        scale = median(same or family) if same or family else 1.0 if recipe.is_blend else self._general()
+        return self.raw(recipe, params) * max(scale, *at_least, 0.0)
+
+    def _general(self) -> float:
+        """How slow models are here for their estimates; believed more the more runs tell it."""
+        ratios = [ratio for known, ratio in self._measured if not known.is_blend]
+        ratios += [ratio for _, ratio in self._bounds if ratio > 1]
+        return min(10.0, max(0.3, median(ratios) ** (1 - 0.5 ** len(ratios)))) if ratios else 1.0
 
     def raw(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
         """The recipe's own estimate for all folds, one core to each, in proportion to its bags."""
         bags, usual = bags_of(self._notebook, recipe, params), bags_of(self._notebook, recipe, {})
-        return recipe.cost(self._notebook.data) * (bags / usual if usual else 1.0) * self._turns
+        return recipe.cost(self._notebook.data) * (bags / usual if usual else 1.0) * self._turns()

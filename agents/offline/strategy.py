@@ -16,6 +16,8 @@ SHARE_OF_CAP = 0.8
 """An option that would fill more of an experiment's time limit than this is not started."""
 SHARE_OF_LEFT = 0.6
 """Nor one that would take more of the campaign's remaining time."""
+SHARE_BEFORE_A_SCORE = 0.25
+"""Nor one that would take more of it while there is no score at all: estimates of first runs are rough."""
 LONE = 0.3
 """The share of its worth that a lone model shows at once against a blend; the next blend shows the rest."""
 PLANNED_ROUNDS = 12
@@ -62,7 +64,13 @@ def _fall_back(notebook: Notebook, choice: Choice, banned: Collection[str]) -> N
     allowed = [item for item in choice.refused if not item[1].startswith("guidance")] or choice.refused
     pool = [item for item in allowed if item[0].fingerprint not in banned] or allowed
     bold = [item for item in pool if item[0].role == "bold"] if notebook.facts.get("force_bold") else []
-    item = min(bold or pool, key=lambda pair: (pair[0].cost, pair[0].fingerprint))
+    broken, left = {run.recipe for run in notebook.runs if run.status == "crash"}, notebook.limit("seconds_left")
+
+    def order(pair: tuple[Option, str]) -> tuple[bool, bool, float, str]:
+        option = pair[0]
+        return option.cost > SHARE_OF_LEFT * left, option.recipe.name in broken, option.cost, option.fingerprint
+
+    item = min(bold or pool, key=order)
     choice.refused.remove(item)
     choice.chosen.append(item[0])
 
@@ -70,7 +78,8 @@ def _fall_back(notebook: Notebook, choice: Choice, banned: Collection[str]) -> N
 def time_limit(notebook: Notebook) -> float:
     """The most seconds an experiment may be estimated at, from its own limit and the campaign's remaining time."""
     cap, left = notebook.limit("experiment_seconds"), notebook.limit("seconds_left")
-    return max(1.0, min(SHARE_OF_CAP * cap, SHARE_OF_LEFT * left))
+    share = SHARE_OF_LEFT if notebook.scored else SHARE_BEFORE_A_SCORE
+    return max(1.0, min(SHARE_OF_CAP * cap, share * left))
 
 
 def refusal(notebook: Notebook, option: Option, limit: float, banned: Collection[str]) -> str:
@@ -82,7 +91,7 @@ def refusal(notebook: Notebook, option: Option, limit: float, banned: Collection
     if option.role in notebook.guidance.banned_roles:
         return f"guidance: no {option.role}"
     if option.cost > limit:
-        return f"costs {option.cost:.0f} s, the limit is {limit:.0f} s"
+        return f"would take {option.cost:.0f} s, {limit:.0f} s are left for a round"
     asked = "tune" in notebook.guidance.roles
     if option.role == "tune" and not asked and tuning_is_stale(notebook, option.recipe.family):
         return "two tunings in a row brought nothing"
@@ -101,10 +110,13 @@ def appraise(notebook: Notebook, option: Option, costs: Costs) -> Option:
     """Fill in gain (metric units), cost (seconds) and value (gain for time)."""
     units = option.units * calibration(notebook, option.role)
     cost = costs.estimate(option.recipe, option.params)
-    urgency = LAST_CALL if option.role == "blend" and is_last_call(notebook) else wish(notebook, option)
+    last = option.role == "blend" and is_last_call(notebook)
+    urgency = LAST_CALL if last else wish(notebook, option)
+    by = "in guidance.md" if notebook.guidance.understood else "by the review"
+    asked = f"asked for {by}" if urgency >= GUIDED else "the last call for a blend" if last else ""
     value = units / (1 + (OVERHEAD + cost) / 60) ** time_pressure(notebook, cost) * urgency
     lone = notebook.blend_leads and option.role != "blend"
-    return replace(option, gain=units * notebook.noise * (LONE if lone else 1.0), cost=cost, value=value)
+    return replace(option, gain=units * notebook.noise * (LONE if lone else 1.0), cost=cost, value=value, asked=asked)
 
 
 def time_pressure(notebook: Notebook, cost: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from agents.offline import guidance as wishes
 from agents.offline import text
 from agents.offline.catalogue import BY_NAME, RECIPES
-from agents.offline.notebook import Notebook, fingerprint, read
+from agents.offline.notebook import Notebook, fingerprint, read, read_json
 from agents.offline.options import Costs, applicable
 from agents.offline.recipe import Recipe
 from agents.offline.render import STEPS, render
@@ -22,6 +23,11 @@ BULKY = ("num_leaves", "max_depth", "depth", "max_terms", "max_features", "compo
 """Params that cost memory."""
 SAFE = ("date_parts", "text_stats", "text_svd")
 MEMORY_WORDS = ("memoryerror", "out of memory", "bad_alloc", "cannot allocate")
+BAD_NUMBERS = re.compile(r"\b(nan|inf|infinity)\b|not finite")
+QUICKER = 0.4
+"""The share of the time that the quicker version of an experiment is trusted to take."""
+SHARE_OF_LEFT = 0.8
+"""Of the time left, what a try after a time-out may be estimated at."""
 FALLBACK_TRY = 3
 """From this try on the simplest recipe is played instead."""
 
@@ -41,7 +47,12 @@ def build(turn: Turn) -> str:
     notebook, strategy = read(turn), turn.facts["strategy"]
     blueprint = draft(notebook, strategy)
     if turn.facts.get("failure"):
-        blueprint = heal(notebook, blueprint, turn.facts["failure"], turn.facts["attempt"])
+        failure = turn.facts["failure"]
+        seconds = float(read_json(turn, "scores").get("seconds") or 0.0)
+        healed = heal(notebook, blueprint, failure, turn.facts["attempt"], seconds)
+        if healed is None:
+            return f"FAILED: {text.one_line(failure.get('message', ''), 120)}; nothing fits in the time that is left"
+        blueprint = healed
     recipe, note = blueprint.recipe, f" ({blueprint.note})" if blueprint.note else ""
     script = render(
         recipe,
@@ -79,17 +90,21 @@ def recipe_of(notebook: Notebook, strategy: Mapping[str, Any]) -> Recipe:
     return [*of_family, *alike, *fitting, *ranked][0]
 
 
-def heal(notebook: Notebook, broken: Blueprint, failure: Mapping[str, Any], attempt: int) -> Blueprint:
-    """Another experiment after a failure: smaller, quicker, safer or plainer, and the simplest recipe at last."""
+def heal(
+    notebook: Notebook, broken: Blueprint, failure: Mapping[str, Any], attempt: int, seconds: float = 0.0
+) -> Blueprint | None:
+    """Another experiment after a failure: smaller, quicker, safer or plainer, and the simplest recipe at last.
+
+    None when a time-out, after `seconds`, leaves no time for anything quicker.
+    """
+    if diagnose(failure) == "timeout":
+        return quicker(notebook, broken, int(failure.get("fold") or 1), attempt, seconds)
     if attempt >= FALLBACK_TRY:
         return simplest(notebook, broken)
     kind, bare = diagnose(failure), replace(broken, features=plain(broken))
     if kind == "memory":
         note = "after a lack of memory: a smaller model, no added features"
         return replace(bare, params=shrink(broken, BULKY, 0.4), note=note)
-    if kind == "timeout":
-        note = "after a time-out: fewer rounds, no added features"
-        return replace(bare, params=faster(shrink(broken, COSTLY, 0.3)), note=note)
     if kind == "output":
         params = {**broken.params, **({"target": "raw"} if "target" in broken.params else {})}
         return replace(bare, params=params, note="after unusable predictions: plain features and target")
@@ -100,6 +115,21 @@ def heal(notebook: Notebook, broken: Blueprint, failure: Mapping[str, Any], atte
     return simplest(notebook, broken)
 
 
+def quicker(notebook: Notebook, broken: Blueprint, fold: int, attempt: int, seconds: float) -> Blueprint | None:
+    """The same with fewer rounds, else another recipe that is clearly cheaper; None when neither fits in the time."""
+    costs = Costs(notebook)
+    costs.note_failure(broken.recipe, broken.params, seconds, fold)
+    before = costs.estimate(broken.recipe, broken.params)
+    room = SHARE_OF_LEFT * min(notebook.limit("seconds_left"), notebook.limit("experiment_seconds"))
+    params = faster(shrink(broken, COSTLY, 0.3))
+    if attempt < FALLBACK_TRY and params != broken.params and QUICKER * before <= room:
+        note = "after a time-out: fewer rounds, no added features"
+        return replace(broken, params=params, features=plain(broken), note=note)
+    other = simplest(notebook, broken, costs)
+    cost = costs.estimate(other.recipe, other.params)
+    return other if other.recipe is not broken.recipe and cost <= min(room, before / 2) else None
+
+
 def diagnose(failure: Mapping[str, Any]) -> str:
     """memory | timeout | output | crash, from the referee's kind and the last lines of the log."""
     kind = failure["kind"]
@@ -108,7 +138,7 @@ def diagnose(failure: Mapping[str, Any]) -> str:
         return "memory"
     if kind == "timeout" or "timed out" in tail:
         return "timeout"
-    if kind == "output" or any(word in tail for word in ("nan", "infinity", "not finite", "contains inf")):
+    if kind == "output" or BAD_NUMBERS.search(tail):
         return "output"
     return "crash"
 
@@ -138,9 +168,9 @@ def plain(broken: Blueprint) -> dict[str, Any]:
     return {name: value if name in SAFE else False for name, value in broken.features.items()}
 
 
-def simplest(notebook: Notebook, broken: Blueprint) -> Blueprint:
+def simplest(notebook: Notebook, broken: Blueprint, costs: Costs | None = None) -> Blueprint:
     """The cheapest other recipe that fits and has not crashed here, one that was not played before if there is any."""
-    costs = Costs(notebook)
+    costs = costs or Costs(notebook)
     crashed = {run.recipe for run in notebook.runs if run.status == "crash"} | {broken.recipe.name}
     pool = [recipe for recipe in applicable(notebook) if recipe.name not in crashed]
     if not pool:
