@@ -26,7 +26,12 @@ def booster_seconds(relative: float) -> Judge:
 
     def seconds(f: Facts) -> float:
         width = f.columns + 60 * f.texts + 5
-        return relative * f.outputs * f.usual_bags * (0.5 + 6e-6 * min(f.rows, 200_000) * width + 2e-6 * f.rows * width)
+        return (
+            relative
+            * f.outputs**0.7
+            * f.usual_bags
+            * (0.5 + 6e-6 * min(f.rows, 200_000) * width + 2e-6 * f.rows * width)
+        )
 
     return seconds
 
@@ -176,7 +181,7 @@ RECIPES: tuple[Recipe, ...] = (
         feature_space={"crosses": [2, 3]},
         fits=lambda f: f.categories >= 2 or f.coded >= 2,
         seconds=lambda f: 4e-4 * f.rows * f.outputs**0.5,
-        hint=lambda f: 0.9 if f.coded >= 2 and not f.values else 0.3,
+        hint=lambda f: 0.9 if f.coded >= max(2, f.numbers) and not f.values else 0.3,
     ),
     Recipe(
         "ridge_log",

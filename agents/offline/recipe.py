@@ -9,6 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+def _is_code(column: Mapping[str, Any], rows: int) -> bool:
+    """Whole numbers that are names rather than amounts: repeated, far apart and not crowded near zero."""
+    distinct, most = column.get("distinct", 0), column.get("max") or 0.0
+    if not column.get("whole") or not 100 < distinct < 0.3 * rows or (column.get("min") or 0.0) < 0:
+        return False
+    return bool(most - column["min"] > 20 * distinct and column["p50"] > 0.03 * most)
+
+
 @dataclass(frozen=True)
 class Facts:
     """Sizes and kinds of the tables; `columns` counts a date as eight."""
@@ -29,9 +37,8 @@ class Facts:
         """From R00_profile.json and the competition section of config.json."""
         rows, details = profile["rows"], profile["column_details"]
         numeric, categorical = profile["numeric_columns"], profile["categorical_columns"]
-        levels = {name: column.get("distinct", 0) for name, column in details.items()}
-        codes = sum(100 < levels.get(name, 0) < 0.3 * rows["train"] for name in numeric)
-        coded = sum(levels.get(name, 0) > 100 for name in categorical)
+        codes = sum(_is_code(details[name], rows["train"]) for name in numeric if name in details)
+        coded = sum(details[name].get("distinct", 0) > 100 for name in categorical if name in details)
         numbers = len(numeric) + len(profile["bool_columns"])
         task, targets = competition["task"], len(competition["target_columns"])
         outputs = {"multiclass": len(competition["classes"]), "multilabel": targets, "multiregression": targets}
