@@ -122,6 +122,8 @@ def _loop(arguments: argparse.Namespace, now: Clock) -> int:
             minutes=campaign.config.loop.minutes,
             max_rounds=campaign.config.loop.max_rounds,
             usd_cap=campaign.config.budget.usd,
+            paid=False,
+            submissions=campaign.config.submissions.enabled,
         )
         try:
             why = play(campaign)
@@ -191,7 +193,7 @@ def _inputs(arguments: argparse.Namespace, now: Clock) -> int:
     root = _campaign(arguments)
     lay_out(root, config.load(root / "config.json"), arguments.round, arguments.fold - 1, arguments.target)
     script = root / "rounds" / f"R{arguments.round:02d}_experiment.py"
-    print(f"now: mkdir OUT && python {script} {arguments.target} OUT")
+    print(f"now: mkdir OUT && {sys.executable} {script} {arguments.target} OUT")
     return 0
 
 

@@ -107,7 +107,7 @@ def _stop_at_step(campaign: Campaign) -> Iterator[Stop]:
         if stop.asked:
             raise KeyboardInterrupt
         stop.asked = True
-        campaign.progress("note", text="stopping after this step; once more stops at once", level="warning")
+        campaign.progress("note", text="stopping after this step; Ctrl-C again stops now", level="warning")
 
     before = {}
     with suppress(ValueError):
