@@ -42,7 +42,7 @@ def square_seconds(most: int, per_row: float) -> Judge:
 
 
 def text_seconds(per_row: float) -> Judge:
-    return lambda f: per_row * f.rows * max(1, f.texts) * max(1.0, f.wordiness / 150) * f.outputs**0.5
+    return lambda f: 0.55 * per_row * f.rows * max(1, f.texts) * max(1.0, f.wordiness / 150) * f.outputs**0.5
 
 
 def tree_hint(high: float) -> Judge:
