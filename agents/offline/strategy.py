@@ -16,7 +16,7 @@ SHARE_OF_CAP = 0.8
 """An option that would fill more of an experiment's time limit than this is not started."""
 SHARE_OF_LEFT = 0.6
 """Nor one that would take more of the campaign's remaining time."""
-SHARE_BEFORE_A_SCORE = 0.25
+SHARE_BEFORE_A_SCORE = 0.35
 """Nor one that would take more of it while there is no score at all: estimates of first runs are rough."""
 LONE = 0.3
 """The share of its worth that a lone model shows at once against a blend; the next blend shows the rest."""
