@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from agents.session import ROLES
 from orchestrator import config as settings
 from orchestrator.competitions.builtin import prepare
 from orchestrator.competitions.check import check_features, check_sample
@@ -65,8 +66,15 @@ class Campaign:
         sandbox = probe(self.config.execution.sandbox, Path(sys.executable))
         self._check_data()
         self.rounds.mkdir(exist_ok=True)
-        for folder in (root, self.rounds):
-            sweep_temps(folder)
+        for place in (
+            "",
+            "rounds",
+            "report",
+            "competition/data",
+            "competition/private",
+            *(f"sessions/{r}" for r in ROLES),
+        ):
+            sweep_temps(root / place)
         self._settle_level(sandbox.level)
         self.identity = identify(DiskStore(self.rounds), now, machine=self._machine(), takeover=takeover)
         self.executor = LocalExecutor(sandbox, self.cores)
