@@ -116,8 +116,8 @@ BROKEN_COMMANDS: dict[str, tuple[list[str], str]] = {
     "grade of nothing": (["-C", "{campaign}", "grade", "{tmp}/nothing.csv"], "nothing.csv"),
     "grade of a folder": (["-C", "{campaign}", "grade", "{tmp}/empty"], "empty"),
     "logs of a round to come": (["-C", "{campaign}", "logs", "7"], "7"),
-    "no rounds": (["-C", "{campaign}", "loop", "--rounds", "0"], "max_rounds"),
-    "minutes before now": (["-C", "{campaign}", "loop", "--minutes", "-3"], "minutes"),
+    "no rounds": (["-C", "{campaign}", "loop", "--rounds", "0"], "--rounds 0"),
+    "minutes before now": (["-C", "{campaign}", "loop", "--minutes", "-3"], "--minutes -3"),
 }
 
 
