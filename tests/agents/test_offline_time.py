@@ -22,9 +22,7 @@ FIRST = entry(1, "lightgbm_encoded", 0.80, status="keep", role="improve", expect
 
 @pytest.mark.parametrize("profile", [TABLE, TEXT])
 @pytest.mark.parametrize("left", [200.0, 600.0])
-def test_without_a_score_a_third_of_the_time_is_the_limit(
-    tmp_path: Path, profile: dict[str, Any], left: float
-) -> None:
+def test_without_a_score_a_third_of_the_time_is_the_limit(tmp_path: Path, profile: dict[str, Any], left: float) -> None:
     (plan,) = Desk(tmp_path, profile=profile).plan(seconds_left=left)
     assert plan["cost_s"] <= left * 0.35
 
