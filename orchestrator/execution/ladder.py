@@ -20,6 +20,8 @@ from orchestrator.execution.macos import SandboxExec
 from orchestrator.execution.stage import Installation, installation, sweep_stages
 
 LEVELS: dict[str, Callable[[Installation], Sandbox]] = {"A": Bubblewrap, "B": Landlock, "C": SandboxExec, "none": Bare}
+_TRIES = 2
+"""A busy machine can make a good sandbox fail once; taking the next level for that would be a lasting loss."""
 _WELL = {"read_input": True, "semaphore": True, "read_outside": False, "wrote_outside": False, "connected": False}
 _TRY = """
 import json, multiprocessing, socket, sys
@@ -52,12 +54,14 @@ def probe(choice: str, python: Path | None = None) -> Sandbox:
     where = installation(python or Path(sys.executable))
     failures = []
     for level in ("A", "B", "C") if choice == "auto" else (choice,):
-        try:
-            sandbox = LEVELS[level](where)
-            check(sandbox)
-            return sandbox
-        except SandboxUnavailable as error:
-            failures.append(f"{level}: {error}")
+        for _ in range(_TRIES):
+            try:
+                sandbox = LEVELS[level](where)
+                check(sandbox)
+                return sandbox
+            except SandboxUnavailable as error:
+                failure = f"{level}: {error}"
+        failures.append(failure)
     raise SandboxUnavailable(
         f"no sandbox works here ({'; '.join(failures)}): install bubblewrap (`apt install bubblewrap`, or the like), "
         'or set execution.sandbox to "none" to let experiments read your files and use your network'
