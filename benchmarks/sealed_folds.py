@@ -1,7 +1,8 @@
 """What sealed folds cost: the referee's run of a LightGBM experiment on 100,000 rows against a plain K-fold script.
 
 The plain script is what a person would write: one process, one read, K fits with all cores one after the other. The
-same model, folds and threads in total; the two are run in turn. The bar is a ratio of 1.10.
+same model, folds and threads in total; the two are run in turn. The bar is a ratio of 1.10. What it costs is mostly a
+start of Python with its imports per fold, so the ratio depends on how long a fit takes: arguments are trees and runs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from orchestrator.referee.run import Referee
 from orchestrator.rounds import RoundFiles
 
 ROWS, COLUMNS, FOLDS, CORES = 100_000, 30, 5, 2
-MODEL = "lightgbm.LGBMRegressor(n_estimators=300, num_leaves=63, learning_rate=0.05, n_jobs=CORES, verbose=-1)"
+TREES = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+RUNS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+MODEL = f"lightgbm.LGBMRegressor(n_estimators={TREES}, num_leaves=63, learning_rate=0.05, n_jobs=CORES, verbose=-1)"
 
 EXPERIMENT = f"""
 import json, sys
@@ -64,7 +67,7 @@ def main() -> None:
         referee.seal()
         sealing = time.perf_counter() - started
         sealed, plain = [], []
-        for number in range(1, 4):
+        for number in range(1, RUNS + 1):
             sealed.append(run_sealed(referee, folder, number))
             plain.append(run_plain(data))
         ratios = [one / other for one, other in zip(sealed, plain, strict=True)]
