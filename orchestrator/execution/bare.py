@@ -42,6 +42,6 @@ def run_supervised(
     stage.link_inputs(job)
     status = os.pipe()
     argv = [*prefix, str(python.python), str(stage.script), str(stage.inputs), str(job.out.resolve())]
-    spec = {"supervise": True, "status": status[1], "cwd": str(stage.home), "argv": argv, **confinement}
+    spec = {"narrates": False, "cwd": str(stage.home), "argv": argv, **confinement}
     environment = python.environment(job, stage.home, stage.tmp)
     return launch(job, stage, python, spec, environment, status, cancel, shared_mb=shared_mb)

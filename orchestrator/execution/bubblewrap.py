@@ -42,7 +42,7 @@ class Bubblewrap:
             environment = self._python.environment(job, _HOME, _TMP)
             argv = self._command(job, stage, environment, status[1], program.fileno())
             return launch(
-                job, stage, self._python, {"supervise": False, "argv": argv}, environment, status, cancel,
+                job, stage, self._python, {"narrates": True, "cwd": "/", "argv": argv}, environment, status, cancel,
                 fds=(program.fileno(),), shared_mb=_tmpfs_mb, namespace=True,
             )  # fmt: skip
 

@@ -1,9 +1,10 @@
-"""The first program of every run: `python -I -S -B launcher.py SPEC.json`, standard library only, then exec.
+"""The first program of every run: `python -I -S -B launcher.py SPEC.json`, standard library only.
 
-Two shapes. Without `supervise` it ties itself to the orchestrator's life, takes the limits and becomes the command
-(bubblewrap). With `supervise` it stays as the parent of everything the experiment starts: it confines the child before
-exec, adopts orphans, and kills the whole tree when the experiment ends, when asked (SIGTERM), or when the orchestrator
-dies. It tells what happened in JSON lines on a status pipe: {"child-pid"}, then {"exit-code"} or {"error"}.
+It stays as the parent of everything the experiment starts: it confines the child before exec, adopts orphans, and kills
+the whole tree when the experiment ends, when asked (SIGTERM), or when the orchestrator dies. It tells what happened in
+JSON lines on a status pipe: {"child-pid"}, then {"exit-code"} or {"error"}. Where the command is bubblewrap, which
+tells the first two itself (`narrates`), it keeps bubblewrap's exit status as its own; bubblewrap alone would not do,
+since a kill at the instant of its start leaves its child waiting for ever.
 """
 
 from __future__ import annotations
@@ -63,25 +64,35 @@ def descendants(root: int, table: dict[int, tuple[int, int, int]]) -> list[int]:
 
 
 def kill_below(root: int, seconds: float = 5.0) -> bool:
-    """Kill all below `root`, newborns too; stopped first, so that none forks while the others die."""
+    """Kill all below `root`, newborns too; stopped first, so that none forks while the others die.
+
+    One look that finds nobody proves nothing: a process may fork after its pid was listed and die before it is read.
+    """
     end = time.monotonic() + seconds
-    while alive := descendants(root, process_table()):
+    empty = 0
+    while empty < 2:
+        alive = descendants(root, process_table())
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in alive:
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)
-        if root == os.getpid():
-            _reap()
+        childless = root != os.getpid() or _reap()
+        empty = empty + 1 if childless and not alive else 0
         if time.monotonic() > end:
             return False
-        time.sleep(0.001)
+        if not empty:
+            time.sleep(0.001)
     return True
 
 
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
+def _reap() -> bool:
+    """Collect the children that have ended; whether there are no others, which the kernel knows best."""
+    try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _libc() -> Any:
@@ -173,14 +184,18 @@ def run_child(spec: dict[str, Any], status: int) -> NoReturn:
         take_limits(spec["file_bytes"])
         if spec.get("landlock"):
             confine(spec)
-        os.write(status, json.dumps({"child-pid": os.getpid()}).encode() + b"\n")
+        if spec["narrates"]:
+            os.set_inheritable(status, True)
+        else:
+            os.write(status, json.dumps({"child-pid": os.getpid()}).encode() + b"\n")
         os.execv(spec["argv"][0], spec["argv"])
     except BaseException as error:
         os.write(status, json.dumps({"error": f"{type(error).__name__}: {error}"}).encode() + b"\n")
     os._exit(127)
 
 
-def supervise(spec: dict[str, Any], status: int) -> None:
+def supervise(spec: dict[str, Any], status: int) -> int:
+    """Run the command to its end; returns the exit status for this process."""
     signal.signal(signal.SIGTERM, _stop)
     code: int | None = None
     try:
@@ -199,21 +214,18 @@ def supervise(spec: dict[str, Any], status: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     kill_below(os.getpid(), seconds=30.0)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1024.0 if _LINUX else 1024.0**2)
+    news = {"peak-mb": peak} if spec["narrates"] else {"exit-code": code, "peak-mb": peak}
     with contextlib.suppress(OSError):
-        os.write(status, json.dumps({"exit-code": code, "peak-mb": peak}).encode() + b"\n")
+        os.write(status, json.dumps(news).encode() + b"\n")
+    return max(code or 0, 0) if spec["narrates"] else 0
 
 
-def main(path: str) -> None:
+def main(path: str) -> int:
     with open(path) as file:
         spec = json.load(file)
-    if spec["supervise"]:
-        os.set_inheritable(spec["status"], False)
-        supervise(spec, spec["status"])
-        return
-    die_with(spec["parent"], signal.SIGKILL)
-    take_limits(spec["file_bytes"])
-    os.execv(spec["argv"][0], spec["argv"])
+    os.set_inheritable(spec["status"], False)
+    return supervise(spec, spec["status"])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.exit(main(sys.argv[1]))

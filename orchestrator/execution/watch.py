@@ -23,11 +23,13 @@ from orchestrator.execution.usage import disk_mb, free_mb, memory_mb, ram_device
 
 _FAST, _FULL = 0.05, 0.2
 _FREE_FLOOR_MB = 100.0
+_OWN_PROCESSES = 2
+"""Bubblewrap itself, and the first process of its namespace."""
 
 
 @dataclass
 class Running:
-    """A started run: `process` is bubblewrap or the supervisor, `status` the pipe on which it tells what happens."""
+    """A started run: `process` is the supervisor, `status` the pipe on which it tells what happens."""
 
     process: subprocess.Popen[bytes]
     status: int
@@ -73,25 +75,12 @@ class Running:
 
     def kill(self) -> None:
         """End every process of the run and wait until they are gone."""
-        if self.namespace:
-            self._kill_namespace()
-        else:
-            self._kill_supervised()
-        self.process.wait()
-
-    def _kill_namespace(self) -> None:
-        end = time.monotonic() + 1.0
-        while self.child is None and not self.ended and time.monotonic() < end:
-            self.listen(0.05)
         if self.child_handle is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.child_handle, signal.SIGKILL)
             select.select([self.child_handle], [], [], 10.0)  # readable when the namespace is empty
             os.close(self.child_handle)
             self.child_handle = None
-        self.process.kill()
-
-    def _kill_supervised(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         end = time.monotonic() + 10.0
@@ -147,8 +136,9 @@ class Gauge:
         table = process_table()
         tree = descendants(self.run.process.pid, table)
         self.run.seen = {pid: table[pid][1] for pid in tree}
-        self._threads = sum(table[pid][2] for pid in tree) - self.run.namespace
-        self._processes = len(tree) - self.run.namespace
+        own = _OWN_PROCESSES if self.run.namespace else 0
+        self._threads = sum(table[pid][2] for pid in tree) - own
+        self._processes = len(tree) - own
         if not 0 < self._processes <= self.limits.processes // 4:  # not begun yet, or in a hurry
             self._next_full = 0.0
 
@@ -203,7 +193,9 @@ def launch(
     In its own session, so that a Ctrl-C in the terminal reaches the orchestrator alone.
     """
     path = stage.folder / "spec.json"
-    path.write_text(json.dumps({"parent": os.getpid(), "file_bytes": job.limits.disk_mb << 20, **spec}))
+    path.write_text(
+        json.dumps({"parent": os.getpid(), "status": status[1], "file_bytes": job.limits.disk_mb << 20, **spec})
+    )
     reader, writer = os.pipe()
     try:
         process = subprocess.Popen(

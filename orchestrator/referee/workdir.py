@@ -1,10 +1,11 @@
-"""The folders that one experiment runs in: `.work/<round>/fold_k/{in,out}`, made fresh and cleared away."""
+"""The folders that one experiment runs in: `.work/<round>/<random>/fold_k/{in,out}`, made fresh and cleared away."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -63,17 +64,19 @@ class Workdir:
         self, folder: Path, script: str, source: bytes, folds: FoldSet, earlier: list[Earlier], data: dict[str, Path]
     ) -> None:
         """`script` is the name that tracebacks will show."""
-        self.folder, self.folds, self.earlier, self.data = folder, folds, earlier, data
+        self._round, self.folds, self.earlier, self.data = folder, folds, earlier, data
         remove_tree(folder)
         folder.mkdir(parents=True)
-        self.script = folder / script
+        # never the same path twice: an experiment of a killed orchestrator may live on for some milliseconds
+        self.folder = Path(tempfile.mkdtemp(dir=folder))
+        self.script = self.folder / script
         self.script.write_bytes(source)
 
     def __enter__(self) -> Workdir:
         return self
 
     def __exit__(self, *_: object) -> None:
-        remove_tree(self.folder)
+        remove_tree(self._round)
 
     def out(self, fold: int | str) -> Path:
         return self.folder / f"fold_{fold}" / "out"

@@ -83,6 +83,8 @@ def kill_and_resume(
         found = harness.ledger(folder)
         why = "; ".join(f"{key}: {found[key]} instead of {wanted[key]}" for key in wanted if found[key] != wanted[key])
     why = why or torn(folder)
+    if why:
+        why = f"{why}\n--- what the screen showed:\n{Path(f'{folder}.out').read_text()[-3000:]}"
     shutil.rmtree(folder)
     Path(f"{folder}.out").unlink()
     return killed, why

@@ -112,7 +112,7 @@ attempt("write previous", lambda: open(IN + "/previous/R01_valid.npy", "ab"))
 attempt("write data", lambda: open(IN + "/data/columns/0_test_x0.npy", "ab"))
 for other in range(3):
     if other != task["fold"]:
-        path = root + f"/.work/R11/fold_{{other}}/out/valid.npy"
+        path = OUT + f"/../../fold_{{other}}/out/valid.npy"
         attempt("other fold", lambda: open(path, "wb"))
         attempt("other fold", lambda: os.listdir(os.path.dirname(path)))
 print("GOT", got)
