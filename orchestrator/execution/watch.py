@@ -51,7 +51,7 @@ class Running:
 
     def listen(self, seconds: float) -> None:
         """Wait for news; `ended` once the status pipe has no writer."""
-        if self.ended or not select.select([self.status], [], [], max(seconds, 0.0))[0]:
+        if self.ended or not _readable(self.status, seconds):
             return
         data = os.read(self.status, 4096)
         self.ended = not data
@@ -78,7 +78,7 @@ class Running:
         if self.child_handle is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.child_handle, signal.SIGKILL)
-            select.select([self.child_handle], [], [], 10.0)  # readable when the namespace is empty
+            _readable(self.child_handle, 10.0)  # it is when the namespace is empty
             os.close(self.child_handle)
             self.child_handle = None
         with contextlib.suppress(ProcessLookupError):
@@ -95,6 +95,13 @@ class Running:
             if table.get(pid, (0, -1, 0))[1] == start:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
+
+
+def _readable(handle: int, seconds: float) -> bool:
+    """Wait for it; unlike select() this takes handles above 1023."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(max(seconds, 0.0) * 1000))
 
 
 class Gauge:

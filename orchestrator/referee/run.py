@@ -100,8 +100,13 @@ class Referee:
             return trial.fail(Failure("syntax", message))
         shown = self.archive.open_all(earlier, trial.folds, trial.metric)
         folder, name = self.campaign / ".work" / files.prefix, files.path("experiment.py").name
-        with Workdir(folder, name, source, trial.folds, shown, data_files(trial.data, self.config.competition)) as work:
-            return trial.play(work, best, seconds)
+        try:
+            with Workdir(
+                folder, name, source, trial.folds, shown, data_files(trial.data, self.config.competition)
+            ) as work:
+                return trial.play(work, best, seconds)
+        finally:
+            trial.runner = None  # they know each other: else the mapped files stay open until a late garbage collection
 
 
 class _Trial:
