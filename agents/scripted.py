@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agents.services import Services
 from agents.session import AgentSession, Turn, open_session
 from agents.transcript import Transcript
 
@@ -23,7 +24,14 @@ class ScriptedSession:
     backend = "scripted"
 
     def __init__(
-        self, *, role: str, settings: Mapping[str, Any], folder: Path, generation: int, round_number: int
+        self,
+        *,
+        role: str,
+        settings: Mapping[str, Any],
+        folder: Path,
+        generation: int,
+        round_number: int,
+        services: Services | None = None,
     ) -> None:
         self.role = role
         self.generation = generation
@@ -55,6 +63,9 @@ class ScriptedSession:
         reply = reply.format(results=results)
         self._transcript.append("reply", id=turn.id, text=reply)
         return reply
+
+    def wants_respawn(self) -> str:
+        return ""
 
     def close(self) -> None:
         if self._fallback is not None:

@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from agents.services import Services
+
 ROLES = ("researcher", "builder", "reviewer")
 
 BACKENDS = {
+    "anthropic": "agents.models.session:ModelSession",
+    "openai": "agents.models.session:ModelSession",
     "offline": "agents.offline.session:OfflineSession",
     "scripted": "agents.scripted:ScriptedSession",
 }
@@ -53,16 +57,35 @@ class AgentSession(Protocol):
         """Do the turn's work, write its files, answer with one line."""
         ...
 
+    def wants_respawn(self) -> str:
+        """Why the next round had better begin a new session; empty when this one can go on."""
+        ...
+
     def close(self) -> None:
         """Release what the session holds; the transcript stays."""
         ...
 
 
 def open_session(
-    role: str, settings: Mapping[str, Any], folder: Path, generation: int, round_number: int
+    role: str,
+    settings: Mapping[str, Any],
+    folder: Path,
+    generation: int,
+    round_number: int,
+    services: Services | None = None,
 ) -> AgentSession:
-    """Open (or go on with) a session; `folder` is `sessions/<role>`, created when missing."""
+    """Open (or go on with) a session; `folder` is `sessions/<role>`, created when missing.
+
+    Back ends that are models need `services` and raise ModelUnusable when a key or a price is missing.
+    """
     module, name = BACKENDS[settings["backend"]].split(":")
     factory: Callable[..., AgentSession] = getattr(importlib.import_module(module), name)
     folder.mkdir(parents=True, exist_ok=True)
-    return factory(role=role, settings=settings, folder=folder, generation=generation, round_number=round_number)
+    return factory(
+        role=role,
+        settings=settings,
+        folder=folder,
+        generation=generation,
+        round_number=round_number,
+        services=services,
+    )

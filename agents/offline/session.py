@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.offline import builder, eda, findings, researcher, retro, reviewer, verifier, workshop
+from agents.services import Services
 from agents.session import Turn
 from agents.transcript import Transcript
 
@@ -32,7 +33,14 @@ class OfflineSession:
     backend = "offline"
 
     def __init__(
-        self, *, role: str, settings: Mapping[str, Any], folder: Path, generation: int, round_number: int
+        self,
+        *,
+        role: str,
+        settings: Mapping[str, Any],
+        folder: Path,
+        generation: int,
+        round_number: int,
+        services: Services | None = None,
     ) -> None:
         self.role = role
         self.generation = generation
@@ -46,6 +54,9 @@ class OfflineSession:
         reply = PLAYS[turn.phase](turn)
         self._transcript.append("reply", id=turn.id, text=reply)
         return reply
+
+    def wants_respawn(self) -> str:
+        return ""
 
     def close(self) -> None:
         self._transcript.close()

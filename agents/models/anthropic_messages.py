@@ -1,0 +1,129 @@
+"""The Messages dialect, through the anthropic SDK: streamed, one breakpoint at the end so that the prefix caches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agents.models.provider import Fault, Reply, Schema, Stop, ToolCall, of_status, retry_after, was_sent
+from agents.prices import Usage
+
+_STOPS: dict[str, Stop] = {
+    "end_turn": "done",
+    "stop_sequence": "done",
+    "tool_use": "tools",
+    "pause_turn": "resume",
+    "max_tokens": "truncated",
+    "refusal": "refusal",
+    "model_context_window_exceeded": "context_full",
+}
+_EVENT_STATUS = {"overloaded_error": 529, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504}
+"""An error inside a stream comes with HTTP status 200; its type says what it is."""
+_TIMEOUT_S = 600.0
+
+
+class AnthropicMessages:
+    dialect = "anthropic"
+
+    def __init__(self, settings: Mapping[str, Any], key: str, *, searching: bool) -> None:
+        from anthropic import Anthropic
+
+        self._settings = settings
+        self._searching = searching
+        base = {"base_url": settings["base_url"]} if settings["base_url"] else {}
+        self._client = Anthropic(api_key=key or "none", max_retries=0, timeout=_TIMEOUT_S, **base)
+
+    def send(self, messages: list[Any], system: str, tools: Sequence[Schema], max_tokens: int) -> Reply:
+        import httpx2
+        from anthropic import APIConnectionError, APIStatusError
+
+        options: dict[str, Any] = {}
+        if self._settings["effort"]:
+            options["output_config"] = {"effort": self._settings["effort"]}
+        message: Any = None
+        try:
+            with self._client.messages.stream(
+                model=self._settings["model"], messages=messages, system=system, tools=self._tools(tools),
+                max_tokens=max_tokens, cache_control=self._cache(), **options,
+            ) as stream:  # fmt: skip
+                for _ in stream:
+                    message = stream.current_message_snapshot
+        except APIStatusError as error:
+            status = _EVENT_STATUS.get(str(error.type), 400) if error.status_code < 400 else error.status_code
+            billed = _partial(message)
+            raise of_status(
+                status, str(error.api_message or error), code=str(error.error_code or ""),
+                wait=retry_after(error.response.headers), usage=billed,
+            ) from error  # fmt: skip
+        except (APIConnectionError, httpx2.HTTPError, ValueError, RuntimeError) as error:
+            why = f"the connection failed: {error or type(error).__name__}"
+            raise Fault(why, "retry", usage=_partial(message), lost=was_sent(error)) from error
+        if message is None or message.stop_reason is None:
+            raise Fault("the reply ended without its end mark", "retry", usage=_partial(message), lost=True)
+        content = [_block(block) for block in message.content]
+        return Reply(content, _STOPS.get(message.stop_reason, "done"), _usage(message.usage))
+
+    def messages(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
+        found: list[dict[str, Any]] = []
+        for event in events:
+            if event["event"] == "reply":
+                found.append({"role": "assistant", "content": event["content"]})
+                continue
+            if not found or found[-1]["role"] != "user":
+                found.append({"role": "user", "content": []})
+            found[-1]["content"].append(_user_block(event))
+        return found
+
+    def calls(self, content: Any) -> list[ToolCall]:
+        return [
+            ToolCall(block["id"], block["name"], block["input"] if isinstance(block["input"], dict) else None)
+            for block in content
+            if block["type"] == "tool_use"
+        ]
+
+    def text(self, content: Any) -> str:
+        return "\n".join(block["text"] for block in content if block["type"] == "text")
+
+    def _tools(self, tools: Sequence[Schema]) -> list[Any]:
+        own = [
+            {"name": tool["name"], "description": tool["description"], "input_schema": tool["parameters"]}
+            for tool in tools
+        ]
+        return [*own, {"type": "web_search_20260318", "name": "web_search"}] if self._searching else own
+
+    def _cache(self) -> Any:
+        ttl = self._settings["cache_ttl"]
+        return {"type": "ephemeral"} if ttl == "5m" else {"type": "ephemeral", "ttl": ttl}
+
+
+def _user_block(event: Mapping[str, Any]) -> dict[str, Any]:
+    if event["event"] == "tool_result":
+        block = {"type": "tool_result", "tool_use_id": event["id"], "content": event["content"]}
+        return {**block, "is_error": True} if event["is_error"] else block
+    return {"type": "text", "text": event["text"]}
+
+
+def _block(block: Any) -> dict[str, Any]:
+    """A block as it came, without what the SDK adds for its own use."""
+    content: dict[str, Any] = block.to_dict()
+    return {key: value for key, value in content.items() if key != "parsed_output"}
+
+
+def _usage(usage: Any) -> Usage:
+    searches = usage.server_tool_use.web_search_requests if usage.server_tool_use else 0
+    return Usage(
+        input=usage.input_tokens,
+        cache_read=usage.cache_read_input_tokens or 0,
+        cache_write=usage.cache_creation_input_tokens or 0,
+        output=usage.output_tokens,
+        searches=searches,
+    )
+
+
+def _partial(message: Any) -> Usage | None:
+    """What a broken stream has cost: its input, and output guessed from what came."""
+    if message is None:
+        return None
+    known = _usage(message.usage)
+    characters = sum(len(str(block.to_dict())) for block in message.content)
+    return Usage(known.input, known.cache_read, known.cache_write, max(known.output, characters // 3))

@@ -1,0 +1,213 @@
+"""`python -m tests.model_server --script FILE --state FOLDER`: prints its port, serves until its stdin closes.
+
+A step of the script may name faults, one for each time that it is asked: 429 (with "retry_after"), 429_spend_limit,
+529, 500, sse_error (overloaded in the middle of the stream, under status 200), reset, eof (a clean end without end
+mark), hang (five seconds, then the connection drops).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.model_server import brain, streams, validation
+from tests.model_server.validation import Invalid, digest, tokens
+
+
+class State:
+    """What the server remembers: its own replies, the prefixes in its cache, the bill."""
+
+    def __init__(self, script: Path, folder: Path) -> None:
+        self.script_path = script
+        self.folder = folder
+        self.lock = threading.Lock()
+        self.produced: set[str] = set()
+        self.prefixes: dict[str, int] = {}
+        self.asked: Counter[tuple[str, int, str]] = Counter()
+        self.number = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def script(self) -> dict[str, Any]:
+        return dict(json.loads(self.script_path.read_text()))
+
+    def log(self, **record: Any) -> None:
+        with self.lock, (self.folder / "requests.jsonl").open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def cached(self, units: list[Any], written: bool) -> tuple[int, int]:
+        """(tokens read from the cache, tokens of all units); the whole prefix is then in the cache when `written`."""
+        total, read, key = 0, 0, ""
+        for unit in units:
+            total += tokens(unit)
+            key = digest([key, unit])
+            if key in self.prefixes:
+                read = total
+        if written:
+            self.prefixes[key] = total
+        return read, total
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    state: State
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        dialect = "anthropic" if self.path.startswith("/v1/messages") else "openai"
+        try:
+            self._answer(dialect, body)
+        except Invalid as error:
+            self.state.log(dialect=dialect, status=error.status, error=str(error), billed=0.0)
+            self._error(dialect, error.status, str(error), error.code)
+        except OSError:
+            self.close_connection = True  # the client is gone
+
+    def _answer(self, dialect: str, body: dict[str, Any]) -> None:
+        state = self.state
+        with state.lock:
+            units = [body.get("tools"), body.get("system"), *_blocks(body["messages"])]
+            read, total = state.cached(units, written=False)
+            validation.common(body, total, self.headers.get("authorization", "") or self.headers.get("x-api-key", ""))
+            check = validation.anthropic if dialect == "anthropic" else validation.openai
+            check(body, state.produced)
+            turn, number, result = brain.place(dialect, body["messages"])
+            step = brain.step_of(state.script, turn, number, result)
+            asked = state.asked[turn, number, body["model"]]
+            state.asked[turn, number, body["model"]] += 1
+            faults = step.get("faults", [])
+            fault = faults[asked] if asked < len(faults) else ""
+            if fault in ("429", "429_spend_limit", "529", "500"):
+                state.number += 0
+            elif dialect == "anthropic" and "cache_control" not in body:
+                read = 0
+            else:
+                state.cached(units, written=total >= 256)
+            state.number += 1
+            serial = state.number
+        record = {"dialect": dialect, "model": body["model"], "turn": turn, "step": number, "status": 200}
+        if fault in ("429", "429_spend_limit", "529", "500"):
+            state.log(**{**record, "status": int(fault[:3]), "fault": fault, "billed": 0.0})
+            code = "enforced_spend_limit_reached" if fault == "429_spend_limit" else "overloaded"
+            self._error(dialect, int(fault[:3]), f"fault {fault} {code}", code, step.get("retry_after"))
+            return
+        self._stream(dialect, body, step, fault, serial, (read, total), record)
+
+    def _stream(
+        self, dialect: str, body: dict[str, Any], step: dict[str, Any], fault: str, serial: int,
+        counted: tuple[int, int], record: dict[str, Any],
+    ) -> None:  # fmt: skip
+        read, total = counted
+        fresh = total - read
+        if dialect == "anthropic":
+            message: Any = streams.anthropic_content(step, serial)
+            stop = streams.anthropic_stop(step)
+            output = tokens(message)
+            usage = {"input_tokens": 0, "cache_read_input_tokens": read, "cache_creation_input_tokens": fresh}
+            events = streams.anthropic_events(body, message, stop, {**usage, "output_tokens": output}, serial)
+        else:
+            message = streams.openai_message(step, serial)
+            stop = streams.openai_stop(step)
+            output = tokens(message)
+            details = {"cached_tokens": read, "cache_write_tokens": fresh}
+            counts = {"prompt_tokens": total, "completion_tokens": output, "total_tokens": total + output}
+            events = streams.openai_events(body, message, stop, {**counts, "prompt_tokens_details": details}, serial)
+        with self.state.lock:
+            self.state.produced.add(digest(message))
+        price = self.state.script["price"]
+        made = output // 2 if fault else output
+        billed = (read * price["cache_read"] + fresh * price["cache_write"] + made * price["output"]) / 1e6
+        record = {**record, "fault": fault, "read": read, "total": total, "output": output, "billed": billed}
+        sent = False
+        try:
+            self._send_events(list(events), dialect, fault, step)
+            sent = not fault
+        finally:
+            self.state.log(**record, sent=sent)
+
+    def _send_events(
+        self, events: list[tuple[str | None, Any]], dialect: str, fault: str, step: dict[str, Any]
+    ) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        time.sleep(step.get("seconds", 0.0))
+        cut = len(events) // 2 if fault else len(events)
+        for name, data in events[:cut]:
+            self._event(name, data)
+        if fault == "sse_error":
+            error = {"type": "overloaded_error", "message": "Overloaded"}
+            self._event("error" if dialect == "anthropic" else None, {"type": "error", "error": error})
+        if fault == "hang":
+            time.sleep(5)
+        if fault in ("reset", "hang"):
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _event(self, name: str | None, data: Any) -> None:
+        text = data if isinstance(data, str) else json.dumps(data)
+        line = (f"event: {name}\n" if name else "") + f"data: {text}\n\n"
+        payload = line.encode()
+        self.wfile.write(f"{len(payload):x}\r\n".encode() + payload + b"\r\n")
+        self.wfile.flush()
+
+    def _error(self, dialect: str, status: int, message: str, code: str, retry_after: float | None = None) -> None:
+        if dialect == "anthropic":
+            body: dict[str, Any] = {"type": "error", "error": {"type": code, "message": message, "error_code": code}}
+        else:
+            body = {"error": {"message": message, "type": code, "code": code, "param": None}}
+        payload = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(payload)))
+        if retry_after is not None:
+            self.send_header("retry-after", str(retry_after))
+        self.end_headers()
+        self.wfile.write(payload)
+
+
+def _blocks(messages: list[dict[str, Any]]) -> list[Any]:
+    found: list[Any] = []
+    for message in messages:
+        content = message.get("content")
+        if isinstance(content, list):
+            found += [[message["role"], block] for block in content]
+        else:
+            found.append(message)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--script", type=Path, required=True)
+    parser.add_argument("--state", type=Path, required=True)
+    arguments = parser.parse_args()
+    Handler.state = State(arguments.script, arguments.state)
+    server = ThreadingHTTPServer(("127.0.0.1", arguments.port), Handler)
+    server.daemon_threads = True
+    print(server.server_address[1], flush=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""What the model says: steps of a script, found by the turn and by the number of replies since it began."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_SCORE = re.compile(r'"cv": (-?[\d.]+(?:e[-+]?\d+)?)')
+
+
+def place(dialect: str, messages: list[dict[str, Any]]) -> tuple[str, int, str]:
+    """(turn id, replies since, the last tool result) of a history."""
+    turn, step, result = "", 0, ""
+    for message in messages:
+        if message["role"] == "assistant":
+            step += 1
+        elif message["role"] == "tool":
+            result = message["content"]
+        elif message["role"] == "user":
+            content = message["content"]
+            blocks = [{"type": "text", "text": content}] if dialect == "openai" else content
+            for block in blocks:
+                if block["type"] == "tool_result":
+                    result = block["content"]
+                elif block["text"].startswith("turn "):
+                    turn, step = block["text"].split(maxsplit=2)[1], 0
+    return turn, step, result
+
+
+def step_of(script: dict[str, Any], turn: str, number: int, result: str) -> dict[str, Any]:
+    """The step to say; turns without an entry of their own follow the entry of their phase ("*/plan"), then "*"."""
+    turns = script["turns"]
+    phase = turn.partition("/")[2]
+    steps = turns.get(turn) or turns.get(f"*/{phase}") or turns.get("*") or [{"tools": [report("DONE")]}]
+    step: dict[str, Any] = json.loads(
+        json.dumps(steps[min(number, len(steps) - 1)]).replace("@ROUND@", turn.partition("/")[0])
+    )
+    if step.get("report_cv"):
+        found = _SCORE.search(result)
+        step["tools"] = [report(f"CV_SCORE={found[1]}" if found else "FAILED: no score")]
+    return step
+
+
+def report(line: str) -> dict[str, Any]:
+    return {"name": "report", "input": {"line": line}}
