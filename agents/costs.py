@@ -6,15 +6,17 @@ answered. A reservation that was neither counts as spent in full: so a cap holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+import math
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agents.errors import BudgetSpent
+from agents.errors import BudgetSpent, ModelUnusable
 from agents.prices import Usage
-from agents.transcript import Transcript
 
 SPANS = ("campaign", "day", "round")
 
@@ -37,6 +39,8 @@ class Caps:
 
 @dataclass
 class Totals:
+    """Sums over requests: money in USD, tokens by class."""
+
     usd: float = 0.0
     """Unanswered reservations included."""
     unanswered_usd: float = 0.0
@@ -48,6 +52,10 @@ class Totals:
     searches: int = 0
 
     @property
+    def tokens(self) -> int:
+        return self.input + self.cache_read + self.cache_write + self.output
+
+    @property
     def cached_share(self) -> float | None:
         """The part of the input that was read from the provider's cache."""
         sent = self.input + self.cache_read + self.cache_write
@@ -56,6 +64,8 @@ class Totals:
 
 @dataclass
 class _Entry:
+    """A request: what was set aside for it until it is settled, then what it cost."""
+
     reserved: dict[str, Any]
     usd: float
     tokens: int
@@ -64,25 +74,30 @@ class _Entry:
 
 
 class CostBook:
-    """`costs.jsonl` of one campaign. `now` gives UTC time."""
+    """`costs.jsonl` of one campaign. `now` gives UTC time.
+
+    Only writing touches the file, so that whoever just looks can open it while another process writes. Raises
+    ModelUnusable for a damaged line: without it nobody knows what is left.
+    """
 
     def __init__(self, path: Path, caps: Caps, now: Callable[[], datetime]) -> None:
         self.caps = caps
         self._now = now
         self._path = path
-        self._journal: Transcript | None = None
-        self._entries: dict[str, _Entry] = {}
-        if path.exists():
-            self._journal = Transcript(path)
-            for event in self._journal.events():
-                self._apply(event)
+        self._file = -1
+        self._entries: list[_Entry] = []
+        self._last: dict[str, _Entry] = {}
+        events, self._size = _read(path)
+        for event in events:
+            self._apply(event)
 
     def reserve(
         self, id: str, *, role: str, round: int, turn: str, model: str, source: str, usd: float, tokens: int
     ) -> None:
-        """Set the worst case of a request aside. Raises BudgetSpent when a cap could be passed."""
-        if id in self._entries:
-            raise ValueError(f"the request {id} stands in {self._path.name} already")
+        """Set the worst case of a request aside. Raises BudgetSpent when a cap could be passed.
+
+        An id may come again (sessions that a person deleted count from 1 again): what it cost before stays spent.
+        """
         day = self._now().date().isoformat()
         for kind, wanted in (("usd", usd), ("tokens", tokens)):
             for span, (cap, spent) in self._spans(kind, day, round).items():
@@ -94,40 +109,52 @@ class CostBook:
         )  # fmt: skip
 
     def settle(self, id: str, usage: Usage, usd: float, source: str) -> None:
-        """What a request has cost; `source` names where the figure comes from."""
-        self._append("settle", id=id, usage=usage.as_dict(), usd=usd, price=source)
+        """What a request has cost; `source` names where the figure comes from. Nothing for one that is not open."""
+        if self.is_open(id):
+            self._append("settle", id=id, usage=usage.as_dict(), usd=usd, price=source)
 
     def release(self, id: str, why: str) -> None:
-        """The request certainly was not answered: its reservation is free again."""
-        self._append("release", id=id, why=why)
+        """The request certainly was not billed: its reservation is free again. Nothing for one that is not open."""
+        if self.is_open(id):
+            self._append("release", id=id, why=why)
 
     def is_open(self, id: str) -> bool:
         """Whether a request was reserved and neither settled nor released."""
-        return id in self._entries and self._entries[id].open
+        return id in self._last and self._last[id].open
+
+    def open_ids(self, prefix: str = "") -> list[str]:
+        """The open requests whose id begins so."""
+        return [id for id, entry in self._last.items() if entry.open and id.startswith(prefix)]
 
     def headroom(self, round: int) -> float | None:
         """USD that the tightest cap leaves; None without a cap."""
         return self._headroom("usd", round)
 
     def token_headroom(self, round: int) -> float | None:
+        """Tokens that the tightest cap leaves; None without a cap."""
         return self._headroom("tokens", round)
 
     def totals(self, *, round: int | None = None, role: str | None = None, day: str | None = None) -> Totals:
         """Sums over the requests that match."""
-        total = Totals()
-        for entry in self._matching(round=round, role=role, day=day):
-            total.usd += entry.usd
-            total.requests += 1
-            if entry.open:
-                total.unanswered_usd += entry.usd
-            for field in fields(Usage) if entry.usage else ():
-                setattr(total, field.name, getattr(total, field.name) + getattr(entry.usage, field.name))
+        found = self._matching(round=round, role=role, day=day)
+        total = Totals(
+            usd=math.fsum(entry.usd for entry in found),
+            unanswered_usd=math.fsum(entry.usd for entry in found if entry.open),
+            requests=len(found),
+        )
+        for usage in (entry.usage for entry in found if entry.usage):
+            for field in fields(Usage):
+                setattr(total, field.name, getattr(total, field.name) + getattr(usage, field.name))
         return total
 
+    def values(self, key: str) -> list[Any]:
+        """The different values of "round", "role", "day" or "model", in the order of their first request."""
+        return list(dict.fromkeys(entry.reserved[key] for entry in self._entries))
+
     def close(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def _headroom(self, kind: str, round: int) -> float | None:
         day = self._now().date().isoformat()
@@ -138,35 +165,82 @@ class CostBook:
         """(cap, spent) of each span."""
         which: dict[str, dict[str, Any]] = {"campaign": {}, "day": {"day": day}, "round": {"round": round}}
         caps = self.caps.of(kind)
-        return {span: (caps[span], sum(getattr(e, kind) for e in self._matching(**which[span]))) for span in SPANS}
+        return {
+            span: (caps[span], math.fsum(getattr(entry, kind) for entry in self._matching(**which[span])))
+            for span in SPANS
+        }
 
-    def _matching(self, **wanted: Any) -> Iterable[_Entry]:
+    def _matching(self, **wanted: Any) -> list[_Entry]:
         asked = {key: value for key, value in wanted.items() if value is not None}
-        return [
-            entry
-            for entry in self._entries.values()
-            if all(entry.reserved[key] == value for key, value in asked.items())
-        ]
+        return [entry for entry in self._entries if all(entry.reserved[key] == value for key, value in asked.items())]
 
     def _append(self, event: str, **values: Any) -> None:
-        if self._journal is None:
-            self._journal = Transcript(self._path)
-        self._journal.append(event, at=self._now().isoformat(timespec="seconds"), **values)
-        self._apply({"event": event, **values})
+        """Durable when this returns. A line that a full disk or a kill cut short is overwritten by the next one."""
+        record = {"event": event, "at": self._now().isoformat(timespec="seconds"), **values}
+        line = (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        if self._file < 0:
+            self._file = _open(self._path)
+        os.ftruncate(self._file, self._size)
+        written = 0
+        while written < len(line):
+            written += os.pwrite(self._file, line[written:], self._size + written)
+        os.fsync(self._file)
+        self._size += len(line)
+        self._apply(record)
 
     def _apply(self, event: dict[str, Any]) -> None:
         if event["event"] == "reserve":
-            self._entries[event["id"]] = _Entry(event, event["usd"], event["tokens"])
+            entry = self._last[event["id"]] = _Entry(event, event["usd"], event["tokens"])
+            self._entries.append(entry)
             return
-        entry = self._entries.get(event["id"])
-        if entry is None:
-            return
+        entry = self._last[event["id"]]
         entry.open = False
         if event["event"] == "settle":
             entry.usage = Usage(**event["usage"])
             entry.usd, entry.tokens = event["usd"], entry.usage.total
         else:
-            del self._entries[event["id"]]
+            self._entries.remove(entry)
+
+
+def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The events and the bytes that they take; what a kill left of a last line is no event."""
+    try:
+        *lines, _torn = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return [], 0
+    events = []
+    for number, line in enumerate(lines, 1):
+        try:
+            events.append(_checked(json.loads(line)))
+        except (ValueError, KeyError, TypeError):
+            raise ModelUnusable(
+                f"{path}: line {number} is damaged, so what was spent is not known: restore the file from a copy, or "
+                "delete that line if you accept that its money is not counted"
+            ) from None
+    return events, sum(len(line) + 1 for line in lines)
+
+
+def _checked(event: dict[str, Any]) -> dict[str, Any]:
+    """An event with what is computed with, in the right types."""
+    keys = {"reserve": ("usd", "tokens", "day", "role", "round", "model"), "settle": ("usd", "usage"), "release": ()}
+    for key in ("id", *keys[event["event"]]):
+        value = event[key]
+        if key in ("usd", "tokens") and not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+            raise ValueError(key)
+    if event["event"] == "settle":
+        Usage(**event["usage"])
+    return event
+
+
+def _open(path: Path) -> int:
+    """The file for writing, its name durable as well."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return handle
 
 
 def _sentence(kind: str, span: str, cap: float, spent: float, wanted: float) -> str:

@@ -12,6 +12,10 @@ from urllib.parse import urlsplit
 from agents.errors import ModelUnusable
 
 _MILLION = 1e6
+_SEARCH_USD = 0.01
+"""Ten dollars a thousand, the price of every provider that sells web searches here."""
+_WRITE_FACTORS = {"5m": 1.25, "1h": 2.0}
+"""What providers take for input that goes into the cache, where config.json names no `cache_write`."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,17 @@ class Price:
         """USD of a request."""
         if self.table is not None:
             return _from_table(self.table, usage, ttl)
-        return sum(self.rates[kind] * count for kind, count in usage.as_dict().items() if kind in self.rates) / _MILLION
+        if not self.rates:
+            return 0.0
+        rates = {"cache_write": self.rates["input"] * _WRITE_FACTORS[ttl], **self.rates}
+        tokens = sum(rate * getattr(usage, kind) for kind, rate in rates.items()) / _MILLION
+        return tokens + _SEARCH_USD * usage.searches * any(rates.values())
 
     def worst(self, input_tokens: int, output_tokens: int, ttl: str = "5m") -> float:
         """USD when all input is of the dearest class."""
-        usages = (Usage(**{kind: input_tokens}, output=output_tokens) for kind in ("input", "cache_write"))
+        usages = (
+            Usage(**{kind: input_tokens}, output=output_tokens) for kind in ("input", "cache_read", "cache_write")
+        )
         return max(self.cost(usage, ttl) for usage in usages)
 
 
@@ -67,14 +77,12 @@ def price_of(
 
     An override wins; a local server costs nothing; else genai-prices must know the model. Raises ModelUnusable.
     """
+    known = _table(model, None if base_url else provider, base_url)
     if override:
         given = {kind: float(rate) for kind, rate in override.items() if rate is not None}
-        dearest = given["input"]
-        rates = {"cache_read": dearest, "cache_write": dearest, **given}
-        return Price("config", rates)
+        return Price("config", {"cache_read": given["input"], **given}, window=known[1] if known else None)
     if base_url and is_local(base_url):
         return Price("local", {})
-    known = _table(model, None if base_url else provider, base_url)
     if known is None:
         raise ModelUnusable(
             f"nobody knows the price of {model}: set {key}.price in config.json to "
@@ -90,7 +98,7 @@ def is_local(base_url: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_private
     except ValueError:
-        return host == "localhost" or host.endswith((".local", ".localhost", ".internal")) or "." not in host
+        return bool(host) and (host.endswith((".local", ".localhost")) or "." not in host)
 
 
 @lru_cache
@@ -119,5 +127,4 @@ def _from_table(table: tuple[str, str], usage: Usage, ttl: str) -> float:
     counted = Counted(
         input_tokens=usage.sent, cache_read_tokens=usage.cache_read, output_tokens=usage.output, **written
     )
-    searches = 0.01 * usage.searches  # ten dollars a thousand, the price of every provider that sells them here
-    return float(calc_price(counted, table[1], provider_id=table[0]).total_price) + searches
+    return float(calc_price(counted, table[1], provider_id=table[0]).total_price) + _SEARCH_USD * usage.searches
