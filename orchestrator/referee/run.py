@@ -25,7 +25,7 @@ from orchestrator.referee.score import Comparison, fold_score, gate, gate_sigmas
 from orchestrator.referee.seal import seal
 from orchestrator.referee.sealed import FoldSet
 from orchestrator.referee.submission_file import build as build_csv
-from orchestrator.referee.workdir import Workdir, data_files, read_script, syntax_error
+from orchestrator.referee.workdir import MAX_SCRIPT_BYTES, Workdir, data_files, read_script, syntax_error
 from orchestrator.rounds import RoundFiles
 
 Array = np.ndarray[Any, Any]
@@ -108,6 +108,40 @@ class Referee:
         finally:
             trial.runner = None  # they know each other: else the mapped files stay open until a late garbage collection
 
+    def trial(
+        self, files: RoundFiles, source: bytes, *, strategy: dict[str, Any], earlier: list[RoundFiles], seconds: float
+    ) -> dict[str, Any]:
+        """Run a script on fold 1 alone, as `run` would, and keep nothing of it: no record, no predictions, no verdict.
+
+        {"status": how it ended, "score" of fold 1 or None, "problem", "seconds", "peak_mb", "log"}. Raises
+        OutputRejected for a script that is too large.
+        """
+        if len(source) > MAX_SCRIPT_BYTES:
+            raise OutputRejected(
+                f"a script has at most {MAX_SCRIPT_BYTES // 1000} kB, this one has {len(source)} bytes"
+            )
+        trial = _Trial(self, files, strategy)
+        shown = self.archive.open_all(earlier, trial.folds, trial.metric)
+        folder, data = (
+            self.campaign / ".work" / f"{files.prefix}_trial",
+            data_files(trial.data, self.config.competition),
+        )
+        with Workdir(folder, files.path("experiment.py").name, source, trial.folds, shown, data) as work:
+            runner = FoldRunner(
+                self.config, self.metric, self.executor, work, files, strategy, seconds,
+                trial.quick_score, lambda *_, **__: None,
+            )  # fmt: skip
+            runner.run([0])
+        outcome, failure = runner.outcomes[0], runner.failure
+        return {
+            "status": outcome.status,
+            "score": None if failure else _number(trial.quick_score(0, runner.valid[0])),
+            "problem": failure.message if failure else "",
+            "seconds": round(outcome.seconds, 3),
+            "peak_mb": round(outcome.peak_mb, 1),
+            "log": outcome.log,
+        }
+
 
 class _Trial:
     """One experiment before the referee: from its script to its record."""
@@ -131,7 +165,7 @@ class _Trial:
         champion, before = self._champion(best)
         self.runner = runner = FoldRunner(
             self.config, self.metric, self.referee.executor, work, self.files, self.strategy, seconds,
-            self._quick_score, self.referee.progress,
+            self.quick_score, self.referee.progress,
         )  # fmt: skip
         if runner.run([0]) and champion is not None and (stopped := self._gate(runner.valid[0], champion)) is not None:
             return stopped
@@ -206,11 +240,11 @@ class _Trial:
         self.referee.progress("gate", round=self.files.number, passed=passed, text=found.reason)
         if passed:
             return None
-        scores = [_number(self._quick_score(0, first))]
+        scores = [_number(self.quick_score(0, first))]
         compared = _compared(found.comparison, champion.label)
         return self._record("gated", "discard", found.reason, fold_scores=scores, **compared)
 
-    def _quick_score(self, fold: int, predictions: Array) -> float:
+    def quick_score(self, fold: int, predictions: Array) -> float:
         """For the screen, and for a gated round: one fold, decided by the plain rule."""
         rows = self.folds.valid_rows[fold]
         decided = plainly_decided(self.metric, self.folds, rows, predictions, self.classes)
