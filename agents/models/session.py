@@ -15,14 +15,14 @@ from typing import Any
 
 from agents import prompts
 from agents.errors import ContextFull, ModelRefused, ModelUnreachable, ModelUnusable, OffProtocol
+from agents.models import opening
 from agents.models.history import Event, History
 from agents.models.provider import Fault, Provider, Reply, ToolCall
-from agents.prices import Price, Usage, price_of
+from agents.prices import Usage
 from agents.services import Services
 from agents.session import Turn
 from agents.tools import Toolbox
 
-KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 FROZEN = ("backend", "model", "effort", "web_search", "cache_ttl")
 """Settings that hold for the life of a session: to change them loses the cache, or the conversation."""
 LEAST_OUTPUT = 1024
@@ -51,8 +51,8 @@ class ModelSession:
         self.role, self.generation, self.backend = role, generation, str(settings["backend"])
         self._services = services
         self._toolbox = Toolbox(services.campaign, role, folder / "results")
-        self._price = self._find_price(settings)
-        key = self._find_key(settings)
+        self._price = opening.price(settings, role, services.costs.caps)
+        key = opening.key(settings, role, services.environment)
         self._history = History(folder / f"{generation}.jsonl")
         if not self._history.events:
             self._history.add(
@@ -61,7 +61,9 @@ class ModelSession:
                 system=prompts.system(services.campaign, role), tools=self._toolbox.schemas(),
             )  # fmt: skip
         self._settings = {**settings, **self._history.spawn["settings"]}
-        self._provider = self._open_provider(key)
+        self._provider: Provider = opening.provider(
+            self._settings, role, key, f"{services.campaign.name}/{role}/{generation}"
+        )
         self._random = random.Random(f"{services.seed}/{role}/{generation}/{self._history.requests}")
         self._settle_answered()
 
@@ -282,36 +284,3 @@ class ModelSession:
 
     def _window(self) -> int:
         return int(self._settings["context_tokens"] or self._price.window or _WINDOW)
-
-    def _open_provider(self, key: str) -> Provider:
-        if self.backend == "anthropic":
-            from agents.models.anthropic_messages import AnthropicMessages
-
-            searching = self._settings["web_search"] and self.role == "researcher"
-            return AnthropicMessages(self._settings, key, searching=searching)
-        from agents.models.openai_chat import OpenAIChat
-
-        session = f"{self._services.campaign.name}/{self.role}/{self.generation}"
-        return OpenAIChat(self._settings, key, session=session)
-
-    def _find_key(self, settings: Mapping[str, Any]) -> str:
-        name = settings["key_variable"]
-        name = KEY_VARIABLES[self.backend] if name is None else name
-        key = self._services.environment.get(name, "") if name else ""
-        if name and not key:
-            raise ModelUnusable(
-                f"agents.{self.role}.backend is {self.backend}, but {name} is not set: put {name}=… into the "
-                f'campaign\'s .env, or set agents.{self.role}.key_variable to "" for a server that wants no key'
-            )
-        return key
-
-    def _find_price(self, settings: Mapping[str, Any]) -> Price:
-        try:
-            return price_of(
-                settings["model"], self.backend, settings["base_url"], settings["price"], f"agents.{self.role}"
-            )
-        except ModelUnusable:
-            caps = self._services.costs.caps.of("usd")
-            if any(cap is not None for cap in caps.values()):
-                raise
-            return Price("unknown", {})

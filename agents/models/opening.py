@@ -1,0 +1,50 @@
+"""What must stand before a model session can begin: its key, its price, its client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents.costs import Caps
+from agents.errors import ModelUnusable
+from agents.models.provider import Provider
+from agents.prices import Price, price_of
+
+KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+Settings = Mapping[str, Any]
+
+
+def key(settings: Settings, role: str, environment: Mapping[str, str]) -> str:
+    """The API key of a role, empty where its server wants none. Raises ModelUnusable."""
+    name = settings["key_variable"]
+    name = KEY_VARIABLES[settings["backend"]] if name is None else name
+    value = environment.get(name, "") if name else ""
+    if name and not value:
+        raise ModelUnusable(
+            f"agents.{role}.backend is {settings['backend']}, but {name} is not set: put {name}=… into the campaign's "
+            f'.env, or set agents.{role}.key_variable to "" for a server that wants no key'
+        )
+    return value
+
+
+def price(settings: Settings, role: str, caps: Caps) -> Price:
+    """The price of a role's model. Raises ModelUnusable when nobody knows it and money is capped."""
+    try:
+        return price_of(
+            settings["model"], settings["backend"], settings["base_url"], settings["price"], f"agents.{role}"
+        )
+    except ModelUnusable:
+        if any(cap is not None for cap in caps.of("usd").values()):
+            raise
+        return Price("unknown", {})
+
+
+def provider(settings: Settings, role: str, secret: str, session: str) -> Provider:
+    """The client of a role's back end; imports its SDK."""
+    if settings["backend"] == "anthropic":
+        from agents.models.anthropic_messages import AnthropicMessages
+
+        return AnthropicMessages(settings, secret, searching=settings["web_search"] and role == "researcher")
+    from agents.models.openai_chat import OpenAIChat
+
+    return OpenAIChat(settings, secret, session=session)
