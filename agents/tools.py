@@ -174,7 +174,8 @@ class Toolbox:
         return fence(text, found.name) if told or self._shelf.is_foreign(found) else text
 
     def _search_files(self, turn: Turn, text: str, folder: str) -> str:
-        return self._shelf.search(text, folder)
+        found = self._shelf.search(text, folder)
+        return fence(found, folder) if any(line.startswith("competition/") for line in found.splitlines()) else found
 
     def _write_file(self, turn: Turn, name: str, text: str) -> str:
         made = _made(turn, name)

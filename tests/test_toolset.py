@@ -91,7 +91,7 @@ def test_a_program_sees_what_an_experiment_of_fold_1_sees_and_leaves_nothing(cam
     assert {"task.json", "previous", "data"} <= set(seen["in"]) and "train.csv" not in seen["data"]
     assert "R01_valid.npy" in seen["previous"] and "R01_oof.npy" not in seen["previous"]
     assert not seen["keys"] and not seen["found"] and not seen["network"]
-    assert snapshot(campaign.root) == before and not list((campaign.root / ".work").glob("R04*"))
+    assert snapshot(campaign.root) == before and not list((campaign.root / ".work").iterdir())
 
 
 def test_programs_that_fail_or_do_not_end_are_reported(campaign: Campaign) -> None:

@@ -122,10 +122,7 @@ class Referee:
             )
         trial = _Trial(self, files, strategy)
         shown = self.archive.open_all(earlier, trial.folds, trial.metric)
-        folder, data = (
-            self.campaign / ".work" / f"{files.prefix}_trial",
-            data_files(trial.data, self.config.competition),
-        )
+        folder, data = self.campaign / ".work" / "trial", data_files(trial.data, self.config.competition)
         with Workdir(folder, files.path("experiment.py").name, source, trial.folds, shown, data) as work:
             runner = FoldRunner(
                 self.config, self.metric, self.executor, work, files, strategy, seconds,
