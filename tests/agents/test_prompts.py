@@ -11,7 +11,7 @@ from agents import prompts
 from agents.session import ROLES
 from agents.tools import TOOLS
 from orchestrator.ledger import plan_header
-from orchestrator.players import GRAMMAR, _lenient
+from orchestrator.turns import GRAMMAR, lenient
 
 VARIABLES = {"label", "role", "needs", "makes", "facts", "guidance"}
 NOTES = ("report", "cut_off", "rephrase")
@@ -43,7 +43,7 @@ def test_a_phase_asks_for_a_reply_that_its_grammar_takes(phase: str) -> None:
     quoted = [reply.strip() for reply in re.findall(r"`([A-Z][^`]*)`", text_of(phase))]
     tried = [reply.replace("=x", "=0.5") + (" because" if reply.endswith(":") else "") for reply in quoted]
     wanted = GRAMMAR[phase].count("|") + 1 if phase not in ("build", "fix", "findings") else 2
-    assert len({reply.split(":")[0] for reply in tried if _lenient(phase, reply)}) >= wanted, tried
+    assert len({reply.split(":")[0] for reply in tried if lenient(phase, reply)}) >= wanted, tried
 
 
 @pytest.mark.parametrize("role", ROLES)
