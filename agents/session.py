@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from agents.services import Services
 
 ROLES = ("researcher", "builder", "reviewer")
+MODELS = ("anthropic", "openai")
+"""Back ends that are language models: they cost money and have settings of their own."""
 
 BACKENDS = {
     "anthropic": "agents.models.session:ModelSession",

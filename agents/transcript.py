@@ -51,13 +51,23 @@ def _is_event(line: bytes) -> bool:
         return False
 
 
-def spawn_round(path: Path) -> int | None:
-    """The round in which a session was spawned, None when its transcript has no whole first line."""
+def spawn_event(path: Path) -> dict[str, Any] | None:
+    """How a session was spawned, None when its transcript has no whole first line."""
     try:
         with path.open("rb") as file:
             first = json.loads(file.readline())
-        return int(first["round"])
+        return first if isinstance(first["round"], int) else None
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def last_round(path: Path) -> int | None:
+    """The round of the last turn in a transcript, None before the first."""
+    with path.open("rb") as file:
+        turns = [line for line in file if line.startswith(b'{"event": "turn"')]
+    try:
+        return int(json.loads(turns[-1])["id"].split("/")[0].removeprefix("R"))
+    except (IndexError, ValueError, KeyError):
         return None
 
 

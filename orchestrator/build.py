@@ -49,7 +49,7 @@ def _build_one(campaign: Campaign, files: RoundFiles, strategy: dict[str, Any]) 
             files,
             makes=("experiment.py",),
             turn_id=_turn_id(files, attempt),
-            tools={"run_experiment": lambda: _run(campaign, files, strategy)},
+            tools=campaign.toolset.of_build(files, strategy, lambda: _run(campaign, files, strategy)),
             facts={
                 "strategy": strategy,
                 "variant": files.variant,
@@ -136,7 +136,8 @@ def entry(stage: Stage) -> Entry:
         **_planned(strategy),
         **body,
         "held": held_back(journal.reply("findings")),
-        "usd": 0.0,
+        "stand_in": (read_json_or_none(files.path("stand_in.json")) or {"turns": []})["turns"],
+        "usd": round(campaign.costs.totals(round=files.number).usd, 6),
         "variants": [other for other in others if other and other["variant"] != variant],
         "learnings": _learnings(files),
         "description": description[:300],

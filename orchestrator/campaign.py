@@ -12,8 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agents.session import ROLES
+from agents.costs import Caps, CostBook
+from agents.errors import ModelUnusable
+from agents.models import opening
+from agents.services import Services
+from agents.session import MODELS, ROLES
 from orchestrator import config as settings
+from orchestrator import keys
 from orchestrator.competitions.builtin import prepare
 from orchestrator.competitions.check import check_features, check_sample
 from orchestrator.competitions.local import LocalCompetition
@@ -32,6 +37,7 @@ from orchestrator.rounds import RoundFiles
 from orchestrator.state import read_state, write_state
 from orchestrator.submission_records import DiskStore, identify, machine_id
 from orchestrator.submissions import SubmissionLedger
+from orchestrator.toolset import Toolset
 
 Progress = Callable[..., None]
 _LEVELS = {"A": 3, "B": 2, "C": 1, "none": 0}
@@ -61,6 +67,9 @@ class Campaign:
         self._overrides = overrides or {}
         self.config = self._load_config()
         self.rounds = root / "rounds"
+        self._own_variables = keys.read_env(root / ".env")
+        self.costs = self._open_costs()
+        self._check_models()
         if self.config.competition.builtin:
             prepare(root)
         sandbox = probe(self.config.execution.sandbox, Path(sys.executable))
@@ -81,6 +90,11 @@ class Campaign:
         self.referee = Referee(root, self.config, self.executor, progress=self._hear)
         self.metric = self.referee.metric
         self.competition = LocalCompetition(root, self.config, now=now)
+        self.services = Services(
+            campaign=root, costs=self.costs, progress=progress, now=now, sleep=time.sleep,
+            environment={**os.environ, **self._own_variables}, seed=self.config.cv.seed,
+        )  # fmt: skip
+        self.toolset = Toolset(self)
         self.players = Players(self)
         self.entries: list[Entry] = load_entries(self.rounds)
         self.submissions = self._submission_ledger()
@@ -118,8 +132,12 @@ class Campaign:
         return min(left) if left else None
 
     def usd(self) -> float:
-        """Money spent so far; the offline and scripted players cost none."""
-        return float(sum(entry["usd"] for entry in self.entries))
+        """Money spent so far, unanswered requests in full; the offline and scripted players cost none."""
+        return self.costs.totals().usd
+
+    def agent_settings(self, role: str) -> dict[str, Any]:
+        """A role's section of config.json, its back end and model settled; see `keys`."""
+        return keys.settings(self.config, self._own_variables, role)
 
     def submission_counts(self) -> dict[str, int]:
         return {"today": self.submissions.used_today(), "left_today": self.submissions.remaining_today()}
@@ -149,6 +167,7 @@ class Campaign:
         if changes := _changes(self.config, config):
             self.progress("note", text=f"config.json changed: {changes}")
         self.config = config
+        self.costs.caps = _caps(config)
         self.referee.config = config
         self.submissions = self._submission_ledger()
 
@@ -156,6 +175,28 @@ class Campaign:
         environment = dict(os.environ)
         environment.update({_as_variable(key): json.dumps(value) for key, value in self._overrides.items()})
         return settings.load(self.root / "config.json", environment)
+
+    def _open_costs(self) -> CostBook:
+        try:
+            return CostBook(self.root / "costs.jsonl", _caps(self.config), self.now)
+        except ModelUnusable as error:
+            raise BadInput(str(error)) from error
+
+    def _check_models(self) -> None:
+        """Refuse to start without a key, or with a money cap and a price that nobody knows."""
+        variables = {**os.environ, **self._own_variables}
+        for role in ROLES:
+            found = self.agent_settings(role)
+            if found["backend"] not in MODELS:
+                continue
+            try:
+                opening.key(found, role, variables)
+                opening.price(found, role, self.costs.caps)
+            except ModelUnusable as error:
+                raise BadInput(str(error)) from error
+        for name in keys.idle_keys(self.config, self._own_variables, os.environ):
+            text = f"{name} stands in the shell and is not used: put it into {self.root / '.env'} to play with a model"
+            self.progress("note", text=text)
 
     def _submission_ledger(self) -> SubmissionLedger:
         store = DiskStore(self.rounds)
@@ -209,6 +250,10 @@ class Campaign:
         state = read_state(self.root)
         own = state is not None and state["campaign"] == self.identity.run
         return max(recorded, float(state["elapsed_seconds"])) if state and own else recorded
+
+
+def _caps(config: Config) -> Caps:
+    return Caps(**config.budget.model_dump())
 
 
 def _frozen(config: Config) -> dict[str, Any]:

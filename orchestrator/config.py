@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import BadInput, Damaged
 from orchestrator.files import read_regular
@@ -70,10 +70,54 @@ class CVSection(Section):
     seed: int = 42
 
 
+class PriceSection(Section):
+    """USD per million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cache_read: float | None = Field(default=None, ge=0)
+    cache_write: float | None = Field(default=None, ge=0)
+
+
 class AgentSection(Section):
-    backend: Literal["offline", "scripted"] = "offline"
+    backend: Literal["auto", "offline", "scripted", "anthropic", "openai"] = "auto"
+    """auto: a model where the campaign's own .env holds a key, else offline."""
     script: str | None = None
     """For `scripted`: a JSON file of replies."""
+    model: str | None = None
+    effort: str | None = None
+    """How hard the model thinks, in its provider's own words (low … max)."""
+    base_url: str | None = None
+    """A compatible server: OpenRouter, vLLM, Ollama, llama.cpp, Gemini; None: the provider's own."""
+    key_variable: str | None = None
+    """The variable that holds the API key; "" for a server that wants none."""
+    price: PriceSection | None = None
+    fallback_model: str | None = None
+    """Takes over in a session of its own when the model refuses a turn."""
+    max_output_tokens: int = Field(default=32_000, ge=1024)
+    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    """Older servers of the openai dialect want `max_tokens`."""
+    context_tokens: int | None = Field(default=None, ge=1000)
+    """The model's window, where nobody knows it."""
+    context_cap: int = Field(default=150_000, ge=1000)
+    """A session whose context is longer hands over at the next round."""
+    cache_ttl: Literal["5m", "1h"] = "5m"
+    web_search: bool = False
+    """The provider's own web search, for the Researcher; costs extra."""
+    max_requests: int = Field(default=80, ge=2)
+    """Of one turn."""
+    unreachable_minutes: float = Field(default=720.0, gt=0)
+    """How long to go on asking a provider that does not answer."""
+    max_wait_s: float = Field(default=900.0, gt=0)
+    """The longest pause between two attempts, whatever the provider wishes."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> AgentSection:
+        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url = {self.base_url!r} must begin with http:// or https://")
+        if self.base_url is not None and self.backend in ("anthropic", "openai") and self.model is None:
+            raise ValueError("base_url needs model: name the model that this server serves")
+        return self
 
 
 class AgentsSection(Section):
@@ -81,6 +125,8 @@ class AgentsSection(Section):
     builder: AgentSection = AgentSection()
     reviewer: AgentSection = AgentSection()
     respawn_rounds: int = Field(default=15, ge=1)
+    when_unreachable: Literal["wait", "offline"] = "wait"
+    """When a model can't be had: end and wait for a person, or let the built-in player take the phase."""
 
 
 class LoopSection(Section):
@@ -136,8 +182,14 @@ class SubmissionsSection(Section):
 
 
 class BudgetSection(Section):
+    """What models may cost; None: no cap."""
+
     usd: float | None = Field(default=10.0, ge=0)
+    usd_per_day: float | None = Field(default=None, ge=0)
+    usd_per_round: float | None = Field(default=None, ge=0)
     tokens: int | None = Field(default=None, ge=0)
+    tokens_per_day: int | None = Field(default=None, ge=0)
+    tokens_per_round: int | None = Field(default=None, ge=0)
 
 
 class Config(Section):

@@ -115,7 +115,7 @@ def prompt_files(root: Path) -> Check:
     """Every prompt that a phase asks for is in the campaign or in the project."""
     from agents.prompts import PromptError, load
     from agents.session import ROLES
-    from orchestrator.players import GRAMMAR
+    from orchestrator.turns import GRAMMAR
 
     missing = []
     for name in sorted({*GRAMMAR, *ROLES, "again", "fix"}):

@@ -62,6 +62,10 @@ class CampaignOver(AutoKaggleError):
     exit_code = 0
 
 
+class Capped(CampaignOver):
+    """A cap of money or tokens is reached: all is well, and a higher cap goes on."""
+
+
 class FatalEnding(CampaignOver):
     """Going on makes no sense (disk full, credentials refused, rules not accepted)."""
 

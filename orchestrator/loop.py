@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator import endings
 from orchestrator.campaign import Campaign
-from orchestrator.errors import AutoKaggleError, BadInput, CampaignOver
+from orchestrator.errors import AutoKaggleError, BadInput, CampaignOver, Capped
 from orchestrator.final import grade_final
 from orchestrator.journal import Journal
 from orchestrator.phases import ROUND, ROUND_ZERO, Phase, Stage, run_phase
@@ -31,7 +31,7 @@ def play(campaign: Campaign) -> str:
             try:
                 play_round(campaign, campaign.next_round, ROUND, stop)
             except CampaignOver as over:
-                why = f"fatal: {over}"
+                why = str(over) if isinstance(over, Capped) else f"fatal: {over}"
                 break
     finish(campaign, why)
     return why

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents import prompts
-from agents.session import ROLES, AgentSession, Turn, open_session
-from agents.transcript import generations, spawn_round
-from orchestrator.errors import OutputRejected, ProtocolError
-from orchestrator.files import atomic_write
-from orchestrator.ledger import plan_header
+from agents import errors, prompts
+from agents.session import MODELS, ROLES, AgentSession, Turn, open_session
+from agents.transcript import generations, last_round, spawn_event
+from orchestrator.errors import Capped, FatalEnding, ProtocolError
+from orchestrator.files import atomic_write, read_json_or_none, write_json
 from orchestrator.rounds import RoundFiles, label
+from orchestrator.turns import Turns, lenient, problem_of, session_folder
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
-
-BRIEF_WORDS = 500
-EXPERIMENT_BYTES = 100_000
-
-GRAMMAR = {
-    "eda": r"DONE",
-    "retro": r"DONE",
-    "handover": r"DONE",
-    "research": r"DONE",
-    "plan": r"DONE",
-    "review": r"APPROVED|REVISE: .+",
-    "revise": r"REVISED",
-    "build": r"CV_SCORE=-?\d+(\.\d+)?([eE][-+]?\d+)?|FAILED: .+",
-    "fix": r"CV_SCORE=-?\d+(\.\d+)?([eE][-+]?\d+)?|FAILED: .+",
-    "verify": r"VERIFIED|REJECT: .+",
-    "findings": r"(SUBMIT|HOLD): .+",
-}
 
 
 class Players:
@@ -42,11 +24,14 @@ class Players:
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
+        self._turns = Turns(campaign)
         self._open: dict[str, AgentSession] = {}
+        self._served: dict[str, int] = {}
+        """Role → the last round that it has had a turn in."""
 
     def generations(self) -> dict[str, int]:
         """The current generation of each role, 0 before its first turn."""
-        return {role: max(generations(self._folder(role)), default=0) for role in ROLES}
+        return {role: max(generations(session_folder(self._campaign, role)), default=0) for role in ROLES}
 
     def ask(
         self,
@@ -64,14 +49,14 @@ class Players:
         An answer off the grammar, or one that left a file out, is asked again once. Raises ProtocolError when that
         does not help.
         """
-        session = self._session(role, files.number)
-        turn = self._turn(role, phase, files, makes, turn_id, tools or {}, facts or {})
+        self._renew(role, files.number)
+        turn = self._turns.make(role, phase, files, makes, turn_id, tools or {}, facts or {})
         problem = ""
         for _ in range(2):
-            reply = session.ask(turn if not problem else self._again(turn, problem)).strip()
-            problem = _problem(phase, reply, files, makes)
+            reply = self._reply(role, turn if not problem else self._again(turn, problem)).strip()
+            problem = problem_of(phase, reply, files, makes)
             if not problem:
-                return _lenient(phase, reply)
+                return lenient(phase, reply)
             self._campaign.progress("note", text=f"{role} in {turn.id}: {problem}; asked again", level="warning")
         raise ProtocolError(f"the {role} in {turn.id}: {problem}")
 
@@ -80,173 +65,133 @@ class Players:
             session.close()
         self._open.clear()
 
-    def _session(self, role: str, number: int) -> AgentSession:
-        """The open session of a role; a new generation when the old one has served its rounds."""
-        folder = self._folder(role)
-        generation = max(generations(folder), default=0)
-        born = spawn_round(folder / f"{generation}.jsonl")
-        if generation == 0 or born is None:
-            return self._spawn(role, max(generation, 1), number)
-        if number - born >= self._campaign.config.agents.respawn_rounds:
-            self._hand_over(role, generation, number)
-            return self._spawn(role, generation + 1, number)
-        return self._open.get(role) or self._spawn(role, generation, born)
+    def _reply(self, role: str, turn: Turn) -> str:
+        """One answer, from whoever can give it: the session, its successor, the fallback model, the offline player.
 
-    def _spawn(self, role: str, generation: int, number: int) -> AgentSession:
-        settings = getattr(self._campaign.config.agents, role).model_dump()
-        if settings["script"]:
-            settings["script"] = str(self._campaign.root / settings["script"])
+        Raises Capped when money or tokens run out, FatalEnding when only a person can help.
+        """
+        for _ in range(3):
+            try:
+                return self._session(role, turn.round).ask(turn)
+            except errors.BudgetSpent as error:
+                raise Capped(f"money cap: {error}") from error
+            except errors.ContextFull as error:
+                self._succeed(role, turn.round, str(error), self._settings(role))
+            except errors.ModelRefused as error:
+                fallback = self._settings(role)["fallback_model"]
+                if not fallback or self._model(role) == fallback:
+                    return self._stand_in(role, turn, error)
+                self._succeed(role, turn.round, str(error), {**self._settings(role), "model": fallback})
+            except (errors.ModelUnreachable, errors.ModelUnusable) as error:
+                return self._stand_in(role, turn, error)
+            except errors.OffProtocol as error:
+                raise ProtocolError(str(error)) from error
+        raise ProtocolError(f"the {role} in {turn.id}: three sessions could not answer")
+
+    def _stand_in(self, role: str, turn: Turn, why: Exception) -> str:
+        """The offline player takes the phase, when config.json lets it, and the round's record says so."""
+        if self._campaign.config.agents.when_unreachable != "offline":
+            raise FatalEnding(f'{why} (or let the built-in player stand in: agents.when_unreachable = "offline")')
+        self._campaign.progress("note", text=f"{why}; the built-in player takes {turn.id}", level="warning")
+        path = RoundFiles(self._campaign.rounds, turn.round).path("stand_in.json")
+        known = read_json_or_none(path) or {"turns": []}
+        if turn.id not in known["turns"]:
+            write_json(path, {"turns": [*known["turns"], turn.id]})
+        return self._ask_offline(role, turn)
+
+    def _ask_offline(self, role: str, turn: Turn) -> str:
+        session = open_session(
+            role, {"backend": "offline"}, session_folder(self._campaign, role) / "stand_in", 1, turn.round
+        )
+        try:
+            return session.ask(turn)
+        finally:
+            session.close()
+
+    def _renew(self, role: str, number: int) -> None:
+        """At a round's first turn: hand over to a new generation when the old one is too old, too long or another's."""
+        if self._served.get(role) == number:
+            return
+        self._served[role] = number
+        folder, settings = session_folder(self._campaign, role), self._settings(role)
+        generation = max(generations(folder), default=0)
+        path = folder / f"{generation}.jsonl"
+        spawn = spawn_event(path)
+        if spawn is None:
+            return
+        if spawn["backend"] != settings["backend"]:
+            self._succeed(role, number, f"agents.{role}.backend is {settings['backend']} now", settings)
+        elif last_round(path) != number and (why := self._why_renew(role, number, spawn, settings)):
+            self._campaign.progress("note", text=f"{role}: generation {generation} hands over: {why}")
+            self._hand_over(role, generation, number)
+            self._spawn(role, generation + 1, number, settings)
+
+    def _why_renew(self, role: str, number: int, spawn: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+        if number - spawn["round"] >= self._campaign.config.agents.respawn_rounds:
+            return f"it has served since {label(spawn['round'])}"
+        if settings["backend"] not in MODELS:
+            return ""
+        if spawn["settings"]["model"] not in (settings["model"], settings["fallback_model"]):
+            return f"agents.{role}.model is {settings['model']} now"
+        return self._session(role, number).wants_respawn()
+
+    def _session(self, role: str, number: int) -> AgentSession:
+        """The open session of a role, of the newest generation."""
+        if role not in self._open:
+            folder = session_folder(self._campaign, role)
+            generation = max(generations(folder), default=1)
+            spawn = spawn_event(folder / f"{generation}.jsonl")
+            self._spawn(role, generation, spawn["round"] if spawn else number, self._settings(role))
+        return self._open[role]
+
+    def _spawn(self, role: str, generation: int, number: int, settings: Mapping[str, Any]) -> None:
         if role in self._open:
             self._open.pop(role).close()
-        session = open_session(role, settings, self._folder(role), generation, number)
-        self._open[role] = session
-        return session
+        services = self._campaign.services
+        self._open[role] = open_session(
+            role, settings, session_folder(self._campaign, role), generation, number, services
+        )
+
+    def _settings(self, role: str) -> dict[str, Any]:
+        settings = self._campaign.agent_settings(role)
+        if settings["script"]:
+            settings["script"] = str(self._campaign.root / settings["script"])
+        return settings
+
+    def _model(self, role: str) -> str:
+        """The model that plays a role now."""
+        generation = max(generations(session_folder(self._campaign, role)), default=0)
+        spawn = spawn_event(session_folder(self._campaign, role) / f"{generation}.jsonl") or {}
+        return str(spawn.get("settings", {}).get("model", ""))
+
+    def _succeed(self, role: str, number: int, why: str, settings: Mapping[str, Any]) -> None:
+        """At any time: a new generation, with a note that needs no help from the old one."""
+        generation = max(generations(session_folder(self._campaign, role)), default=1)
+        self._campaign.progress("note", text=f"{why}; generation {generation + 1} goes on", level="warning")
+        note = session_folder(self._campaign, role) / f"handover_{generation}.md"
+        if not note.exists():
+            self._ask_offline(role, self._handover_turn(role, number, note))
+        self._spawn(role, generation + 1, number, settings)
 
     def _hand_over(self, role: str, generation: int, number: int) -> None:
         """The old session's last turn: a note for the next one, kept beside the transcripts."""
-        note = self._folder(role) / f"handover_{generation}.md"
+        note = session_folder(self._campaign, role) / f"handover_{generation}.md"
         if note.exists():
             return
-        session = self._open.get(role) or self._spawn(role, generation, number)
+        turn = self._handover_turn(role, number, note)
+        try:
+            self._session(role, number).ask(turn)
+        except errors.AgentError as error:
+            self._campaign.progress("note", text=f"{error}; the hand-over is written without it", level="warning")
+        if not note.exists():
+            self._ask_offline(role, turn)
+
+    def _handover_turn(self, role: str, number: int, note: Path) -> Turn:
         files = RoundFiles(self._campaign.rounds, number)
-        turn = self._turn(role, "handover", files, (), f"{label(number)}/handover/{role}", {}, {})
-        session.ask(replace(turn, makes={"handover.md": note}, write=lambda _, text: atomic_write(note, text)))
-        self._campaign.progress("note", text=f"{role}: generation {generation} hands over after {label(number - 1)}")
+        id = f"{label(number)}/handover/{role}"
+        turn = self._turns.make(role, "handover", files, (), id, {}, {}, {"handover.md": note})
+        return replace(turn, write=lambda _, text: atomic_write(note, text))
 
     def _again(self, turn: Turn, problem: str) -> Turn:
         prompt = prompts.render(self._campaign.root, "again", problem=problem, before=turn.prompt)
         return replace(turn, prompt=prompt, id=f"{turn.id}/again")
-
-    def _folder(self, role: str) -> Path:
-        return self._campaign.root / "sessions" / role
-
-    def _turn(
-        self,
-        role: str,
-        phase: str,
-        files: RoundFiles,
-        makes: tuple[str, ...],
-        turn_id: str,
-        tools: Mapping[str, Callable[..., Any]],
-        facts: Mapping[str, Any],
-    ) -> Turn:
-        targets = {name: files.path(name) for name in makes}
-        needs = self._needs(role, files, makes)
-        facts = {**self._facts(), **facts}
-        return Turn(
-            id=turn_id or f"{files.label}/{phase}",
-            role=role,
-            phase=phase,
-            round=files.number,
-            prompt=self._prompt(role, phase, files, needs, targets, facts),
-            campaign=self._campaign.root,
-            needs=needs,
-            makes=targets,
-            write=lambda name, text: _land(targets, name, text),
-            tools=tools,
-            facts=facts,
-        )
-
-    def _needs(self, role: str, files: RoundFiles, makes: tuple[str, ...]) -> dict[str, Path]:
-        """Every file that the player may want: the campaign's, round 0's, this round's."""
-        root, zero = self._campaign.root, self._campaign.files(0)
-        known = {
-            "learnings": root / "LEARNINGS.md",
-            "registry": root / "experiments.json",
-            "kaggle_api": root / "KAGGLE_API.md",
-            "guidance": root / "guidance.md",
-            "profile": zero.path("profile.json"),
-            "eda": zero.path("eda.md"),
-        }
-        for number, name in enumerate(self._campaign.config.knowledge_files, 1):
-            known[f"knowledge_{number}"] = root / name
-        generation = max(generations(self._folder(role)), default=0)
-        known["handover"] = self._folder(role) / f"handover_{generation - 1}.md"
-        whole_round = RoundFiles(files.folder, files.number)
-        for name in ("retro.md", "research_brief.md", "plan.md", "plan_v1.md", "review.md", "verify.md"):
-            known[name.split(".")[0]] = whole_round.path(name)
-        for name in ("experiment.py", "scores.json", "probes.json", "run.log"):
-            known[name.split(".")[0]] = files.path(name)
-        return {name: path for name, path in known.items() if path.is_file() and path.stat().st_size > 0}
-
-    def _facts(self) -> dict[str, Any]:
-        """The small figures that decide: time, money, submissions, noise."""
-        campaign = self._campaign
-        config = campaign.config
-        left = campaign.seconds_left()
-        played = len(campaign.entries)
-        return {
-            "seed": config.cv.seed,
-            "folds": config.cv.folds,
-            "metric": campaign.metric.name,
-            "maximize": campaign.metric.maximize,
-            "competition": config.competition.model_dump(),
-            "cores": campaign.cores,
-            "seconds_left": left,
-            "seconds_per_round": campaign.elapsed() / played if played else None,
-            "experiment_seconds": config.execution.experiment_minutes * 60,
-            "rounds_left": None if config.loop.max_rounds is None else config.loop.max_rounds - played,
-            "submissions_left": campaign.submissions.remaining_today(),
-            "strategies": config.loop.parallel_strategies,
-            "keep_probability": config.referee.keep_probability,
-            "final": config.referee.final,
-        }
-
-    def _prompt(
-        self,
-        role: str,
-        phase: str,
-        files: RoundFiles,
-        needs: Mapping[str, Path],
-        makes: Mapping[str, Path],
-        facts: Mapping[str, Any],
-    ) -> str:
-        root = self._campaign.root
-        guidance = needs["guidance"].read_text(encoding="utf-8", errors="replace") if "guidance" in needs else "(none)"
-        shown = {key: value for key, value in facts.items() if key != "competition"}
-        return prompts.render(
-            root,
-            phase,
-            label=files.label,
-            role=role,
-            needs="\n".join(f"- {name}: {path}" for name, path in needs.items()),
-            makes="\n".join(f"- {name}: {path}" for name, path in makes.items()) or "- (nothing)",
-            facts="\n".join(f"- {key}: {value}" for key, value in shown.items()),
-            guidance=guidance.strip(),
-        )
-
-
-def _land(targets: Mapping[str, Path], name: str, text: str) -> None:
-    """Validate and write one of the files that a turn makes."""
-    if name not in targets:
-        raise OutputRejected(f"{name!r} is not a file of this turn: it makes {', '.join(targets) or 'none'}")
-    if not text.strip():
-        raise OutputRejected(f"{name} is empty")
-    if name == "research_brief.md" and len(text.split()) >= BRIEF_WORDS:
-        raise OutputRejected(f"{name} has {len(text.split())} words, the limit is {BRIEF_WORDS - 1}: shorten it")
-    if name == "experiment.py" and len(text.encode()) > EXPERIMENT_BYTES:
-        raise OutputRejected(f"{name} has {len(text.encode())} bytes, the limit is {EXPERIMENT_BYTES}")
-    if name == "plan.md":
-        try:
-            plan_header(text)
-        except ValueError as error:
-            raise OutputRejected(str(error)) from None
-    atomic_write(targets[name], text)
-
-
-def _problem(phase: str, reply: str, files: RoundFiles, makes: tuple[str, ...]) -> str:
-    missing = [name for name in makes if not files.has(name)]
-    if missing:
-        return f"it did not write {', '.join(missing)}"
-    if not _lenient(phase, reply):
-        return f"the reply {reply[:120]!r} is none of {GRAMMAR[phase]}"
-    return ""
-
-
-def _lenient(phase: str, reply: str) -> str:
-    """The reply itself when it follows the grammar, else the last line that does, else nothing."""
-    for line in [reply, *reversed(reply.splitlines())]:
-        line = line.strip().strip("`*.")
-        if re.fullmatch(GRAMMAR[phase], line):
-            return line
-    return ""

@@ -51,7 +51,7 @@ def test_the_loop_fits_on_a_screen_or_two() -> None:
 
 def test_every_prompt_is_filled_by_its_phase(tmp_path: Path) -> None:
     from agents import prompts
-    from orchestrator.players import GRAMMAR
+    from orchestrator.turns import GRAMMAR
 
     values = dict.fromkeys(("label", "role", "needs", "makes", "facts", "guidance"), "x")
     for phase in GRAMMAR:

@@ -84,6 +84,9 @@ class AnthropicMessages:
     def text(self, content: Any) -> str:
         return "\n".join(block["text"] for block in content if block["type"] == "text")
 
+    def close(self) -> None:
+        self._client.close()
+
     def _tools(self, tools: Sequence[Schema]) -> list[Any]:
         own = [
             {"name": tool["name"], "description": tool["description"], "input_schema": tool["parameters"]}

@@ -84,6 +84,9 @@ class OpenAIChat:
     def text(self, content: Any) -> str:
         return content.get("content") or ""
 
+    def close(self) -> None:
+        self._client.close()
+
     def _options(self, max_tokens: int) -> dict[str, Any]:
         options: dict[str, Any] = {self._settings["max_tokens_field"]: max_tokens}
         if self._settings["effort"]:

@@ -72,6 +72,10 @@ class Provider(Protocol):
         """What a reply says outside of tool calls."""
         ...
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
 
 def of_status(status: int, message: str, *, code: str, wait: float | None, usage: Usage | None = None) -> Fault:
     """The fault that an HTTP error (or an error event of that status) is."""

@@ -100,6 +100,7 @@ class ModelSession:
         return ""
 
     def close(self) -> None:
+        self._provider.close()
         self._history.close()
 
     def _step(self, turn: Turn) -> str | None:

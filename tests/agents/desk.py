@@ -87,8 +87,8 @@ class Desk:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        (self.root / "rounds").mkdir()
-        (self.root / "sessions").mkdir()
+        for name in ("rounds", "sessions"):
+            (self.root / name).mkdir(exist_ok=True)
         self.put("config.json", {"competition": self.competition, "knowledge_files": ["notes.md"]})
         self.put("rounds/R00_profile.json", self.profile)
         self.replies: list[str] = []

@@ -1,0 +1,180 @@
+"""Turns: what a player is handed, and what its answer must be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents import prompts
+from agents.session import Turn
+from agents.transcript import generations
+from orchestrator.errors import OutputRejected
+from orchestrator.files import atomic_write
+from orchestrator.ledger import plan_header
+from orchestrator.rounds import RoundFiles
+
+if TYPE_CHECKING:
+    from orchestrator.campaign import Campaign
+
+BRIEF_WORDS = 500
+EXPERIMENT_BYTES = 100_000
+
+GRAMMAR = {
+    "eda": r"DONE",
+    "retro": r"DONE",
+    "handover": r"DONE",
+    "research": r"DONE",
+    "plan": r"DONE",
+    "review": r"APPROVED|REVISE: .+",
+    "revise": r"REVISED",
+    "build": r"CV_SCORE=-?\d+(\.\d+)?([eE][-+]?\d+)?|FAILED: .+",
+    "fix": r"CV_SCORE=-?\d+(\.\d+)?([eE][-+]?\d+)?|FAILED: .+",
+    "verify": r"VERIFIED|REJECT: .+",
+    "findings": r"(SUBMIT|HOLD): .+",
+}
+
+
+def session_folder(campaign: Campaign, role: str) -> Path:
+    return campaign.root / "sessions" / role
+
+
+class Turns:
+    """Makes the turns of one campaign."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+
+    def make(
+        self,
+        role: str,
+        phase: str,
+        files: RoundFiles,
+        makes: tuple[str, ...],
+        turn_id: str,
+        tools: Mapping[str, Callable[..., Any]],
+        facts: Mapping[str, Any],
+        elsewhere: Mapping[str, Path] | None = None,
+    ) -> Turn:
+        """One turn, ready to ask; `elsewhere` holds files to make that are not the round's."""
+        targets = {**{name: files.path(name) for name in makes}, **(elsewhere or {})}
+        needs = self._needs(role, files, makes)
+        facts = {**self._facts(), **facts}
+        return Turn(
+            id=turn_id or f"{files.label}/{phase}",
+            role=role,
+            phase=phase,
+            round=files.number,
+            prompt=self._prompt(role, phase, files, needs, targets, facts),
+            campaign=self._campaign.root,
+            needs=needs,
+            makes=targets,
+            write=lambda name, text: _land(targets, name, text),
+            tools={**self._campaign.toolset.of_turn(files), **tools},
+            facts=facts,
+        )
+
+    def _needs(self, role: str, files: RoundFiles, makes: tuple[str, ...]) -> dict[str, Path]:
+        """Every file that the player may want: the campaign's, round 0's, this round's."""
+        root, zero = self._campaign.root, self._campaign.files(0)
+        known = {
+            "learnings": root / "LEARNINGS.md",
+            "registry": root / "experiments.json",
+            "kaggle_api": root / "KAGGLE_API.md",
+            "guidance": root / "guidance.md",
+            "profile": zero.path("profile.json"),
+            "eda": zero.path("eda.md"),
+        }
+        for number, name in enumerate(self._campaign.config.knowledge_files, 1):
+            known[f"knowledge_{number}"] = root / name
+        generation = max(generations(session_folder(self._campaign, role)), default=0)
+        known["handover"] = session_folder(self._campaign, role) / f"handover_{generation - 1}.md"
+        whole_round = RoundFiles(files.folder, files.number)
+        for name in ("retro.md", "research_brief.md", "plan.md", "plan_v1.md", "review.md", "verify.md"):
+            known[name.split(".")[0]] = whole_round.path(name)
+        for name in ("experiment.py", "scores.json", "probes.json", "run.log"):
+            known[name.split(".")[0]] = files.path(name)
+        return {name: path for name, path in known.items() if path.is_file() and path.stat().st_size > 0}
+
+    def _facts(self) -> dict[str, Any]:
+        """The small figures that decide: time, money, submissions, noise."""
+        campaign = self._campaign
+        config = campaign.config
+        left = campaign.seconds_left()
+        played = len(campaign.entries)
+        return {
+            "seed": config.cv.seed,
+            "folds": config.cv.folds,
+            "metric": campaign.metric.name,
+            "maximize": campaign.metric.maximize,
+            "competition": config.competition.model_dump(),
+            "cores": campaign.cores,
+            "seconds_left": left,
+            "seconds_per_round": campaign.elapsed() / played if played else None,
+            "experiment_seconds": config.execution.experiment_minutes * 60,
+            "rounds_left": None if config.loop.max_rounds is None else config.loop.max_rounds - played,
+            "submissions_left": campaign.submissions.remaining_today(),
+            "strategies": config.loop.parallel_strategies,
+            "keep_probability": config.referee.keep_probability,
+            "final": config.referee.final,
+        }
+
+    def _prompt(
+        self,
+        role: str,
+        phase: str,
+        files: RoundFiles,
+        needs: Mapping[str, Path],
+        makes: Mapping[str, Path],
+        facts: Mapping[str, Any],
+    ) -> str:
+        root = self._campaign.root
+        guidance = needs["guidance"].read_text(encoding="utf-8", errors="replace") if "guidance" in needs else "(none)"
+        shown = {key: value for key, value in facts.items() if key != "competition"}
+        return prompts.render(
+            root,
+            phase,
+            label=files.label,
+            role=role,
+            needs="\n".join(f"- {name}: {path}" for name, path in needs.items()),
+            makes="\n".join(f"- {name}: {path}" for name, path in makes.items()) or "- (nothing)",
+            facts="\n".join(f"- {key}: {value}" for key, value in shown.items()),
+            guidance=guidance.strip(),
+        )
+
+
+def _land(targets: Mapping[str, Path], name: str, text: str) -> None:
+    """Validate and write one of the files that a turn makes."""
+    if name not in targets:
+        raise OutputRejected(f"{name!r} is not a file of this turn: it makes {', '.join(targets) or 'none'}")
+    if not text.strip():
+        raise OutputRejected(f"{name} is empty")
+    if name == "research_brief.md" and len(text.split()) >= BRIEF_WORDS:
+        raise OutputRejected(f"{name} has {len(text.split())} words, the limit is {BRIEF_WORDS - 1}: shorten it")
+    if name == "experiment.py" and len(text.encode()) > EXPERIMENT_BYTES:
+        raise OutputRejected(f"{name} has {len(text.encode())} bytes, the limit is {EXPERIMENT_BYTES}")
+    if name == "plan.md":
+        try:
+            plan_header(text)
+        except ValueError as error:
+            raise OutputRejected(str(error)) from None
+    atomic_write(targets[name], text)
+
+
+def problem_of(phase: str, reply: str, files: RoundFiles, makes: tuple[str, ...]) -> str:
+    missing = [name for name in makes if not files.has(name)]
+    if missing:
+        return f"it did not write {', '.join(missing)}"
+    if not lenient(phase, reply):
+        return f"the reply {reply[:120]!r} is none of {GRAMMAR[phase]}"
+    return ""
+
+
+def lenient(phase: str, reply: str) -> str:
+    """The reply itself when it follows the grammar, else the last line that does, else nothing."""
+    for line in [reply, *reversed(reply.splitlines())]:
+        line = line.strip().strip("`*.")
+        if re.fullmatch(GRAMMAR[phase], line):
+            return line
+    return ""
