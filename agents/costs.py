@@ -52,14 +52,17 @@ class Totals:
     searches: int = 0
 
     @property
+    def sent(self) -> int:
+        return self.input + self.cache_read + self.cache_write
+
+    @property
     def tokens(self) -> int:
-        return self.input + self.cache_read + self.cache_write + self.output
+        return self.sent + self.output
 
     @property
     def cached_share(self) -> float | None:
         """The part of the input that was read from the provider's cache."""
-        sent = self.input + self.cache_read + self.cache_write
-        return self.cache_read / sent if sent else None
+        return self.cache_read / self.sent if self.sent else None
 
 
 @dataclass
@@ -151,6 +154,10 @@ class CostBook:
         """The different values of "round", "role", "day" or "model", in the order of their first request."""
         return list(dict.fromkeys(entry.reserved[key] for entry in self._entries))
 
+    def prices(self) -> list[tuple[str, str]]:
+        """(model, where its price comes from) in the order of their first request."""
+        return list(dict.fromkeys((entry.reserved["model"], entry.reserved["price"]) for entry in self._entries))
+
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
@@ -222,7 +229,11 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 def _checked(event: dict[str, Any]) -> dict[str, Any]:
     """An event with what is computed with, in the right types."""
-    keys = {"reserve": ("usd", "tokens", "day", "role", "round", "model"), "settle": ("usd", "usage"), "release": ()}
+    keys = {
+        "reserve": ("usd", "tokens", "day", "role", "round", "model", "price"),
+        "settle": ("usd", "usage"),
+        "release": (),
+    }
     for key in ("id", *keys[event["event"]]):
         value = event[key]
         if key in ("usd", "tokens") and not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):

@@ -18,10 +18,22 @@ GO_ON = {
     "wall-clock cap": "raise loop.minutes in config.json, or loop --minutes N",
     "target score": "change loop.target_score in config.json",
     "patience": "raise loop.patience in config.json",
-    "money cap": "raise budget.usd in config.json",
+    "money cap": "raise the cap named above in config.json",
 }
 _CAMPAIGN_FIELDS = ("name", "metric", "maximize", "sandbox", "round", "max_rounds", "minutes", "usd_cap", "paid")
-_STATE_FIELDS = ("max_rounds", "minutes", "usd", "usd_cap", "best", "kept", "rounds", "sandbox", "submissions")
+_STATE_FIELDS = (
+    "max_rounds",
+    "minutes",
+    "usd",
+    "usd_cap",
+    "paid",
+    "money",
+    "best",
+    "kept",
+    "rounds",
+    "sandbox",
+    "submissions",
+)
 
 
 class Line(NamedTuple):
@@ -59,6 +71,8 @@ class Board:
     usd_cap: float | None = None
     paid: bool = True
     """Whether any back end costs money."""
+    money: dict[str, Any] = field(default_factory=dict)
+    """See `money.figures`."""
     submissions: dict[str, Any] = field(default_factory=dict)
     submits: bool = True
     ending: str = ""

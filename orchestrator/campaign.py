@@ -14,7 +14,6 @@ from typing import Any
 
 from agents.costs import Caps, CostBook
 from agents.errors import ModelUnusable
-from agents.models import opening
 from agents.services import Services
 from agents.session import MODELS, ROLES
 from orchestrator import config as settings
@@ -69,7 +68,8 @@ class Campaign:
         self.rounds = root / "rounds"
         self._own_variables = keys.read_env(root / ".env")
         self.costs = self._open_costs()
-        self._check_models()
+        keys.check(self.config, self._own_variables, os.environ)
+        self._tell_players()
         if self.config.competition.builtin:
             prepare(root)
         sandbox = probe(self.config.execution.sandbox, Path(sys.executable))
@@ -90,9 +90,10 @@ class Campaign:
         self.referee = Referee(root, self.config, self.executor, progress=self._hear)
         self.metric = self.referee.metric
         self.competition = LocalCompetition(root, self.config, now=now)
+        self._variables = {**os.environ, **self._own_variables}
         self.services = Services(
             campaign=root, costs=self.costs, progress=progress, now=now, sleep=time.sleep,
-            environment={**os.environ, **self._own_variables}, seed=self.config.cv.seed,
+            environment=self._variables, seed=self.config.cv.seed,
         )  # fmt: skip
         self.toolset = Toolset(self)
         self.players = Players(self)
@@ -135,6 +136,11 @@ class Campaign:
         """Money spent so far, unanswered requests in full; the offline and scripted players cost none."""
         return self.costs.totals().usd
 
+    @property
+    def is_paid(self) -> bool:
+        """Whether a model plays any role."""
+        return any(self.agent_settings(role)["backend"] in MODELS for role in ROLES)
+
     def agent_settings(self, role: str) -> dict[str, Any]:
         """A role's section of config.json, its back end and model settled; see `keys`."""
         return keys.settings(self.config, self._own_variables, role)
@@ -161,12 +167,15 @@ class Campaign:
         try:
             config = self._load_config()
             self._check_frozen(config)
+            own = keys.read_env(self.root / ".env")
+            keys.check(config, own, os.environ)
         except BadInput as error:
             self.progress("note", text=f"{error} (the settings from before the edit stay in force)", level="warning")
             return
         if changes := _changes(self.config, config):
             self.progress("note", text=f"config.json changed: {changes}")
-        self.config = config
+        self.config, self._own_variables = config, own
+        self._variables.update(own)
         self.costs.caps = _caps(config)
         self.referee.config = config
         self.submissions = self._submission_ledger()
@@ -182,18 +191,10 @@ class Campaign:
         except ModelUnusable as error:
             raise BadInput(str(error)) from error
 
-    def _check_models(self) -> None:
-        """Refuse to start without a key, or with a money cap and a price that nobody knows."""
-        variables = {**os.environ, **self._own_variables}
-        for role in ROLES:
-            found = self.agent_settings(role)
-            if found["backend"] not in MODELS:
-                continue
-            try:
-                opening.key(found, role, variables)
-                opening.price(found, role, self.costs.caps)
-            except ModelUnusable as error:
-                raise BadInput(str(error)) from error
+    def _tell_players(self) -> None:
+        """Who plays for which money, and which keys lie unused in the shell."""
+        if players := keys.line_up(self.config, self._own_variables):
+            self.progress("note", text=f"players: {players}")
         for name in keys.idle_keys(self.config, self._own_variables, os.environ):
             text = f"{name} stands in the shell and is not used: put it into {self.root / '.env'} to play with a model"
             self.progress("note", text=text)

@@ -14,19 +14,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from orchestrator.agent_settings import AgentsSection, BudgetSection, Section
 from orchestrator.errors import BadInput, Damaged
 from orchestrator.files import read_regular
 
 ENVIRONMENT_PREFIX = "AUTOKAGGLE_"
+SECRET_KEYS = ("key_variable", "base_url")
+"""Where people paste keys by mistake: their values are never shown."""
 Label = bool | int | float | str
 Task = Literal["binary", "multiclass", "regression", "multilabel", "multiregression"]
 SubmissionKind = Literal["value", "label", "probability", "class_columns", "ranked_list"]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class CompetitionSection(Section):
@@ -68,65 +67,6 @@ class CVSection(Section):
     strategy: Literal["stratified", "kfold", "group", "time"] = "kfold"
     folds: int = Field(default=5, ge=2, le=20)
     seed: int = 42
-
-
-class PriceSection(Section):
-    """USD per million tokens."""
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-    cache_read: float | None = Field(default=None, ge=0)
-    cache_write: float | None = Field(default=None, ge=0)
-
-
-class AgentSection(Section):
-    backend: Literal["auto", "offline", "scripted", "anthropic", "openai"] = "auto"
-    """auto: a model where the campaign's own .env holds a key, else offline."""
-    script: str | None = None
-    """For `scripted`: a JSON file of replies."""
-    model: str | None = None
-    effort: str | None = None
-    """How hard the model thinks, in its provider's own words (low … max)."""
-    base_url: str | None = None
-    """A compatible server: OpenRouter, vLLM, Ollama, llama.cpp, Gemini; None: the provider's own."""
-    key_variable: str | None = None
-    """The variable that holds the API key; "" for a server that wants none."""
-    price: PriceSection | None = None
-    fallback_model: str | None = None
-    """Takes over in a session of its own when the model refuses a turn."""
-    max_output_tokens: int = Field(default=32_000, ge=1024)
-    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
-    """Older servers of the openai dialect want `max_tokens`."""
-    context_tokens: int | None = Field(default=None, ge=1000)
-    """The model's window, where nobody knows it."""
-    context_cap: int = Field(default=150_000, ge=1000)
-    """A session whose context is longer hands over at the next round."""
-    cache_ttl: Literal["5m", "1h"] = "5m"
-    web_search: bool = False
-    """The provider's own web search, for the Researcher; costs extra."""
-    max_requests: int = Field(default=80, ge=2)
-    """Of one turn."""
-    unreachable_minutes: float = Field(default=720.0, gt=0)
-    """How long to go on asking a provider that does not answer."""
-    max_wait_s: float = Field(default=900.0, gt=0)
-    """The longest pause between two attempts, whatever the provider wishes."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> AgentSection:
-        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
-            raise ValueError(f"base_url = {self.base_url!r} must begin with http:// or https://")
-        if self.base_url is not None and self.backend in ("anthropic", "openai") and self.model is None:
-            raise ValueError("base_url needs model: name the model that this server serves")
-        return self
-
-
-class AgentsSection(Section):
-    researcher: AgentSection = AgentSection()
-    builder: AgentSection = AgentSection()
-    reviewer: AgentSection = AgentSection()
-    respawn_rounds: int = Field(default=15, ge=1)
-    when_unreachable: Literal["wait", "offline"] = "wait"
-    """When a model can't be had: end and wait for a person, or let the built-in player take the phase."""
 
 
 class LoopSection(Section):
@@ -179,17 +119,6 @@ class SubmissionsSection(Section):
     """None: as many as the competition allows."""
     reserve: int = Field(default=0, ge=0)
     """Slots of each day left for a person."""
-
-
-class BudgetSection(Section):
-    """What models may cost; None: no cap."""
-
-    usd: float | None = Field(default=10.0, ge=0)
-    usd_per_day: float | None = Field(default=None, ge=0)
-    usd_per_round: float | None = Field(default=None, ge=0)
-    tokens: int | None = Field(default=None, ge=0)
-    tokens_per_day: int | None = Field(default=None, ge=0)
-    tokens_per_round: int | None = Field(default=None, ge=0)
 
 
 class Config(Section):
@@ -283,7 +212,12 @@ def _sentence(source: str, item: Any) -> str:
         known = ", ".join(sorted(_known_keys(path[:-1])))
         fix = f"did you mean {near[0]!r}?" if near else f"known keys here: {known}"
         return f"{source}: unknown key {dotted!r}; {fix}"
-    return f"{source}: {dotted} = {json.dumps(item['input'], default=str)[:80]} is wrong: {item['msg']}"
+    reason = str(item["msg"]).removeprefix("Value error, ")
+    if isinstance(item["input"], dict) and item["type"] == "value_error":
+        return f"{source}: {dotted}: {reason}"
+    if path[-1] in SECRET_KEYS:
+        return f"{source}: {dotted} is wrong: {reason}"
+    return f"{source}: {dotted} = {json.dumps(item['input'], default=str)[:80]} is wrong: {reason}"
 
 
 def _known_keys(path: list[str]) -> list[str]:

@@ -11,8 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agents.costs import Caps
+from agents.errors import ModelUnusable
+from agents.models import opening
 from agents.models.opening import KEY_VARIABLES
 from agents.session import MODELS, ROLES
+from orchestrator import show
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.files import read_regular
@@ -33,22 +37,28 @@ def read_env(path: Path) -> dict[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} can't be read: {error}") from error
-    found = {}
+    found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if not line or line.startswith("#"):
             continue
         match = _LINE.fullmatch(line)
-        if match is None:
+        value = _value(match[2]) if match else None
+        if match is None or value is None:
             raise BadInput(f"{path} line {number} is not NAME=value: mend it or put # before it")
-        found[match[1]] = _value(match[2])
+        if match[1] in found:
+            raise BadInput(f"{path} line {number}: {match[1]} stands twice: delete one of the lines")
+        found[match[1]] = value
     return found
 
 
-def _value(text: str) -> str:
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
-    return text.split(" #")[0].strip()
+def _value(text: str) -> str | None:
+    """None for what is not one value: quotes that don't match, blanks or control characters without quotes."""
+    if text[:1] in ("'", '"'):
+        match = re.fullmatch(r"""(['"])(.*?)\1\s*(#.*)?""", text)
+        return match[2] if match and match[2].isprintable() else None
+    value = re.split(r"(?:^|\s)#", text)[0].strip()
+    return value if value.isprintable() and not re.search(r"\s", value) else None
 
 
 def settings(config: Config, own: Mapping[str, str], role: str) -> dict[str, Any]:
@@ -70,3 +80,60 @@ def idle_keys(config: Config, own: Mapping[str, str], environment: Mapping[str, 
         for backend, name in KEY_VARIABLES.items()
         if environment.get(name) and not own.get(name) and backend not in used
     ]
+
+
+def check(config: Config, own: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    """Raise BadInput for a role that could not play: no key, no model, or a price that nobody knows under a money cap.
+
+    `environment` are the shell's variables; the `.env` wins over them.
+    """
+    for role in ROLES:
+        problem = trouble(config, own, environment, role)
+        if problem:
+            raise BadInput(problem)
+
+
+def trouble(config: Config, own: Mapping[str, str], environment: Mapping[str, str], role: str) -> str:
+    """Why a role could not play, with the fix; empty when it can."""
+    section, found = getattr(config.agents, role), settings(config, own, role)
+    if section.backend == "auto" and found["backend"] == "offline" and section.model is not None:
+        return (
+            f"agents.{role}.model is {section.model}, but nothing says who serves it: set agents.{role}.backend to "
+            '"anthropic" or "openai", or put a key into .env'
+        )
+    if found["backend"] not in MODELS:
+        return ""
+    name = key_name(found)
+    if section.model is None and not own.get(name):
+        return (
+            f"agents.{role}.backend is {found['backend']} without a model: name one as agents.{role}.model "
+            f"(such as {found['model']}), or put {name} into .env for the usual one"
+        )
+    try:
+        opening.key(found, role, {**environment, **own})
+        for model in filter(None, (found["model"], found["fallback_model"])):
+            opening.price({**found, "model": model}, role, Caps(**config.budget.model_dump()))
+    except ModelUnusable as error:
+        return str(error)
+    return ""
+
+
+def key_name(found: Mapping[str, Any]) -> str:
+    """The variable that holds the key of a role played by a model; empty when none is wanted."""
+    name = found["key_variable"]
+    return KEY_VARIABLES[found["backend"]] if name is None else str(name)
+
+
+def line_up(config: Config, own: Mapping[str, str]) -> str:
+    """Who plays and for how much at most: `researcher claude-…, …; at most $10.00`. Empty when nobody is paid."""
+    players = {role: settings(config, own, role) for role in ROLES}
+    if not any(found["backend"] in MODELS for found in players.values()):
+        return ""
+    names = (f"{role} {found['model'] or found['backend']}" for role, found in players.items())
+    caps = [
+        f"{show.money(cap) if kind == 'usd' else show.count(cap) + ' tokens'} a {span}"
+        for kind in ("usd", "tokens")
+        for span, cap in Caps(**config.budget.model_dump()).of(kind).items()
+        if cap is not None
+    ]
+    return f"{', '.join(names)}; at most {', '.join(caps) or 'any sum: budget.* sets no cap'}"

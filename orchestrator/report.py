@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 
-from orchestrator import show
+from agents.errors import ModelUnusable
+from orchestrator import money, show
 from orchestrator.files import atomic_write, read_json_or_none
 from orchestrator.journal import Journal
 from orchestrator.ledger import Entry, best_entry
@@ -59,7 +60,7 @@ def write_report(root: Path, now: datetime) -> Path:
             _kept(kept),
             _families(entries),
             _expectations(entries),
-            _cost(state, entries, len(kept), plots.get("seconds", "")),
+            _cost(root, state, entries, len(kept), plots.get("seconds", "")),
             _submissions(entries, plots.get("leaderboard", "")),
             _all_rounds(entries),
             _trust(root, state, entries),
@@ -224,15 +225,24 @@ def _expectations(entries: list[Entry]) -> Lines:
     return ["## Expected and real gains", "", text, "", *markdown_table(header, rows)]
 
 
-def _cost(state: State, entries: list[Entry], kept: int, plot: str) -> Lines:
+def _cost(root: Path, state: State, entries: list[Entry], kept: int, plot: str) -> Lines:
     total = state.get("elapsed_seconds") or entries[-1]["elapsed_seconds"]
     usd = state.get("usd") or 0.0
     running = sum(entry["seconds"] for entry in entries)
     lines = ["## Cost", "", f"- **Time:** {show.duration(total)} in all, {show.duration(running)} of it in experiments"]
-    lines.append(f"- **Money:** {show.money(usd)}")
+    cap = f" of {show.money(state['usd_cap'])}" if usd and state.get("usd_cap") is not None else ""
+    lines.append(f"- **Money:** {show.money(usd)}{cap}")
     if kept:
         lines.append(f"- **For each kept round:** {show.duration(total / kept)} and {show.money(usd / kept)}")
+    lines += _models(root)
     return [*lines, "", plot] if plot else lines
+
+
+def _models(root: Path) -> Lines:
+    try:
+        return money.sections(money.read(root))
+    except ModelUnusable as error:
+        return ["", f"> **Money is not known in full:** {cell(error, 400)}"]
 
 
 def _submissions(entries: list[Entry], plot: str) -> Lines:

@@ -95,6 +95,17 @@ def money(value: Any) -> str:
     return NOTHING if number is None else f"${number:.2f}"
 
 
+def count(value: Any) -> str:
+    """`812`, `12.3 k`, `4.2 M`: so many tokens."""
+    number = finite(value)
+    if number is None:
+        return NOTHING
+    for size, unit in ((1e6, " M"), (1e3, " k")):
+        if abs(number) >= size:
+            return f"{number / size:.3g}{unit}" if abs(number) < 999.5 * size else f"{number / size:.0f}{unit}"
+    return f"{number:.0f}"
+
+
 def duration(seconds: Any) -> str:
     """`0.4 s`, `42 s`, `3 min 07 s`, `30 min`, `2 h 05 min`."""
     number = finite(seconds)

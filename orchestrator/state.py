@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import money
 from orchestrator.files import read_json_or_none, write_json
 from orchestrator.ledger import best_entry
 
@@ -28,6 +29,7 @@ def write_state(
     """Write the summary of this instant; all of it but the clock follows from config.json and rounds/."""
     config, entries = campaign.config, campaign.entries
     best = best_entry(entries)
+    kept = sum(entry["status"] == "keep" for entry in entries)
     state = {
         "campaign": campaign.identity.run,
         "competition": config.competition.name,
@@ -36,7 +38,7 @@ def write_state(
         "round": round_number,
         "phase": phase,
         "rounds": len(entries),
-        "kept": sum(entry["status"] == "keep" for entry in entries),
+        "kept": kept,
         "best": None if best is None else {key: best[key] for key in ("round", "family", "cv", "se", "lb")},
         "agents": campaign.players.generations(),
         "submissions": campaign.submission_counts(),
@@ -46,6 +48,8 @@ def write_state(
         "max_rounds": config.loop.max_rounds,
         "usd": campaign.usd(),
         "usd_cap": config.budget.usd,
+        "paid": campaign.is_paid,
+        "money": money.figures(campaign.costs, round_number, kept),
         "sandbox": campaign.executor.sandbox.level,
         "updated": campaign.now().isoformat(timespec="seconds"),
         "ending": ending,

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from agents.errors import ModelUnusable
+from orchestrator import money
 from orchestrator.errors import Damaged
 from orchestrator.files import read_json
 from orchestrator.ledger import Entry, best_entry, with_submission
@@ -19,9 +21,22 @@ NOT_STARTED = "not started"
 
 
 def picture(root: Path) -> State:
-    """The last summary; when state.json is missing or damaged, what rounds/ tell (`rebuilt` then says which)."""
-    if (state := read_state(root)) is not None:
+    """The last summary; when state.json is missing or damaged, what rounds/ tell (`rebuilt` then says which).
+
+    Money is read from its own ledger, which knows of every request; `money_lost` says why that can't be read.
+    """
+    state = read_state(root) or _rebuilt(root)
+    try:
+        costs = money.read(root)
+    except ModelUnusable as error:
+        return {**state, "money_lost": str(error)}
+    if costs is None:
         return state
+    found = money.figures(costs, state.get("round") or 0, state.get("kept") or 0)
+    return {**state, "usd": costs.totals().usd, "money": found}
+
+
+def _rebuilt(root: Path) -> State:
     there = (root / "state.json").exists()
     folder = root / "rounds"
     entries, damaged = finished(folder)

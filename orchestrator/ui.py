@@ -23,7 +23,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
-from orchestrator import show
+from orchestrator import money, show
 from orchestrator.board import NAME_WIDTH, STOPPING, Board, Line, describe
 from orchestrator.rounds import label
 from orchestrator.state import read_state
@@ -141,7 +141,7 @@ def wrap(text: str, width: int) -> str:
 def draw(board: Board, width: int = 80) -> Panel:
     """The panel. Beside it the terminal must have room to echo each Ctrl-C, or it tears when drawn anew."""
     safe = board.sandbox != "none"
-    lines = [_now_line(board), *_trying_line(board), _best_line(board), _budget_line(board)]
+    lines = [_now_line(board), *_trying_line(board), _best_line(board), _budget_line(board), *_money_line(board)]
     if board.stopping:
         lines.append(Text(f"{STOPPING}; Ctrl-C again stops now", style="yellow"))
     where = "" if not board.sandbox else f"sandbox {board.sandbox}" if safe else " NO SANDBOX "
@@ -186,6 +186,15 @@ def _best_line(board: Board) -> Text:
     family = f" ({show.one_line(board.best['family'], 30)})" if board.best.get("family") else ""
     found = f" in {label(board.best.get('round') or 0)}{family}   kept {board.kept} of {board.rounds}"
     return Text.assemble(("best ", "dim"), (score, "bold green"), found)
+
+
+def _money_line(board: Board) -> list[Text]:
+    if not board.money:
+        return []
+    text = Text.assemble(("spent ", "dim"), money.spent(board.money, board.round))
+    if show.finite(board.money.get("cached")) is not None:
+        text.append("   from cache ", style="dim").append(f"{show.percent(board.money['cached'])} of the input")
+    return [text]
 
 
 def _budget_line(board: Board) -> Text:

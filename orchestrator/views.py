@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from orchestrator import show
+from orchestrator import money, show
 from orchestrator.errors import BadInput
 from orchestrator.journal import Journal
 from orchestrator.ledger import Entry
@@ -20,6 +20,8 @@ from orchestrator.summary import NOT_STARTED, is_playing, picture, played, raw_c
 
 LAST_ROUNDS = 5
 TAIL_LINES = 40
+COST = 5
+"""The column of money, shown where any was spent."""
 POLL_SECONDS = 0.5
 LOG_NAME = "loop.log"
 
@@ -64,6 +66,7 @@ def _facts(root: Path, state: State) -> list[tuple[str, str]]:
         loop = "over"
     pairs = [f"{label(number)} {show.score(cv)} and {show.score(lb)}" for number, cv, lb in state.get("cv_lb", [])[-3:]]
     minutes = state.get("minutes")
+    spent = state.get("money")
     return [
         ("loop", loop),
         ("ending", show.one_line(state.get("ending") or "", 300)),
@@ -74,7 +77,8 @@ def _facts(root: Path, state: State) -> list[tuple[str, str]]:
         ("CV and LB", "; ".join(pairs)),
         ("submissions", _submissions(state)),
         ("time", _of(show.duration, state.get("elapsed_seconds"), minutes and minutes * 60)),
-        ("money", _of(show.money, state.get("usd"), state.get("usd_cap"))),
+        ("money", _money(state)),
+        *([("by role", money.by_role(spent)), ("tokens", money.tokens(spent))] if spent else []),
         ("agents", ", ".join(f"{role} {number}" for role, number in (state.get("agents") or {}).items())),
         ("sandbox", str(state.get("sandbox") or "")),
         ("unchecked", _guesses(root)),
@@ -105,6 +109,11 @@ def _submissions(state: State) -> str:
     return f"{counts.get('today', 0)} sent and {counts.get('left_today', 0)} left on {day} (UTC)"
 
 
+def _money(state: State) -> str:
+    text = _of(show.money, state.get("usd"), state.get("usd_cap"))
+    return f"{text}; {money.spent(state['money'], state.get('round') or 0)}" if state.get("money") else text
+
+
 def _of(shown: Callable[[Any], str], value: Any, cap: Any) -> str:
     if value is None:
         return ""
@@ -123,6 +132,8 @@ def _guesses(root: Path) -> str:
 def _damage(state: State) -> str:
     damaged = ", ".join(map(label, state.get("damaged") or []))
     notes = [f"state.json is {state['rebuilt']}; this comes from rounds/"] if state.get("rebuilt") else []
+    if state.get("money_lost"):
+        notes.append(show.one_line(state["money_lost"], 300))
     if damaged:
         notes.append(f"{damaged}: the record fails its checksum and its score is not shown")
     return "; ".join(notes)
@@ -132,18 +143,22 @@ def _last_rounds(folder: Path, newest: int) -> list[list[str]]:
     """A header and the last finished rounds, looked up by name so that a long campaign is no slower than a short."""
     near = range(newest, max(newest - 3 * LAST_ROUNDS, 0), -1)
     rows = [_row(number, entry) for number, entry in islice(records(folder, near), LAST_ROUNDS)]
-    return [["round", "score", "LB", "status", "family", "why"], *reversed(rows)]
+    rows = [["round", "score", "LB", "status", "family", "cost", "why"], *reversed(rows)]
+    if any(row[COST] for row in rows[1:]):
+        return rows
+    return [[*row[:COST], *row[COST + 1 :]] for row in rows]
 
 
 def _row(number: int, entry: Entry | None) -> list[str]:
     if entry is None:
-        return [label(number), "(damaged)", "", "", "", ""]
+        return [label(number), "(damaged)", "", "", "", "", ""]
     return [
         label(number),
         show.round_score(entry),
         show.score(entry["lb"]),
         show.status(entry),
         show.one_line(entry["family"] or "", 20),
+        show.money(entry["usd"]) if entry["usd"] else "",
         show.one_line(show.reason(entry), 60),
     ]
 
