@@ -119,8 +119,8 @@ class Players:
         spawn = spawn_event(path)
         if spawn is None:
             return
-        if spawn["backend"] != settings["backend"]:
-            self._succeed(role, number, f"agents.{role}.backend is {settings['backend']} now", settings)
+        if change := _change(spawn, settings):
+            self._succeed(role, number, f"agents.{role} plays by {change} now", settings)
         elif last_round(path) != number and (why := self._why_renew(role, number, spawn, settings)):
             self._campaign.progress("note", text=f"{role}: generation {generation} hands over: {why}")
             self._hand_over(role, generation, number)
@@ -129,10 +129,6 @@ class Players:
     def _why_renew(self, role: str, number: int, spawn: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         if number - spawn["round"] >= self._campaign.config.agents.respawn_rounds:
             return f"it has served since {label(spawn['round'])}"
-        if settings["backend"] not in MODELS:
-            return ""
-        if spawn["settings"]["model"] not in (settings["model"], settings["fallback_model"]):
-            return f"agents.{role}.model is {settings['model']} now"
         return self._session(role, number).wants_respawn()
 
     def _session(self, role: str, number: int) -> AgentSession:
@@ -195,3 +191,12 @@ class Players:
     def _again(self, turn: Turn, problem: str) -> Turn:
         prompt = prompts.render(self._campaign.root, "again", problem=problem, before=turn.prompt)
         return replace(turn, prompt=prompt, id=f"{turn.id}/again")
+
+
+def _change(spawn: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """What config.json names now, where that is not what a session was spawned with."""
+    if spawn["backend"] != settings["backend"]:
+        return str(settings["backend"])
+    if spawn["backend"] in MODELS and spawn["settings"]["model"] not in (settings["model"], settings["fallback_model"]):
+        return str(settings["model"])
+    return ""

@@ -81,14 +81,20 @@ def make(folder: Path, server: ModelServer, rounds: int = ROUNDS, **changes: Any
             "base_url": server.url(backend),
             "price": PRICE,
             "max_wait_s": 0.2,
+            "max_output_tokens": 2000,
         }
     config["agents"]["respawn_rounds"] = 8
     config["loop"].update(max_rounds=rounds, patience=100)
+    (folder / "config.json").write_text(json.dumps(changed(config, changes)))
+    (folder / ".env").write_text(f"ANTHROPIC_API_KEY={KEY}\nOPENAI_API_KEY={KEY}\n")
+
+
+def changed(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`config` with settings changed, named by dotted keys with `__` for dots."""
     for key, value in changes.items():
         *sections, name = key.split("__")
         place = config
         for section in sections:
             place = place.setdefault(section, {})
         place[name] = value
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / ".env").write_text(f"ANTHROPIC_API_KEY={KEY}\nOPENAI_API_KEY={KEY}\n")
+    return config

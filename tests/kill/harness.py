@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -105,6 +106,16 @@ class Zygote:
         status = int(self._line())
         if tracing is not None:
             tracing.wait()
+        return status
+
+    def play_for(self, folder: Path, seconds: float) -> int:
+        """Play `folder` for so long at most, then SIGKILL. Returns the wait status."""
+        pid = self._start(folder, pause=False)
+        timer = threading.Timer(seconds, os.kill, (pid, signal.SIGKILL))
+        timer.start()
+        status = int(self._line())
+        timer.cancel()
+        timer.join()
         return status
 
     def close(self) -> None:

@@ -12,6 +12,8 @@ import signal
 import sys
 
 HEAVY = (
+    "anthropic.resources.messages",
+    "openai.resources.chat.completions",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
     "orchestrator.campaign",

@@ -183,6 +183,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that are killed hang up: nothing to tell."""
+
+
 def _blocks(messages: list[dict[str, Any]]) -> list[Any]:
     found: list[Any] = []
     for message in messages:
@@ -201,8 +208,7 @@ def main() -> None:
     parser.add_argument("--state", type=Path, required=True)
     arguments = parser.parse_args()
     Handler.state = State(arguments.script, arguments.state)
-    server = ThreadingHTTPServer(("127.0.0.1", arguments.port), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", arguments.port), Handler)
     print(server.server_address[1], flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()

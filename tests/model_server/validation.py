@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-MODELS = {"small-window": 3_000}
+MODELS = {"small-window": 3_000, "middle-window": 9_000}
 """Context windows, in tokens as counted here; any model that begins with "no-such" is unknown."""
 WINDOW = 1_000_000
 
