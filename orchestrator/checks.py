@@ -134,28 +134,6 @@ def _is_locked(handle: int) -> bool:
     return False
 
 
-def model_keys(environment: Mapping[str, str], backends: Mapping[str, list[str]]) -> list[Check]:
-    """Which keys are there and which roles want them; `backends` maps a back end to the roles that name it.
-
-    Only whether a key exists is looked at.
-    """
-    checks = []
-    for backend, name in (("anthropic", "ANTHROPIC_API_KEY"), ("openai", "OPENAI_API_KEY")):
-        roles = ", ".join(backends.get(backend, []))
-        there = bool(environment.get(name, "").strip())
-        if there and roles:
-            checks.append(Check(name, True, f"found in the environment, used by {roles}"))
-        elif there:
-            what = "found in the environment: not used, since no role of config.json names that back end"
-            checks.append(Check(name, None, what))
-        elif roles:
-            fix = f"export {name}=…, or set agents.*.backend to offline in config.json"
-            checks.append(Check(name, False, f"missing, and {roles} need it", fix))
-        else:
-            checks.append(Check(name, True, "not set, not needed"))
-    return checks
-
-
 def kaggle_credentials(home: Path, environment: Mapping[str, str], needed: bool) -> Check:
     """Which form of Kaggle credentials is there, as the client would take them; nothing of them is shown."""
     missing: bool | None = False if needed else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from orchestrator.config import Config
 
 PACKAGES = (
-    "catboost", "filelock", "lightgbm", "matplotlib", "numpy", "pandas", "psutil", "pyarrow", "pydantic", "rich",
-    "scikit-learn", "xgboost",
+    "anthropic", "catboost", "filelock", "genai-prices", "lightgbm", "matplotlib", "numpy", "openai", "pandas",
+    "psutil", "pyarrow", "pydantic", "rich", "scikit-learn", "xgboost",
 )  # fmt: skip
 PYTHON = (3, 11)
 FIRST_YEAR = 2025
@@ -33,6 +32,8 @@ def diagnose(root: Path | None, *, sandbox: str | None = None) -> list[Check]:
     installed = packages()
     if exit_code(installed):
         return [_python(), *installed]  # the other checks need them
+    from orchestrator.check_players import players
+
     config, campaign = _campaign(root)
     folder = (root or Path()).resolve()
     kaggle = str(config.competition.kind) == "kaggle"
@@ -47,7 +48,7 @@ def diagnose(root: Path | None, *, sandbox: str | None = None) -> list[Check]:
         *checks.writable(folder),
         checks.file_system(folder),
         sandbox_level(sandbox or config.execution.sandbox),
-        *checks.model_keys(os.environ, _backends(config)),
+        *players(root, config, os.environ),
         checks.kaggle_credentials(Path.home(), os.environ, kaggle),
         *campaign,
     ]
@@ -126,15 +127,6 @@ def prompt_files(root: Path) -> Check:
     if missing:
         return Check("prompts", False, f"missing or unreadable: {', '.join(missing)}", "restore them from the project")
     return Check("prompts", True, "all there")
-
-
-def _backends(config: Config) -> dict[str, list[str]]:
-    """Each back end that config.json names, with the roles that name it."""
-    roles: dict[str, list[str]] = defaultdict(list)
-    for role, section in config.agents.model_dump().items():
-        if isinstance(section, dict):
-            roles[section["backend"]].append(role)
-    return roles
 
 
 def _campaign(root: Path | None) -> tuple[Config, list[Check]]:

@@ -130,10 +130,16 @@ def line_up(config: Config, own: Mapping[str, str]) -> str:
     if not any(found["backend"] in MODELS for found in players.values()):
         return ""
     names = (f"{role} {found['model'] or found['backend']}" for role, found in players.items())
-    caps = [
-        f"{show.money(cap) if kind == 'usd' else show.count(cap) + ' tokens'} a {span}"
-        for kind in ("usd", "tokens")
-        for span, cap in Caps(**config.budget.model_dump()).of(kind).items()
+    return f"{', '.join(names)}; at most {caps_in_words(config) or 'any sum: budget.* sets no cap'}"
+
+
+def caps_in_words(config: Config) -> str:
+    """`$10.00 a campaign, $2.00 a day`; empty without a cap."""
+    caps = Caps(**config.budget.model_dump())
+    shown = {"usd": show.money, "tokens": lambda cap: f"{show.count(cap)} tokens"}
+    return ", ".join(
+        f"{words(cap)} a {span}"
+        for kind, words in shown.items()
+        for span, cap in caps.of(kind).items()
         if cap is not None
-    ]
-    return f"{', '.join(names)}; at most {', '.join(caps) or 'any sum: budget.* sets no cap'}"
+    )

@@ -17,6 +17,15 @@ BROKEN = {
     "zero folds": ('{"cv": {"folds": 1}}', "cv.folds = 1"),
     "unknown strategy": ('{"cv": {"strategy": "magic"}}', "cv.strategy"),
     "unknown back end": ('{"agents": {"builder": {"backend": "gpt"}}}', "agents.builder.backend"),
+    "no key": ('{"agents": {"builder": {"key_variable": "sk-ant-1234"}}}', "the NAME of the variable"),
+    "no address": ('{"agents": {"builder": {"backend": "openai", "model": "m", "base_url": "api.x"}}}', "http://"),
+    "key in the address": ('{"agents": {"builder": {"base_url": "https://me:sk-ant-1234@x.y"}}}', "belongs into .env"),
+    "address without back end": ('{"agents": {"builder": {"base_url": "http://x"}}}', '"backend": "anthropic"'),
+    "address without model": ('{"agents": {"builder": {"backend": "openai", "base_url": "http://x"}}}', "needs model"),
+    "search elsewhere": ('{"agents": {"builder": {"backend": "openai", "web_search": true}}}', "web_search works with"),
+    "fallback to itself": ('{"agents": {"builder": {"model": "a", "fallback_model": "a"}}}', "is the model itself"),
+    "half a price": ('{"agents": {"builder": {"price": {"input": 1}}}}', "agents.builder.price.output"),
+    "negative cap": ('{"budget": {"usd_per_day": -1}}', "budget.usd_per_day = -1"),
     "section as list": ('{"loop": []}', "loop = []"),
     "no object": ("[1, 2]", "holds list"),
     "empty": ("", "not valid JSON"),
@@ -39,6 +48,7 @@ def test_broken_config_is_one_sentence(tmp_path: Path, text: str, part: str) -> 
     assert part in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "1234" not in str(caught.value), "what may be a key is not shown"
 
 
 def test_missing_and_unreadable(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_doctor_works_where_nothing_is_installed(tmp_path: Path) -> None:
     command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {code}"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=20)
     assert result.returncode == 1, result.stderr
-    assert "pip install catboost filelock" in result.stdout
+    assert "pip install anthropic catboost filelock" in result.stdout
 
 
 def test_no_part_of_a_key_is_ever_shown(campaign: Path, tmp_path: Path) -> None:
@@ -118,21 +118,6 @@ def test_no_part_of_a_key_is_ever_shown(campaign: Path, tmp_path: Path) -> None:
     assert result.stdout.count("not used, since no role of config.json names that back end") == 2
     assert "chmod 600" in result.stdout
     assert not any(SECRET[i : i + 4] in result.stdout for i in range(len(SECRET) - 3))
-
-
-@pytest.mark.parametrize(
-    ("environment", "backends", "ok", "what"),
-    [
-        ({}, {}, True, "not needed"),
-        ({"ANTHROPIC_API_KEY": "x"}, {}, None, "not used, since no role"),
-        ({"ANTHROPIC_API_KEY": " "}, {"anthropic": ["builder"]}, False, "missing, and builder need"),
-        ({"ANTHROPIC_API_KEY": "x"}, {"anthropic": ["builder", "reviewer"]}, True, "used by builder, reviewer"),
-    ],
-)
-def test_model_keys(environment: dict[str, str], backends: dict[str, list[str]], ok: bool | None, what: str) -> None:
-    check = checks.model_keys(environment, backends)[0]
-    assert check.ok is ok and what in check.what
-    assert (check.ok is False) == bool(check.fix)
 
 
 GOOD = json.dumps({"username": "me", "key": SECRET})
