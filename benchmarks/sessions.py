@@ -41,9 +41,7 @@ def main() -> None:
         print(f"{why}; {seconds:.0f} s, {totals.requests} requests, {totals.usd:.2f} USD at the script's price")
         print(f"input tokens of a round: {sent[10]:,} in round 10, {sent[rounds]:,} in round {rounds}: "
               f"ratio {sent[rounds] / sent[10]:.2f}")  # fmt: skip
-        print(
-            f"mean over a session's life of 15 rounds, the first and the last one: {early:,.0f}, {late:,.0f}: ratio {late / early:.2f}"
-        )
+        print(f"mean of rounds 1-15: {early:,.0f}, of the last 15: {late:,.0f}: ratio {late / early:.2f}")
         print(f"read from the cache: {totals.cached_share:.1%} of the input")
 
 
