@@ -73,6 +73,9 @@ class Board:
     """Whether any back end costs money."""
     money: dict[str, Any] = field(default_factory=dict)
     """See `money.figures`."""
+    waiting: str = ""
+    """Why a model's provider is being waited for, until the clock shows `waiting_until`."""
+    waiting_until: float = 0.0
     submissions: dict[str, Any] = field(default_factory=dict)
     submits: bool = True
     ending: str = ""
@@ -90,6 +93,9 @@ class Board:
             self.folds, self.fold_scores, self.trying = 0, {}, _what(fields)
         elif event == "note" and str(fields.get("text", "")).startswith(STOPPING):
             self.stopping = True
+        elif event == "wait":
+            self.waiting = show.one_line(fields.get("text", ""))
+            self.waiting_until = time.monotonic() + (show.finite(fields.get("seconds")) or 0.0)
         elif event in ("fold_start", "fold_done"):
             number = fields.get("fold")
             if number in self.fold_scores:
@@ -164,6 +170,8 @@ def describe(event: str, fields: dict[str, Any], board: Board) -> Line:
         return Line(named(status.upper(), measured + show.reason(fields)), STATUS_STYLES.get(status, ""))
     if event == "submit":
         return Line(named("SUBMIT", f"{status}: {fields.get('reason') or ''}"), "magenta")
+    if event == "wait":
+        return Line(text, "yellow", where="steps")
     if event == "note":
         level = fields.get("level", "info")
         return Line(text if level == "info" else f"{level}: {text}", LEVEL_STYLES.get(level, ""))

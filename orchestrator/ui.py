@@ -142,6 +142,8 @@ def draw(board: Board, width: int = 80) -> Panel:
     """The panel. Beside it the terminal must have room to echo each Ctrl-C, or it tears when drawn anew."""
     safe = board.sandbox != "none"
     lines = [_now_line(board), *_trying_line(board), _best_line(board), _budget_line(board), *_money_line(board)]
+    if time.monotonic() < board.waiting_until:
+        lines.append(Text(board.waiting, style="yellow"))
     if board.stopping:
         lines.append(Text(f"{STOPPING}; Ctrl-C again stops now", style="yellow"))
     where = "" if not board.sandbox else f"sandbox {board.sandbox}" if safe else " NO SANDBOX "

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from agents.costs import Caps, CostBook
+from agents.prices import Usage
 from orchestrator.files import write_json
 from orchestrator.journal import Journal
 from orchestrator.rounds import RoundFiles, label
@@ -106,3 +109,18 @@ def state(root: Path, **changes: Any) -> dict[str, Any]:
     }
     write_json(root / "state.json", record)
     return record
+
+
+def costs(
+    root: Path, *requests: tuple[str, int, float], read: int = 900, written: int = 100, left_open: int = 0
+) -> None:
+    """A costs.jsonl of settled requests, each (role, round, USD), the last `left_open` without an answer."""
+    book = CostBook(root / "costs.jsonl", Caps(), lambda: datetime(2025, 3, 1, 12, tzinfo=UTC))
+    for number, (role, played, usd) in enumerate(requests):
+        book.reserve(
+            f"{role}/1/{number}", role=role, round=played, turn="", model="m-1", source="config", usd=usd, tokens=9
+        )
+        if number < len(requests) - left_open:
+            usage = Usage(cache_read=read, cache_write=written, output=50)
+            book.settle(f"{role}/1/{number}", usage, usd, "config")
+    book.close()

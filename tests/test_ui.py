@@ -311,6 +311,27 @@ def test_panel_without_money_and_submissions() -> None:
     assert "money $0.50" in " ".join(panel(board))
 
 
+def test_panel_shows_what_models_cost() -> None:
+    board = Board(round=7, usd_cap=10.0, paid=True)
+    spent = {"usd": 1.25, "round": 0.1, "per_keep": 0.4, "cached": 0.934, "roles": {}, "sent": 5, "output": 1}
+    board.take_state({"usd": 1.25, "money": spent})
+    text = re.sub(r"[│\s]+", " ", " ".join(panel(board)))
+    assert "money $1.25 of $10.00" in text
+    assert "spent $0.10 in R07, $0.40 for each kept round from cache 93 % of the input" in text
+    board.take_state({"money": {}})
+    assert "from cache" not in " ".join(panel(board))
+
+
+def test_panel_shows_that_a_provider_is_waited_for() -> None:
+    board = Board()
+    event = {"text": "builder waits 30 s: rate limit", "seconds": 30.0}
+    board.apply("wait", event)
+    assert any("builder waits 30 s: rate limit" in line for line in panel(board))
+    assert describe("wait", event, board).where == "steps"
+    board.apply("wait", {**event, "seconds": 0})
+    assert not any("builder waits" in line for line in panel(board))
+
+
 def test_panel_says_that_it_stops() -> None:
     board = Board()
     board.apply("note", {"text": "stopping after this step; once more stops at once"})

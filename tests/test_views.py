@@ -57,6 +57,31 @@ def test_status_of_a_running_campaign(root: Path) -> None:
     assert "NO SANDBOX" not in text and "ending" not in text
 
 
+def test_status_shows_what_models_cost(root: Path) -> None:
+    made.finish(root, made.entry(6, usd=0.5))
+    made.costs(root, ("researcher", 6, 0.5), ("builder", 7, 1.0), ("builder", 7, 0.25))
+    text = status(root)
+    shown = facts(text)
+    assert shown["money"] == "$1.75 of $10.00; $1.25 in R07, $0.58 for each kept round"
+    assert shown["by role"] == "researcher $0.50, builder $1.25"
+    assert shown["tokens"] == "3 k in, 90 % of it from cache, 150 out"
+    table = [line.split() for line in text.split("\n\n")[1].splitlines()]
+    assert table[0][5] == "cost" and "$0.50" in table[-1] and not any("$" in word for word in table[-2])
+
+
+def test_status_without_state_still_knows_the_money(root: Path) -> None:
+    made.costs(root, ("researcher", 6, 0.5))
+    (root / "state.json").unlink()
+    assert facts(status(root))["money"].startswith("$0.50; $0.50 in R06")
+
+
+def test_status_tells_of_a_damaged_money_ledger(root: Path) -> None:
+    (root / "costs.jsonl").write_text("oops\n")
+    shown = facts(status(root))
+    assert "costs.jsonl: line 1 is damaged" in shown["records"]
+    assert shown["money"] == "$0.00 of $10.00"
+
+
 def test_status_lists_the_last_five_rounds_aligned(root: Path) -> None:
     table = status(root).split("\n\n")[1].splitlines()
     assert [line.split()[0] for line in table] == ["round", "R02", "R03", "R04", "R05", "R06"]
