@@ -102,6 +102,7 @@ class Turns:
         campaign = self._campaign
         config = campaign.config
         left = campaign.seconds_left()
+        money = campaign.costs.headroom(campaign.place[0])
         played = len(campaign.entries)
         return {
             "seed": config.cv.seed,
@@ -111,6 +112,7 @@ class Turns:
             "competition": config.competition.model_dump(),
             "cores": campaign.cores,
             "seconds_left": left,
+            "money_left_usd": None if money is None else round(money, 2),
             "seconds_per_round": campaign.elapsed() / played if played else None,
             "experiment_seconds": config.execution.experiment_minutes * 60,
             "rounds_left": None if config.loop.max_rounds is None else config.loop.max_rounds - played,
