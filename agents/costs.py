@@ -137,6 +137,15 @@ class CostBook:
         """Tokens that the tightest cap leaves; None without a cap."""
         return self._headroom("tokens", round)
 
+    def exhausted(self, round: int) -> str:
+        """The cap that is used up for a round, in a sentence; empty when there is room."""
+        day = self._now().date().isoformat()
+        for kind in ("usd", "tokens"):
+            for span, (cap, spent) in self._spans(kind, day, round).items():
+                if cap is not None and spent >= cap and spent > 0:
+                    return _sentence(kind, span, cap, spent, None)
+        return ""
+
     def totals(self, *, round: int | None = None, role: str | None = None, day: str | None = None) -> Totals:
         """Sums over the requests that match."""
         found = self._matching(round=round, role=role, day=day)
@@ -254,11 +263,11 @@ def _open(path: Path) -> int:
     return handle
 
 
-def _sentence(kind: str, span: str, cap: float, spent: float, wanted: float) -> str:
+def _sentence(kind: str, span: str, cap: float, spent: float, wanted: float | None) -> str:
+    """`wanted` None: the cap is reached whatever comes next."""
     key = f"budget.{kind}" if span == "campaign" else f"budget.{kind}_per_{span}"
     shown = (lambda value: f"{value:,.2f} USD") if kind == "usd" else (lambda value: f"{value:,.0f} tokens")
-    place = {"campaign": "this campaign", "day": "today", "round": "this round"}[span]
-    return (
-        f"{shown(spent)} of {shown(cap)} are spent in {place}, and the next request may take {shown(wanted)}: "
-        f"raise {key} in config.json to go on"
-    )
+    place = {"campaign": "this campaign", "day": "today (UTC)", "round": "this round"}[span]
+    more = "" if wanted is None else f", and the next request may take {shown(wanted)}"
+    later = " or wait for tomorrow" if span == "day" else ""
+    return f"{shown(spent)} of {shown(cap)} are spent in {place}{more}: raise {key} in config.json to go on{later}"

@@ -174,8 +174,12 @@ class Campaign:
             return
         if changes := _changes(self.config, config):
             self.progress("note", text=f"config.json changed: {changes}")
+        before = keys.line_up(self.config, self._own_variables)
         self.config, self._own_variables = config, own
-        self._variables.update(own)
+        self._variables.clear()
+        self._variables.update(os.environ, **own)
+        if (players := keys.line_up(config, own)) != before:
+            self.progress("note", text=f"players: {players or 'nobody who is paid'}")
         self.costs.caps = _caps(config)
         self.referee.config = config
         self.submissions = self._submission_ledger()

@@ -27,9 +27,8 @@ def reason(campaign: Campaign) -> str | None:
         return f"patience: nothing kept in {rounds_since_keep(entries)} rounds, the last of them bold"
     if _crashed_in_a_row(entries) >= CRASHES_IN_A_ROW:
         return f"fatal: {CRASHES_IN_A_ROW} rounds in a row crashed, the last with: {entries[-1]['reason']}"
-    cap = campaign.config.budget.usd
-    if cap is not None and campaign.usd() > 0 and campaign.usd() >= cap:
-        return f"money cap: {campaign.usd():.2f} of {cap:.2f} USD spent"
+    if campaign.is_paid and (why := campaign.costs.exhausted(campaign.next_round)):
+        return f"money cap: {why}"
     return None
 
 

@@ -93,6 +93,22 @@ def test_every_cap_names_its_key(folder: Path, caps: dict[str, float], key: str)
     costs.close()
 
 
+def test_a_cap_that_is_used_up(folder: Path) -> None:
+    costs = book(folder, usd=2.0, tokens_per_round=1000)
+    assert costs.exhausted(1) == ""
+    reserve(costs, "a", usd=1.0, number=1)
+    assert costs.exhausted(1).startswith("1,000 tokens of 1,000 tokens") and costs.exhausted(2) == ""
+    reserve(costs, "b", usd=1.0, number=2)
+    assert costs.exhausted(3) == (
+        "2.00 USD of 2.00 USD are spent in this campaign: raise budget.usd in config.json to go on"
+    )
+    costs.close()
+    nothing = CostBook(folder / "other.jsonl", Caps(usd=0.0), lambda: NOON)
+    reserve(nothing, "a", usd=0.0)
+    assert nothing.exhausted(1) == "", "a cap of zero is enough for servers that cost nothing"
+    nothing.close()
+
+
 def test_a_torn_last_line_is_written_over(folder: Path) -> None:
     costs = book(folder)
     reserve(costs, "a")
