@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agents.models.provider import Fault, Reply, Schema, Stop, ToolCall, of_status, retry_after, was_sent
+from agents.models.provider import (
+    Fault,
+    Reply,
+    Schema,
+    Stop,
+    ToolCall,
+    of_connection,
+    of_status,
+    plain,
+    retry_after,
+    timeout,
+)
 from agents.prices import Usage
 
 _STOPS: dict[str, Stop] = {
@@ -19,23 +30,26 @@ _STOPS: dict[str, Stop] = {
 }
 _EVENT_STATUS = {"overloaded_error": 529, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504}
 """An error inside a stream comes with HTTP status 200; its type says what it is."""
-_TIMEOUT_S = 600.0
+_URL = "https://api.anthropic.com"
+"""Named here, since the SDK would else follow a variable of the shell, and the prices would not."""
+_THINKING = ("thinking", "redacted_thinking")
 
 
 class AnthropicMessages:
     dialect = "anthropic"
 
-    def __init__(self, settings: Mapping[str, Any], key: str, *, searching: bool) -> None:
+    def __init__(self, settings: Mapping[str, Any], key: str, *, searches: int) -> None:
         from anthropic import Anthropic
 
         self._settings = settings
-        self._searching = searching
-        base = {"base_url": settings["base_url"]} if settings["base_url"] else {}
-        self._client = Anthropic(api_key=key or "none", max_retries=0, timeout=_TIMEOUT_S, **base)
+        self._searches = searches
+        self._client = Anthropic(
+            api_key=key or "none", base_url=settings["base_url"] or _URL, max_retries=0, timeout=timeout()
+        )
 
     def send(self, messages: list[Any], system: str, tools: Sequence[Schema], max_tokens: int) -> Reply:
         import httpx2
-        from anthropic import APIConnectionError, APIStatusError
+        from anthropic import APIError, APIStatusError
 
         options: dict[str, Any] = {}
         if self._settings["effort"]:
@@ -55,19 +69,20 @@ class AnthropicMessages:
                 status, str(error.api_message or error), code=str(error.error_code or ""),
                 wait=retry_after(error.response.headers), usage=billed,
             ) from error  # fmt: skip
-        except (APIConnectionError, httpx2.HTTPError, ValueError, RuntimeError) as error:
-            why = f"the connection failed: {error or type(error).__name__}"
-            raise Fault(why, "retry", usage=_partial(message), lost=was_sent(error)) from error
+        except (APIError, httpx2.HTTPError, httpx2.InvalidURL, ValueError, RuntimeError) as error:
+            raise of_connection(error, _partial(message)) from error
         if message is None or message.stop_reason is None:
             raise Fault("the reply ended without its end mark", "retry", usage=_partial(message), lost=True)
-        content = [_block(block) for block in message.content]
-        return Reply(content, _STOPS.get(message.stop_reason, "done"), _usage(message.usage))
+        stop = _STOPS.get(message.stop_reason, "done")
+        content = _replayable([_block(block) for block in message.content], stop)
+        return Reply(content, stop, _usage(message.usage), detail=_refusal(message))
 
     def messages(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
         found: list[dict[str, Any]] = []
         for event in events:
             if event["event"] == "reply":
-                found.append({"role": "assistant", "content": event["content"]})
+                if event["content"]:
+                    found.append({"role": "assistant", "content": event["content"]})
                 continue
             if not found or found[-1]["role"] != "user":
                 found.append({"role": "user", "content": []})
@@ -92,7 +107,8 @@ class AnthropicMessages:
             {"name": tool["name"], "description": tool["description"], "input_schema": tool["parameters"]}
             for tool in tools
         ]
-        return [*own, {"type": "web_search_20260318", "name": "web_search"}] if self._searching else own
+        search = {"type": "web_search_20260318", "name": "web_search", "max_uses": self._searches}
+        return [*own, search] if self._searches else own
 
     def _cache(self) -> Any:
         ttl = self._settings["cache_ttl"]
@@ -108,8 +124,26 @@ def _user_block(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def _block(block: Any) -> dict[str, Any]:
     """A block as it came, without what the SDK adds for its own use."""
-    content: dict[str, Any] = block.to_dict()
+    content: dict[str, Any] = plain(block.to_dict())
     return {key: value for key, value in content.items() if key != "parsed_output"}
+
+
+def _replayable(content: list[dict[str, Any]], stop: Stop) -> list[dict[str, Any]]:
+    """What the API takes back: it refuses a history with an empty text, or a message that ends in thinking.
+
+    A pause goes on in the middle of a message, which must come back whole.
+    """
+    if stop == "resume":
+        return content
+    kept = [block for block in content if block["type"] != "text" or block["text"].strip()]
+    while kept and kept[-1]["type"] in _THINKING:
+        kept.pop()
+    return kept
+
+
+def _refusal(message: Any) -> str:
+    details = getattr(message, "stop_details", None)
+    return ": ".join(filter(None, (details.category, details.explanation))) if details else ""
 
 
 def _usage(usage: Any) -> Usage:

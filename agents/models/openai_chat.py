@@ -7,11 +7,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from agents.models.provider import Fault, Reply, Schema, Stop, ToolCall, of_status, retry_after, was_sent
+from agents.models.provider import (
+    Fault,
+    Reply,
+    Schema,
+    Stop,
+    ToolCall,
+    of_connection,
+    of_status,
+    plain,
+    retry_after,
+    timeout,
+)
 from agents.prices import Usage
 
 _STOPS: dict[str, Stop] = {"stop": "done", "tool_calls": "tools", "length": "truncated", "content_filter": "refusal"}
-_TIMEOUT_S = 600.0
+_URL = "https://api.openai.com/v1"
+"""Named here, since the SDK would else follow a variable of the shell, and the prices would not."""
+_GROWING = ("text", "summary")
 
 
 class OpenAIChat:
@@ -22,7 +35,8 @@ class OpenAIChat:
 
         self._settings = settings
         self._session = session
-        self._client = OpenAI(api_key=key or "none", base_url=settings["base_url"], max_retries=0, timeout=_TIMEOUT_S)
+        self._url = settings["base_url"] or _URL
+        self._client = OpenAI(api_key=key or "none", base_url=self._url, max_retries=0, timeout=timeout())
 
     def send(self, messages: list[Any], system: str, tools: Sequence[Schema], max_tokens: int) -> Reply:
         import httpx2
@@ -30,6 +44,7 @@ class OpenAIChat:
 
         message: dict[str, Any] = {"role": "assistant"}
         finish, usage, begun = None, None, False
+        sent = [system, list(tools), messages]
         create: Any = self._client.chat.completions.create  # its overloads do not take messages of other servers
         try:
             with create(
@@ -51,24 +66,23 @@ class OpenAIChat:
             raise of_status(
                 error.status_code, error.message, code=code, wait=retry_after(error.response.headers)
             ) from error
-        except (APIError, httpx2.HTTPError, ValueError) as error:
-            billed = _partial(begun, messages, message)
-            raise Fault(f"the connection failed: {error}", "retry", usage=billed, lost=was_sent(error)) from error
-        if finish is None:
-            billed = _usage(usage) if usage else _partial(begun, messages, message)
+        except (APIError, httpx2.HTTPError, httpx2.InvalidURL, ValueError, RuntimeError) as error:
+            raise of_connection(error, _partial(begun, sent, message)) from error
+        if finish is None or finish == "error":
+            billed = _usage(usage) if usage else _partial(begun, sent, message)
             raise Fault("the reply ended without its end mark", "retry", usage=billed, lost=True)
-        counted = _usage(usage) if usage else _partial(True, messages, message) or Usage()
-        refused = bool(message.get("refusal"))
+        counted = _usage(usage) if usage else _partial(True, sent, message) or Usage()
+        refused = str(message.get("refusal") or "")
         stop: Stop = "refusal" if refused else _STOPS.get(finish, "done")
         if stop == "done" and message.get("tool_calls"):
             stop = "tools"  # some servers end tool calls with "stop"
-        return Reply(_cleaned(message), stop, counted, getattr(usage, "cost", None))
+        return Reply(_cleaned(message), stop, counted, getattr(usage, "cost", None), refused)
 
     def messages(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
         found: list[dict[str, Any]] = []
         for event in events:
             if event["event"] == "reply":
-                found.append(event["content"])
+                found.append(_replayable(event["content"]))
             elif event["event"] == "tool_result":
                 found.append({"role": "tool", "tool_call_id": event["id"], "content": event["content"]})
             else:
@@ -91,44 +105,93 @@ class OpenAIChat:
         options: dict[str, Any] = {self._settings["max_tokens_field"]: max_tokens}
         if self._settings["effort"]:
             options["reasoning_effort"] = self._settings["effort"]
-        if (urlsplit(self._settings["base_url"] or "https://api.openai.com").hostname or "") == "api.openai.com":
+        if urlsplit(self._url).hostname == "api.openai.com":
             options["prompt_cache_key"] = self._session
         return options
 
 
-def _merge(message: dict[str, Any], delta: dict[str, Any]) -> None:
-    """Add one chunk: texts grow, tool calls grow by their index, whatever else a provider sends stays as it is."""
+def _merge(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
+    """Add one chunk: texts and lists grow, whatever else a provider sends stays as it is."""
     for key, value in delta.items():
         if value is None:
             continue
         if key == "tool_calls":
-            calls = message.setdefault("tool_calls", [])
             for part in value:
-                place = part.get("index", len(calls))
-                while len(calls) <= place:
-                    calls.append({})
-                _merge_call(calls[place], part)
+                _merge_call(message.setdefault(key, []), part)
+        elif isinstance(value, list):
+            for part in value:
+                _merge_part(message.setdefault(key, []), part)
         elif isinstance(value, str) and key != "role":
             message[key] = message.get(key, "") + value
         else:
             message[key] = value
 
 
-def _merge_call(call: dict[str, Any], part: dict[str, Any]) -> None:
+def _merge_call(calls: list[dict[str, Any]], part: Mapping[str, Any]) -> None:
+    found = [call for call in calls if _goes_on(call, part)]
+    fresh: dict[str, Any] = {"index": part.get("index"), "function": {"name": "", "arguments": ""}}
+    call = found[-1] if found else fresh
+    if not found:
+        calls.append(call)
+    function = call["function"]
+    for name, text in (part.get("function") or {}).items():
+        if text is not None and not (name == "name" and text == function["name"]):
+            function[name] = function.get(name, "") + (text if isinstance(text, str) else json.dumps(text))
+    call.update({key: value for key, value in part.items() if key != "function" and value is not None})
+
+
+def _goes_on(call: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
+    """Whether a part belongs to a call. The index says so, but some servers give all calls the same."""
+    if call["index"] != part.get("index") or (part.get("id") and call.get("id") and part["id"] != call["id"]):
+        return False
+    return not ((part.get("function") or {}).get("name") and _is_object(call))
+
+
+def _merge_part(found: list[Any], part: Any) -> None:
+    """A part of a list, such as reasoning that must be sent back: it goes on with the last of its index and type."""
+    last = found[-1] if found else None
+    if not isinstance(part, dict) or not isinstance(last, dict) or part.get("index") is None:
+        found.append(part)
+        return
+    if any(part.get(key) != last.get(key) for key in ("index", "type")):
+        found.append(part)
+        return
     for key, value in part.items():
-        if key == "function":
-            function = call.setdefault("function", {"name": "", "arguments": ""})
-            for name, text in value.items():
-                function[name] = function.get(name, "") + (text or "")
-        elif key != "index" and value is not None:
-            call[key] = value
+        if key in _GROWING and isinstance(value, str):
+            last[key] = (last.get(key) or "") + value
+        elif value is not None:
+            last[key] = value
 
 
 def _cleaned(message: dict[str, Any]) -> dict[str, Any]:
-    """A history may hold neither an empty message nor a refusal."""
+    """A history may hold neither an empty message nor a call without an id of its own."""
+    message = plain(message)
+    seen: set[str] = set()
+    for place, call in enumerate(message.get("tool_calls", [])):
+        del call["index"]
+        id = call.get("id") or f"call_{place}"
+        call["id"] = f"{id}_{place}" if id in seen else id
+        seen.add(id)
+        call.setdefault("type", "function")
     if not message.get("content") and not message.get("tool_calls"):
         return {**message, "content": "(no text)"}
     return message
+
+
+def _replayable(message: dict[str, Any]) -> dict[str, Any]:
+    """The message as servers take it back: some parse the arguments of old calls and refuse what is no object."""
+    calls = message.get("tool_calls") or []
+    if all(_is_object(call) for call in calls):
+        return message
+    mended = [
+        call if _is_object(call) else {**call, "function": {**call["function"], "arguments": "{}"}} for call in calls
+    ]
+    return {**message, "tool_calls": mended}
+
+
+def _is_object(call: Mapping[str, Any]) -> bool:
+    text = call["function"]["arguments"]
+    return bool(text) and _object(text) is not None
 
 
 def _object(text: str) -> dict[str, Any] | None:
@@ -136,18 +199,19 @@ def _object(text: str) -> dict[str, Any] | None:
         value = json.loads(text or "{}")
     except ValueError:
         return None
-    return value if isinstance(value, dict) else None
+    return plain(value) if isinstance(value, dict) else None
 
 
 def _usage(usage: Any) -> Usage:
     details = usage.prompt_tokens_details
     read = (details.cached_tokens if details else 0) or 0
     written = (getattr(details, "cache_write_tokens", 0) if details else 0) or 0
-    return Usage(usage.prompt_tokens - read - written, read, written, usage.completion_tokens)
+    output = max(usage.completion_tokens, (usage.total_tokens or 0) - usage.prompt_tokens)  # some leave reasoning out
+    return Usage(max(0, usage.prompt_tokens - read - written), read, written, output)
 
 
-def _partial(begun: bool, messages: list[Any], message: dict[str, Any]) -> Usage | None:
+def _partial(begun: bool, sent: list[Any], message: dict[str, Any]) -> Usage | None:
     """What a broken stream has cost, guessed from its length, since usage comes last in this dialect."""
     if not begun:
         return None
-    return Usage(input=len(json.dumps(messages)) // 3, output=len(json.dumps(message)) // 3)
+    return Usage(input=len(json.dumps(sent)) // 3, output=len(json.dumps(message)) // 3)

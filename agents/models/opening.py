@@ -10,6 +10,7 @@ from agents.errors import ModelUnusable
 from agents.models.provider import Provider
 from agents.prices import Price, price_of
 
+MAX_SEARCHES = 5
 KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 Settings = Mapping[str, Any]
 
@@ -18,7 +19,7 @@ def key(settings: Settings, role: str, environment: Mapping[str, str]) -> str:
     """The API key of a role, empty where its server wants none. Raises ModelUnusable."""
     name = settings["key_variable"]
     name = KEY_VARIABLES[settings["backend"]] if name is None else name
-    value = environment.get(name, "") if name else ""
+    value = environment.get(name, "").strip() if name else ""
     if name and not value:
         raise ModelUnusable(
             f"agents.{role}.backend is {settings['backend']}, but {name} is not set: put {name}=… into the campaign's "
@@ -44,7 +45,13 @@ def provider(settings: Settings, role: str, secret: str, session: str) -> Provid
     if settings["backend"] == "anthropic":
         from agents.models.anthropic_messages import AnthropicMessages
 
-        return AnthropicMessages(settings, secret, searching=settings["web_search"] and role == "researcher")
+        return AnthropicMessages(settings, secret, searches=searches(settings, role))
     from agents.models.openai_chat import OpenAIChat
 
     return OpenAIChat(settings, secret, session=session)
+
+
+def searches(settings: Settings, role: str) -> int:
+    """Web searches that one request of a role may make: only the Researcher looks outside."""
+    wanted = settings["backend"] == "anthropic" and settings["web_search"] and role == "researcher"
+    return MAX_SEARCHES if wanted else 0

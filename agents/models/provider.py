@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -9,8 +10,11 @@ from typing import Any, Literal, Protocol
 from agents.prices import Usage
 
 Stop = Literal["done", "tools", "resume", "truncated", "refusal", "context_full"]
+Kind = Literal["retry", "unusable", "context_full", "invalid"]
 Schema = dict[str, Any]
 """{"name", "description", "parameters"} of a tool."""
+_MESSAGE_CHARS = 300
+"""What an error may say: some gateways answer with a whole page."""
 
 
 @dataclass(frozen=True)
@@ -29,26 +33,32 @@ class Reply:
     usage: Usage
     usd: float | None = None
     """What the provider says that it charged, when it does."""
+    detail: str = ""
+    """Why it was refused, when the provider tells."""
 
 
 class Fault(Exception):
     """A request without a usable reply. `kind` says what helps: to retry, a person, or a new session.
 
-    `wait` is the provider's own wish in seconds. `usage` is what was billed all the same. Without it nothing was,
-    unless the request is `lost`: sent, and not an event of the reply seen.
+    "invalid" is a request that is refused for what it says: with a new conversation a person must look, with a long one
+    a new session may do. `wait` is the provider's own wish in seconds. `usage` is what was billed all the same. Without
+    it nothing was, unless the request is `lost`: sent, and not an event of the reply seen.
     """
 
     def __init__(
-        self,
-        message: str,
-        kind: Literal["retry", "unusable", "context_full"],
-        *,
-        wait: float | None = None,
-        usage: Usage | None = None,
-        lost: bool = False,
+        self, message: str, kind: Kind, *, wait: float | None = None, usage: Usage | None = None, lost: bool = False
     ) -> None:
-        super().__init__(message)
+        super().__init__(" ".join(message.split())[:_MESSAGE_CHARS])
         self.kind, self.wait, self.usage, self.lost = kind, wait, usage, lost and usage is None
+
+    @property
+    def costs(self) -> bool:
+        """Whether money may be gone."""
+        return self.lost or self.usage is not None
+
+    def without(self, secret: str) -> str:
+        """The message, for files: some servers repeat the key that they refuse."""
+        return str(self).replace(secret, "(key)") if secret else str(self)
 
 
 class Provider(Protocol):
@@ -79,26 +89,52 @@ class Provider(Protocol):
 
 def of_status(status: int, message: str, *, code: str, wait: float | None, usage: Usage | None = None) -> Fault:
     """The fault that an HTTP error (or an error event of that status) is."""
-    lowered = message.lower()
-    if any(sign in f"{code} {lowered}" for sign in CONTEXT_SIGNS):
+    said = f"{code} {message}".lower()
+    if status == 413 or any(sign in said for sign in CONTEXT_SIGNS):
         return Fault(message, "context_full", usage=usage)
-    if any(sign in f"{code} {lowered}" for sign in SPEND_SIGNS):
+    if any(sign in said for sign in SPEND_SIGNS):
         return Fault(f"the provider's own spend limit is reached: {message}", "unusable", usage=usage)
     if status in (408, 409, 425, 429) or status >= 500:
         return Fault(f"{status}: {message}", "retry", wait=wait, usage=usage)
-    return Fault(f"{status}: {message}", "unusable", usage=usage)
+    return Fault(f"{status}: {message}", "invalid" if status in (400, 422) else "unusable", usage=usage)
 
 
-CONTEXT_SIGNS = ("prompt is too long", "context_length_exceeded", "maximum context length", "exceeds the context")
-SPEND_SIGNS = ("spend_limit_reached", "insufficient_quota", "credit balance is too low", "billing_hard_limit")
+CONTEXT_SIGNS = (
+    "prompt is too long",
+    "exceed context limit",
+    "context_length_exceeded",
+    "maximum context length",
+    "exceeds the context",
+    "exceeds the available context",
+    "input token count",
+)
+SPEND_SIGNS = (
+    "spend_limit_reached",
+    "api usage limits",
+    "insufficient_quota",
+    "credit balance is too low",
+    "billing_hard_limit",
+)
 
 
-def was_sent(error: Exception) -> bool:
-    """Whether a request that broke off may have reached the provider: all but a connection that never stood."""
+def of_connection(error: Exception, usage: Usage | None) -> Fault:
+    """The fault that a broken connection is; one that never stood has sent, and so cost, nothing."""
     import httpx2
 
     cause = error.__cause__ or error
-    return not isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+    if isinstance(
+        cause, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError | httpx2.InvalidURL | UnicodeEncodeError
+    ):
+        return Fault(f"the request cannot be sent ({type(cause).__name__})", "unusable")
+    sent = not isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+    return Fault(f"the connection failed: {cause or type(cause).__name__}", "retry", usage=usage, lost=sent)
+
+
+def timeout() -> Any:
+    """Patient with a server that reads a long prompt, not with a network that swallows the first packet."""
+    import httpx2
+
+    return httpx2.Timeout(600.0, connect=20.0)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -109,3 +145,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         except (KeyError, ValueError):
             continue
     return None
+
+
+def plain(value: Any) -> Any:
+    """A JSON value that any file can hold: halves of characters, which models do produce, become question marks."""
+    text = json.dumps(value, ensure_ascii=False)
+    clean = text.encode("utf-8", errors="replace").decode("utf-8")
+    return value if clean == text else json.loads(clean)

@@ -7,21 +7,21 @@ missing. History is append-only and goes back to the provider verbatim, which ke
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from agents import prompts
-from agents.errors import ContextFull, ModelRefused, ModelUnreachable, ModelUnusable, OffProtocol
+from agents.errors import ContextFull, ModelRefused, OffProtocol
 from agents.models import opening
 from agents.models.history import Event, History
 from agents.models.provider import Fault, Provider, Reply, ToolCall
+from agents.models.retry import Patience
 from agents.prices import Usage
 from agents.services import Services
 from agents.session import Turn
 from agents.tools import Toolbox
+from agents.transcript import spawn_event
 
 FROZEN = ("backend", "model", "effort", "web_search", "cache_ttl")
 """Settings that hold for the life of a session: to change them loses the cache, or the conversation."""
@@ -51,20 +51,24 @@ class ModelSession:
         self.role, self.generation, self.backend = role, generation, str(settings["backend"])
         self._services = services
         self._toolbox = Toolbox(services.campaign, role, folder / "results")
-        self._price = opening.price(settings, role, services.costs.caps)
-        key = opening.key(settings, role, services.environment)
-        self._history = History(folder / f"{generation}.jsonl")
+        path = folder / f"{generation}.jsonl"
+        frozen = (spawn_event(path) or {}).get("settings", {})
+        self._settings = {**settings, **frozen}
+        self._price = opening.price(self._settings, role, services.costs.caps)
+        self._key = opening.key(self._settings, role, services.environment)
+        self._history = History(path)
         if not self._history.events:
             self._history.add(
                 "spawn", backend=self.backend, round=round_number, role=role,
-                settings={name: settings[name] for name in FROZEN},
+                settings={name: self._settings[name] for name in FROZEN},
                 system=prompts.system(services.campaign, role), tools=self._toolbox.schemas(),
             )  # fmt: skip
-        self._settings = {**settings, **self._history.spawn["settings"]}
-        self._provider: Provider = opening.provider(
-            self._settings, role, key, f"{services.campaign.name}/{role}/{generation}"
-        )
-        self._random = random.Random(f"{services.seed}/{role}/{generation}/{self._history.requests}")
+        place = f"{services.campaign.name}/{role}/{generation}"
+        self._provider: Provider = opening.provider(self._settings, role, self._key, place)
+        self._patience = Patience(
+            role, self._settings, services, seed=f"{services.seed}/{place}/{self._history.requests}",
+            secret=self._key, begun=lambda: self._history.context_tokens > 0,
+        )  # fmt: skip
         self._settle_answered()
 
     def ask(self, turn: Turn) -> str:
@@ -113,10 +117,11 @@ class ModelSession:
         _, tail = self._history.since_reply()
         reply = replies[-1]
         notes = [event for event in events if event["event"] == "note"]
-        if reply["stop"] == "truncated":
+        calls = self._provider.calls(reply["content"])
+        if reply["stop"] == "truncated" or (reply["stop"] == "done" and calls):
             self._answer_all(reply, tail, CUT_OFF)
             self._note_once(tail, "cut", prompts.render(self._services.campaign, "cut_off"))
-        elif self._provider.calls(reply["content"]):
+        elif reply["stop"] == "tools" and calls:
             line = self._run_tools(turn, reply, tail)
             if line is not None:
                 return line
@@ -172,42 +177,18 @@ class ModelSession:
 
     def _request(self, turn: Turn) -> None:
         """Get the next reply into the journal, waiting out what passes."""
-        began = self._services.now()
-        for attempt in range(10_000):
-            try:
-                self._take(turn, self._send(turn))
-                return
-            except Fault as fault:
-                self._wait_out(fault, attempt, began)
-        raise ModelUnreachable(f"{self.role}: no reply in 10,000 attempts")
-
-    def _take(self, turn: Turn, reply: Reply) -> None:
+        reply = self._patience.outlast(lambda: self._send(turn))
         if reply.stop == "context_full":
             raise ContextFull(f"{self.role}: the conversation has filled the window of {self._settings['model']}")
         if reply.stop == "refusal":
             notes = [event for event in self._history.of_turn(turn.id) if event["event"] == "note"]
             if any(note["kind"] == "rephrase" for note in notes):
-                raise ModelRefused(f"{self.role}: {self._settings['model']} refused {turn.id} twice")
-            self._services.progress("note", text=f"{self.role}: the model declined, asking in other words")
+                raise ModelRefused(
+                    f"{self.role}: {self._settings['model']} refused {turn.id} twice {reply.detail}".strip()
+                )
+            why = f"{self.role}: the model declined, asking in other words {reply.detail}"
+            self._services.progress("note", text=why.strip())
             self._history.add("note", kind="rephrase", text=prompts.render(self._services.campaign, "rephrase"))
-
-    def _wait_out(self, fault: Fault, attempt: int, began: datetime) -> None:
-        """Sleep before the next attempt, or raise what the fault comes to."""
-        if fault.kind == "context_full":
-            raise ContextFull(f"{self.role}: {fault}") from fault
-        where = f"agents.{self.role}"
-        if fault.kind == "unusable":
-            raise ModelUnusable(
-                f"{self.role}: {self._settings['model']} answers {fault}: "
-                f"check {where}.model, {where}.base_url and {where}.key_variable in config.json"
-            ) from fault
-        backoff = min(60.0, 0.5 * 2.0 ** min(attempt, 10)) * self._random.uniform(0.75, 1.25)
-        wait = min(max(fault.wait or 0.0, backoff), self._settings["max_wait_s"])
-        passed = (self._services.now() - began).total_seconds()
-        if passed + wait > self._settings["unreachable_minutes"] * 60:
-            raise ModelUnreachable(f"{self.role}: no answer for {passed / 60:.0f} minutes, last: {fault}") from fault
-        self._services.progress("wait", text=f"{self.role} waits {wait:.0f} s: {fault}", seconds=wait)
-        self._services.sleep(wait)
 
     def _send(self, turn: Turn) -> Reply:
         """One request, in the books before it goes out and after it came back."""
@@ -215,7 +196,7 @@ class ModelSession:
         expected, most = self._estimate()
         limit = self._output_limit(turn, expected, most)
         id = f"{self.role}/{self.generation}/{self._history.requests + 1}"
-        usd = self._price.worst(most, limit, self._settings["cache_ttl"])
+        usd = self._worst(most, limit)
         self._services.costs.reserve(
             id, role=self.role, round=turn.round, turn=turn.id, model=self._settings["model"],
             source=self._price.source, usd=usd, tokens=most + limit,
@@ -225,15 +206,15 @@ class ModelSession:
         try:
             reply = self._provider.send(messages, spawn["system"], spawn["tools"], limit)
         except Fault as fault:
-            lost = Usage(cache_write=most, output=LEAST_OUTPUT) if fault.lost else None
-            self._book_failure(id, str(fault), fault.usage or lost)
+            lost = Usage(cache_write=most, output=limit) if fault.lost else None
+            self._book_failure(id, fault.without(self._key), fault.usage or lost)
             raise
         usd, source = self._charged(reply)
         stored = reply.stop not in ("refusal", "context_full")
         self._history.add(
             "reply" if stored else "failed", req=id, stop=reply.stop, usage=reply.usage.as_dict(), usd=usd,
             source=source, context_tokens=reply.usage.total,
-            **({"content": reply.content} if stored else {"why": reply.stop}),
+            **({"content": reply.content} if stored else {"why": f"{reply.stop} {reply.detail}".strip()}),
         )  # fmt: skip
         self._services.costs.settle(id, reply.usage, usd, source)
         return reply
@@ -277,11 +258,15 @@ class ModelSession:
         costs = self._services.costs
         money, tokens = costs.headroom(turn.round), costs.token_headroom(turn.round)
         while limit > LEAST_OUTPUT and (
-            (money is not None and self._price.worst(most, limit, self._settings["cache_ttl"]) > money)
-            or (tokens is not None and most + limit > tokens)
+            (money is not None and self._worst(most, limit) > money) or (tokens is not None and most + limit > tokens)
         ):
             limit = max(LEAST_OUTPUT, limit // 2)
         return limit
+
+    def _worst(self, most: int, limit: int) -> float:
+        """USD that a request can cost at most; what a web search brings into the context is not known before."""
+        searches = Usage(searches=opening.searches(self._settings, self.role))
+        return self._price.worst(most, limit, self._settings["cache_ttl"]) + self._price.cost(searches)
 
     def _window(self) -> int:
         return int(self._settings["context_tokens"] or self._price.window or _WINDOW)

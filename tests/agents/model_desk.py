@@ -44,6 +44,7 @@ class Desk:
     backend: str
     caps: Caps = field(default_factory=lambda: Caps(usd=10.0))
     time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    environment: dict[str, str] = field(default_factory=lambda: {"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY})
     heard: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -54,16 +55,15 @@ class Desk:
     def settings(self, **changes: Any) -> dict[str, Any]:
         return {**SETTINGS, "backend": self.backend, "base_url": self.server.url(self.backend), **changes}
 
-    def services(self, **changes: Any) -> Services:
-        fields: dict[str, Any] = {
-            "campaign": self.root,
-            "costs": self.costs,
-            "progress": lambda event, **fields: self.heard.append({"event": event, **fields}),
-            "now": lambda: self.time,
-            "sleep": self.sleep,
-            "environment": {"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY},
-        }
-        return Services(**{**fields, **changes})
+    def services(self) -> Services:
+        return Services(
+            campaign=self.root,
+            costs=self.costs,
+            progress=lambda event, **fields: self.heard.append({"event": event, **fields}),
+            now=lambda: self.time,
+            sleep=self.sleep,
+            environment=self.environment,
+        )
 
     def sleep(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
@@ -88,7 +88,13 @@ class Desk:
         return float(sum(request["billed"] for request in self.server.requests() if request.get("sent")))
 
 
-def turn(root: Path, id: str = "R01/plan", makes: tuple[str, ...] = ("plan.md",), **tools: Callable[..., Any]) -> Turn:
+def turn(
+    root: Path,
+    id: str = "R01/plan",
+    makes: tuple[str, ...] = ("plan.md",),
+    role: str = "builder",
+    **tools: Callable[..., Any],
+) -> Turn:
     label, phase = id.split("/")[:2]
     files = {name: root / "rounds" / f"{label}_{name}" for name in makes}
 
@@ -96,7 +102,7 @@ def turn(root: Path, id: str = "R01/plan", makes: tuple[str, ...] = ("plan.md",)
         files[name].write_text(text)
 
     return Turn(
-        id=id, role="builder", phase=phase, round=int(label[1:]), prompt="do it", campaign=root, needs={}, makes=files,
+        id=id, role=role, phase=phase, round=int(label[1:]), prompt="do it", campaign=root, needs={}, makes=files,
         write=write, tools=tools,
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 A step of the script may name faults, one for each time that it is asked: 429 (with "retry_after"), 429_spend_limit,
 529, 500, sse_error (overloaded in the middle of the stream, under status 200), reset, eof (a clean end without end
-mark), hang (five seconds, then the connection drops).
+mark), hang (five seconds, then the connection drops), thinking_only (cut off at its length limit before a word).
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ class Handler(BaseHTTPRequestHandler):
             state.asked[turn, number, body["model"]] += 1
             faults = step.get("faults", [])
             fault = faults[asked] if asked < len(faults) else ""
+            if fault == "thinking_only":
+                step, fault = {"stop": "max_tokens"}, ""
             if fault in ("429", "429_spend_limit", "529", "500"):
                 state.number += 0
             elif dialect == "anthropic" and "cache_control" not in body:
@@ -99,6 +101,7 @@ class Handler(BaseHTTPRequestHandler):
             state.number += 1
             serial = state.number
         record = {"dialect": dialect, "model": body["model"], "turn": turn, "step": number, "status": 200}
+        record["searching"] = any("web_search" in tool.get("type", "") for tool in body["tools"])
         if fault in ("429", "429_spend_limit", "529", "500"):
             state.log(**{**record, "status": int(fault[:3]), "fault": fault, "billed": 0.0})
             code = "enforced_spend_limit_reached" if fault == "429_spend_limit" else "overloaded"
@@ -116,7 +119,9 @@ class Handler(BaseHTTPRequestHandler):
             message: Any = streams.anthropic_content(step, serial)
             stop = streams.anthropic_stop(step)
             output = tokens(message)
-            usage = {"input_tokens": 0, "cache_read_input_tokens": read, "cache_creation_input_tokens": fresh}
+            usage: dict[str, Any] = {"input_tokens": 0, "cache_read_input_tokens": read}
+            usage["cache_creation_input_tokens"] = fresh
+            usage["server_tool_use"] = {"web_search_requests": 1} if step.get("search") else None
             events = streams.anthropic_events(body, message, stop, {**usage, "output_tokens": output}, serial)
         else:
             message = streams.openai_message(step, serial)
@@ -126,10 +131,12 @@ class Handler(BaseHTTPRequestHandler):
             counts = {"prompt_tokens": total, "completion_tokens": output, "total_tokens": total + output}
             events = streams.openai_events(body, message, stop, {**counts, "prompt_tokens_details": details}, serial)
         with self.state.lock:
-            self.state.produced.add(digest(message))
+            self.state.produced.add(digest(validation.sent_back(message)))
         price = self.state.script["price"]
         made = output // 2 if fault else output
         billed = (read * price["cache_read"] + fresh * price["cache_write"] + made * price["output"]) / 1e6
+        if step.get("search"):
+            billed += 0.01
         record = {**record, "fault": fault, "read": read, "total": total, "output": output, "billed": billed}
         sent = False
         try:

@@ -16,6 +16,9 @@ def anthropic_content(step: dict[str, Any], number: int) -> list[dict[str, Any]]
     ]
     if step.get("text"):
         blocks.append({"type": "text", "text": step["text"]})
+    if step.get("search"):
+        query = {"query": step["search"]}
+        blocks.append({"type": "server_tool_use", "id": f"srvtoolu_{number}", "name": "web_search", "input": query})
     for place, tool in enumerate(step.get("tools", [])):
         blocks.append(
             {"type": "tool_use", "id": f"toolu_{number}_{place}", "name": tool["name"], "input": tool["input"]}
@@ -27,7 +30,8 @@ def anthropic_stop(step: dict[str, Any]) -> str:
     return str(step.get("stop") or ("tool_use" if step.get("tools") else "end_turn"))
 
 
-def anthropic_events(body: dict[str, Any], content: list[Any], stop: str, usage: dict[str, int], number: int) -> Events:
+def anthropic_events(body: dict[str, Any], content: list[Any], stop: str, usage: dict[str, Any], number: int) -> Events:
+    why = {"type": "refusal", "category": "frontier_llm", "explanation": None} if stop == "refusal" else None
     start = {key: value for key, value in usage.items() if key != "output_tokens"}
     message = {
         "id": f"msg_{number}", "type": "message", "role": "assistant", "model": body["model"], "content": [],
@@ -35,7 +39,9 @@ def anthropic_events(body: dict[str, Any], content: list[Any], stop: str, usage:
     }  # fmt: skip
     yield "message_start", {"type": "message_start", "message": message}
     for index, block in enumerate(content):
-        empty = {"text": {"text": ""}, "thinking": {"thinking": "", "signature": ""}, "tool_use": {"input": {}}}
+        call: dict[str, Any] = {"input": {}}
+        thought = {"thinking": "", "signature": ""}
+        empty = {"text": {"text": ""}, "thinking": thought, "tool_use": call, "server_tool_use": call}
         yield (
             "content_block_start",
             {"type": "content_block_start", "index": index, "content_block": {**block, **empty[block["type"]]}},
@@ -47,7 +53,7 @@ def anthropic_events(body: dict[str, Any], content: list[Any], stop: str, usage:
         "message_delta",
         {
             "type": "message_delta",
-            "delta": {"stop_reason": stop, "stop_sequence": None},
+            "delta": {"stop_reason": stop, "stop_sequence": None, "stop_details": why},
             "usage": {"output_tokens": usage["output_tokens"]},
         },
     )

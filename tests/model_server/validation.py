@@ -25,9 +25,27 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def sent_back(message: Any) -> Any:
+    """A reply as a client must send it back: servers refuse arguments that are not a JSON object, and empty texts."""
+    if isinstance(message, list):
+        return message
+    calls = [
+        call if _is_object(call) else {**call, "function": {**call["function"], "arguments": "{}"}}
+        for call in message.get("tool_calls", [])
+    ]
+    return {**message, "tool_calls": calls} if calls else message
+
+
+def _is_object(call: dict[str, Any]) -> bool:
+    try:
+        return isinstance(json.loads(call["function"]["arguments"]), dict)
+    except ValueError:
+        return False
+
+
 def common(body: dict[str, Any], total: int, key: str) -> None:
-    if key in ("", "Bearer", "Bearer wrong"):
-        raise Invalid(401, "invalid x-api-key", "authentication_error")
+    if key in ("", "Bearer") or key.endswith("wrong"):
+        raise Invalid(401, f"invalid key: {key.removeprefix('Bearer ')}", "authentication_error")
     if body["model"].startswith("no-such"):
         raise Invalid(404, f"model: {body['model']}", "not_found_error")
     for name in ("temperature", "top_p", "top_k"):
@@ -55,6 +73,8 @@ def anthropic(body: dict[str, Any], produced: set[str]) -> None:
         if message["role"] == "assistant":
             if open_calls:
                 raise Invalid(400, f"tool_use ids were found without tool_result blocks: {', '.join(open_calls)}")
+            if content[-1]["type"] == "thinking":
+                raise Invalid(400, "the final block in an assistant message cannot be `thinking`")
             if digest(content) not in produced:
                 raise Invalid(400, "thinking blocks in the latest assistant message cannot be modified")
             open_calls = [block["id"] for block in content if block["type"] == "tool_use"]
@@ -85,6 +105,8 @@ def openai(body: dict[str, Any], produced: set[str]) -> None:
         _match(results, open_calls, seen)
         open_calls, results = [], []
         if message["role"] == "assistant":
+            if not all(_is_object(call) for call in message.get("tool_calls", [])):
+                raise Invalid(400, "Expecting value: line 1 column 1 (char 0)")
             if digest(message) not in produced:
                 raise Invalid(400, "an assistant message of this history was never sent")
             open_calls = [call["id"] for call in message.get("tool_calls", [])]
