@@ -18,8 +18,15 @@ class Transcript:
 
     def append(self, event: str, **fields: Any) -> None:
         """Add one event; it is durable when this returns."""
-        line = json.dumps({"event": event, **fields}, ensure_ascii=False, default=str) + "\n"
-        os.write(self._file, line.encode("utf-8"))
+        text = json.dumps({"event": event, **fields}, ensure_ascii=False, default=str) + "\n"
+        line, size = text.encode("utf-8", errors="replace"), os.fstat(self._file).st_size
+        try:
+            written = 0
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+        except OSError:
+            os.ftruncate(self._file, size)  # a full disk: half a line would spoil the next one
+            raise
         os.fsync(self._file)
 
     def events(self) -> list[dict[str, Any]]:
