@@ -105,7 +105,7 @@ class CostBook:
         for kind, wanted in (("usd", usd), ("tokens", tokens)):
             for span, (cap, spent) in self._spans(kind, day, round).items():
                 if cap is not None and spent + wanted > cap:
-                    raise BudgetSpent(_sentence(kind, span, cap, spent, wanted))
+                    raise BudgetSpent(_sentence(kind, span, cap, spent, wanted), span)
         self._append(
             "reserve", id=id, day=day, role=role, round=round, turn=turn, model=model, price=source, usd=usd,
             tokens=tokens,

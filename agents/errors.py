@@ -6,7 +6,11 @@ class AgentError(Exception):
 
 
 class BudgetSpent(AgentError):
-    """The next request could pass a cap of money or tokens."""
+    """The next request could pass a cap of money or tokens; `span` is what the cap is for: campaign, day or round."""
+
+    def __init__(self, message: str, span: str = "campaign") -> None:
+        super().__init__(message)
+        self.span = span
 
 
 class ContextFull(AgentError):

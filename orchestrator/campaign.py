@@ -23,7 +23,7 @@ from orchestrator.competitions.check import check_features, check_sample
 from orchestrator.competitions.local import LocalCompetition
 from orchestrator.competitions.metrics import get_metric
 from orchestrator.config import Config
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, Stopped
 from orchestrator.execution.ladder import probe
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.files import read_json, read_json_or_none, sweep_temps, write_json
@@ -63,6 +63,8 @@ class Campaign:
         self.now = now
         self.progress = progress
         self.place = (0, "start")
+        self.stopping = False
+        """Set by the first Ctrl-C: the loop stops after this step."""
         self._overrides = overrides or {}
         self.config = self._load_config()
         self.rounds = root / "rounds"
@@ -92,7 +94,7 @@ class Campaign:
         self.competition = LocalCompetition(root, self.config, now=now)
         self._variables = {**os.environ, **self._own_variables}
         self.services = Services(
-            campaign=root, costs=self.costs, progress=progress, now=now, sleep=time.sleep,
+            campaign=root, costs=self.costs, progress=progress, now=now, sleep=self._sleep,
             environment=self._variables, seed=self.config.cv.seed,
         )  # fmt: skip
         self.toolset = Toolset(self)
@@ -188,6 +190,14 @@ class Campaign:
         environment = dict(os.environ)
         environment.update({_as_variable(key): json.dumps(value) for key, value in self._overrides.items()})
         return settings.load(self.root / "config.json", environment)
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, but not longer than the person wants: the turn goes on where it was at the next start."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self.stopping:
+                raise Stopped
+            time.sleep(min(left, 0.5))
 
     def _open_costs(self) -> CostBook:
         try:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import AutoKaggleError, BadInput
+from orchestrator.errors import AutoKaggleError, BadInput, Stopped
 
 Clock = Callable[[], datetime]
 
@@ -109,7 +109,7 @@ def _loop(arguments: argparse.Namespace, now: Clock) -> int:
     with campaign_lock(root), Display(root, now=now, plain=arguments.plain) as display:
         from orchestrator.campaign import Campaign
         from orchestrator.endings import is_fatal
-        from orchestrator.loop import Stopped, play
+        from orchestrator.loop import play
 
         campaign = Campaign(root, now=now, progress=display, overrides=overrides, takeover=arguments.takeover)
         display(
@@ -122,7 +122,7 @@ def _loop(arguments: argparse.Namespace, now: Clock) -> int:
             minutes=campaign.config.loop.minutes,
             max_rounds=campaign.config.loop.max_rounds,
             usd_cap=campaign.config.budget.usd,
-            paid=False,
+            paid=campaign.is_paid,
             submissions=campaign.config.submissions.enabled,
         )
         try:

@@ -62,6 +62,12 @@ class CampaignOver(AutoKaggleError):
     exit_code = 0
 
 
+class Stopped(AutoKaggleError):
+    """A person asked for a stop; the same command goes on."""
+
+    exit_code = 130
+
+
 class Capped(CampaignOver):
     """A cap of money or tokens is reached: all is well, and a higher cap goes on."""
 

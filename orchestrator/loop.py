@@ -11,25 +11,21 @@ from typing import Any
 
 from orchestrator import endings
 from orchestrator.campaign import Campaign
-from orchestrator.errors import AutoKaggleError, BadInput, CampaignOver, Capped
+from orchestrator.errors import AutoKaggleError, BadInput, CampaignOver, Capped, Stopped
 from orchestrator.final import grade_final
 from orchestrator.journal import Journal
 from orchestrator.phases import ROUND, ROUND_ZERO, Phase, Stage, run_phase
 from orchestrator.state import write_state
 
 
-class Stopped(Exception):
-    """A person asked for a stop; the step that ran is finished and the same command goes on."""
-
-
 def play(campaign: Campaign) -> str:
     """Play rounds until an ending; returns its reason."""
-    with _stop_at_step(campaign) as stop:
-        play_round(campaign, 0, ROUND_ZERO, stop)
+    with _stop_at_step(campaign):
+        play_round(campaign, 0, ROUND_ZERO)
         while (why := endings.reason(campaign)) is None:
             campaign.reload_config()
             try:
-                play_round(campaign, campaign.next_round, ROUND, stop)
+                play_round(campaign, campaign.next_round, ROUND)
             except CampaignOver as over:
                 why = str(over) if isinstance(over, Capped) else f"fatal: {over}"
                 break
@@ -37,17 +33,18 @@ def play(campaign: Campaign) -> str:
     return why
 
 
-def play_round(campaign: Campaign, number: int, phases: tuple[Phase, ...], stop: Stop) -> None:
+def play_round(campaign: Campaign, number: int, phases: tuple[Phase, ...]) -> None:
     """All phases of one round. A round that can't be saved is recorded as a crash and the next one begins."""
     files = campaign.files(number)
     stage = Stage(campaign, files, Journal(files))
     if number:
         campaign.progress("round", round=number)
     for phase in phases:
-        stop.check()
+        if campaign.stopping:
+            raise Stopped
         try:
             run_phase(stage, phase)
-        except (BadInput, CampaignOver):
+        except (BadInput, CampaignOver, Stopped):
             raise
         except Exception as error:
             if number == 0:
@@ -87,26 +84,14 @@ def _announce(campaign: Campaign, number: int) -> None:
     campaign.progress("verdict", **shown, usd=campaign.usd(), submissions=campaign.submission_counts())
 
 
-class Stop:
-    """Set by the first Ctrl-C or SIGTERM; looked at between steps."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def check(self) -> None:
-        if self.asked:
-            raise Stopped
-
-
 @contextmanager
-def _stop_at_step(campaign: Campaign) -> Iterator[Stop]:
+def _stop_at_step(campaign: Campaign) -> Iterator[None]:
     """The first signal stops after the current step, a second one at once (only the main thread can listen)."""
-    stop = Stop()
 
     def handler(number: int, frame: FrameType | None) -> None:
-        if stop.asked:
+        if campaign.stopping:
             raise KeyboardInterrupt
-        stop.asked = True
+        campaign.stopping = True
         campaign.progress("note", text="stopping after this step; Ctrl-C again stops now", level="warning")
 
     before = {}
@@ -114,7 +99,7 @@ def _stop_at_step(campaign: Campaign) -> Iterator[Stop]:
         for number in (signal.SIGINT, signal.SIGTERM):
             before[number] = signal.signal(number, handler)
     try:
-        yield stop
+        yield
     finally:
         for number, old in before.items():
             signal.signal(number, old)

@@ -74,6 +74,8 @@ class Players:
             try:
                 return self._session(role, turn.round).ask(turn)
             except errors.BudgetSpent as error:
+                if error.span == "round":
+                    raise ProtocolError(f"the round is given up: {error}") from error
                 raise Capped(f"money cap: {error}") from error
             except errors.ContextFull as error:
                 self._succeed(role, turn.round, str(error), self._settings(role))

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import socket
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from agents.costs import Caps, CostBook
 from orchestrator.campaign import Campaign
 from orchestrator.cli import utc_now
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, Stopped
 from orchestrator.loop import play
 from tests import model_campaign
 from tests.kill import harness
@@ -236,3 +237,35 @@ def replies(folder: Path) -> list[dict[str, Any]]:
 
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_cap_for_a_round_gives_up_the_round_alone(tmp_path: Path) -> None:
+    endless = [{"tools": [{"name": "list_files", "input": {"folder": "."}}], "text": "x" * 3000}]
+    with ModelServer(tmp_path / "server", {**model_campaign.turns(), "R02/plan": endless}) as server:
+        folder = make(tmp_path / "camp", server, rounds=3, budget__usd_per_round=0.35)
+        why, campaign = start(folder)
+        assert why == "max rounds: 3 played"
+        assert [entry["status"] for entry in campaign.entries] == ["keep", "crash", "keep"]
+        assert "budget.usd_per_round" in campaign.entries[1]["reason"]
+        assert all(entry["usd"] <= 0.35 for entry in campaign.entries)
+
+
+def test_a_stop_while_a_provider_is_waited_for_is_heard_at_once(tmp_path: Path) -> None:
+    script = {**model_campaign.turns(), "R01/plan": [{**model_campaign.turns()["*/plan"][0], "faults": ["529"] * 99}]}
+    with ModelServer(tmp_path / "server", script) as server:
+        folder = make(tmp_path / "camp", server, rounds=1)
+        harness_set(folder, agents__builder__max_wait_s=900.0)
+
+        def hear(event: str, **fields: Any) -> None:
+            if event == "wait" and fields["seconds"] > 1.0:
+                campaign.stopping = True
+
+        campaign = Campaign(folder, now=utc_now, progress=hear)
+        began = time.monotonic()
+        with pytest.raises(Stopped):
+            play(campaign)
+        campaign.players.close()
+        campaign.costs.close()
+        assert time.monotonic() - began < 15
+        server.play(model_campaign.turns())
+        assert start(folder)[0] == "max rounds: 1 played"
