@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -212,5 +213,5 @@ def _png(draw: Callable[[Axes], None], *, width: float = 9.0, height: float) -> 
         figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
         draw(figure.add_subplot())
         data = io.BytesIO()
-        figure.savefig(data, format="png", metadata={"Software": None})
+        FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})  # savefig would draw it twice
     return data.getvalue()
