@@ -48,7 +48,7 @@ class Fault(Exception):
     def __init__(
         self, message: str, kind: Kind, *, wait: float | None = None, usage: Usage | None = None, lost: bool = False
     ) -> None:
-        super().__init__(" ".join(message.split())[:_MESSAGE_CHARS])
+        super().__init__(" ".join(message.split()))
         self.kind, self.wait, self.usage, self.lost = kind, wait, usage, lost and usage is None
 
     @property
@@ -57,8 +57,9 @@ class Fault(Exception):
         return self.lost or self.usage is not None
 
     def without(self, secret: str) -> str:
-        """The message, for files: some servers repeat the key that they refuse."""
-        return str(self).replace(secret, "(key)") if secret else str(self)
+        """The message, short, for files and screens: some servers repeat the key that they refuse."""
+        said = str(self).replace(secret, "(key)") if secret else str(self)
+        return said[:_MESSAGE_CHARS]
 
 
 class Provider(Protocol):

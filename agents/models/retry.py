@@ -44,20 +44,22 @@ class Patience:
         raise ModelUnreachable(f"{self._role}: no reply in {_ATTEMPTS:,} attempts")
 
     def _wait(self, fault: Fault, attempt: int, since: datetime) -> None:
-        """Sleep before the next attempt, or raise what the fault comes to."""
+        """Sleep before the next attempt, or raise what the fault comes to (alone: its cause may hold the key)."""
         said = fault.without(self._secret)
         if fault.kind == "context_full" or (fault.kind == "invalid" and self._begun()):
-            raise ContextFull(f"{self._role}: {self._settings['model']} takes no more of this conversation: {said}")
+            raise ContextFull(
+                f"{self._role}: {self._settings['model']} takes no more of this conversation: {said}"
+            ) from None
         if fault.kind in ("unusable", "invalid"):
             where = f"agents.{self._role}"
             raise ModelUnusable(
                 f"{self._role}: {self._settings['model']} answers {said}: "
                 f"check {where}.model, {where}.base_url and {where}.key_variable in config.json"
-            )
+            ) from None
         wait = self._pause(fault, attempt)
         passed = (self._services.now() - since).total_seconds()
         if passed + wait > self._settings["unreachable_minutes"] * 60:
-            raise ModelUnreachable(f"{self._role}: no answer for {passed / 60:.0f} minutes, last: {said}")
+            raise ModelUnreachable(f"{self._role}: no answer for {passed / 60:.0f} minutes, last: {said}") from None
         self._services.progress("wait", text=f"{self._role} waits {wait:.0f} s: {said}", seconds=wait)
         self._services.sleep(wait)
 

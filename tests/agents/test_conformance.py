@@ -13,13 +13,13 @@ import pytest
 
 from agents.session import AgentSession, Turn, open_session
 from agents.transcript import last_round, spawn_event
-from tests.agents.desk import Desk
+from tests.agents.desk import Desk, strategy
 from tests.agents.model_desk import desk
-from tests.agents.model_desk import turn as bare_turn
 from tests.model_server.brain import report
 
 BACKENDS = ("offline", "scripted", "anthropic", "openai")
 RECORD = {"status": "ok", "cv": 0.25, "se": 0.01, "reason": "keep", "failure": None, "fold_scores": [0.25]}
+CODE = "print('a model')\n"
 TEXT = "# Hand-over\nAll is in the registry.\n"
 
 
@@ -46,6 +46,11 @@ class Stand:
         self.runs += 1
         return RECORD
 
+    def build(self) -> Turn:
+        tools = {"run_experiment": self.run_experiment}
+        turn = self._campaign.turn("builder", "build", "experiment.py", tools=tools, strategy=strategy("knn"))
+        return replace(turn, prompt="Write it, run it.")
+
     def handover(self) -> Turn:
         return replace(self._campaign.turn("builder", "handover", "handover.md"), prompt="Hand over.")
 
@@ -57,10 +62,11 @@ class Stand:
 @contextmanager
 def stand(backend: str, folder: Path) -> Iterator[Stand]:
     write = {"name": "write_file", "input": {"name": "handover.md", "text": TEXT}}
+    code = {"name": "write_file", "input": {"name": "experiment.py", "text": CODE}}
     run = {"name": "run_experiment", "input": {"folds": "all"}}
     script = {
         "R01/handover": [{"tools": [write]}, {"tools": [report("DONE")]}],
-        "R01/run": [{"tools": [run]}, {"report_cv": True}],
+        "R01/build": [{"tools": [code, run]}, {"report_cv": True}],
     }
     if backend in ("anthropic", "openai"):
         with desk(folder, backend, script) as here:
@@ -70,7 +76,9 @@ def stand(backend: str, folder: Path) -> Iterator[Stand]:
     root.mkdir()
     turns = {
         "R01/handover": [{"files": {"handover.md": TEXT}, "reply": "DONE"}],
-        "R01/run": [{"call": ["run_experiment"], "reply": "CV_SCORE={results[0][cv]}"}],
+        "R01/build": [
+            {"files": {"experiment.py": CODE}, "call": ["run_experiment"], "reply": "CV_SCORE={results[0][cv]}"}
+        ],
     }
     (root / "script.json").write_text(json.dumps({"turns": turns}))
     yield Stand(backend, root, {"backend": backend, "script": str(root / "script.json")}, None)
@@ -92,12 +100,11 @@ def test_a_turn_makes_its_files_and_ends_with_its_line(here: Stand) -> None:
     session.close()
 
 
-def test_an_experiment_is_run_through_the_turn(here: Stand) -> None:
-    if here.backend == "offline":
-        pytest.skip("it plays a build from a plan: see the tests of the offline builder")
-    turn = bare_turn(here.root, "R01/run", (), run_experiment=here.run_experiment)
-    assert here.open().ask(turn) == "CV_SCORE=0.25"
+def test_an_experiment_is_written_and_run(here: Stand) -> None:
+    session, turn = here.open(), here.build()
+    assert session.ask(turn) == "CV_SCORE=0.25"
     assert here.runs == 1
+    compile(turn.makes["experiment.py"].read_text(), "experiment.py", "exec")
 
 
 def test_the_transcript_tells_who_and_what(here: Stand) -> None:

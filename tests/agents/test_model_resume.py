@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.agents.model_desk import desk, turn
+from agents.costs import Totals
+from tests.agents.model_desk import Desk, desk, turn
 from tests.agents.test_model_session import DIALECTS, PLAN, events
 from tests.model_server.brain import report
 from tests.model_server.client import ROOT
 
 CHILD = """
-import json, os, sys, time
+import json, os, signal, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from agents.costs import Caps, CostBook
@@ -29,18 +30,30 @@ from tests.agents.model_desk import KEY, turn
 
 root, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
 now = lambda: datetime.now(UTC)
-costs = CostBook(root / "costs.jsonl", Caps(usd=10.0), now)
+
+class Mortal(CostBook):
+    def reserve(self, id, **fields):
+        super().reserve(id, **fields)
+        die("reserved", id)
+
+    def settle(self, id, *fields):
+        die("answered", id)
+        super().settle(id, *fields)
+
+def die(place, id):
+    if id.endswith("/2") and (root / "die").exists() and (root / "die").read_text() == place:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+costs = Mortal(root / "costs.jsonl", Caps(usd=10.0), now)
 environment = {"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY}
 services = Services(root, costs, lambda *_, **__: None, now, time.sleep, environment)
 
-def slow(code, seconds=120):
+def slow(**_):
     (root / "runs").open("a").write("run\\n")
-    if not (root / "quick").exists():
-        time.sleep(30)
-    return "looked"
+    time.sleep(30)
 
 session = open_session("builder", settings, root / "sessions" / "builder", 1, 1, services)
-print(session.ask(turn(root, run_python=slow, run_experiment=lambda folds: slow("") and {"cv": 0.5})), flush=True)
+print(session.ask(turn(root, run_python=slow, run_experiment=slow)), flush=True)
 """
 LOOK = {"name": "run_python", "input": {"code": "print(1)"}}
 RUN = {"name": "run_experiment", "input": {"folds": "all"}}
@@ -48,12 +61,12 @@ LIST = {"name": "list_files", "input": {"folder": "."}}
 WRITE = {"name": "write_file", "input": {"name": "plan.md", "text": PLAN}}
 
 
-def play(here: Any) -> subprocess.Popen[str]:
+def play(here: Desk) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", CHILD, str(here.root), json.dumps(here.settings())]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_PROXY": "*"})
 
 
-def kill_when(here: Any, there: Any) -> None:
+def kill_when(here: Desk, there: Callable[[], bool]) -> None:
     """Start the turn and kill it as soon as `there()` holds."""
     child = play(here)
     end = time.monotonic() + 30
@@ -66,10 +79,20 @@ def kill_when(here: Any, there: Any) -> None:
     child.stdout.close()
 
 
-def finish(here: Any) -> str:
-    (here.root / "quick").touch()
-    child = play(here)
-    return child.communicate(timeout=60)[0].strip()
+def finish(here: Desk) -> tuple[str, Totals]:
+    """Go on in this process, which knows nothing but the files: (the turn's line, what the books say then)."""
+
+    def look(*_: Any, **__: Any) -> dict[str, Any]:
+        with (here.root / "runs").open("a") as file:
+            file.write("run\n")
+        return {"cv": 0.5}
+
+    again = Desk(here.root, here.server, here.backend)
+    try:
+        line = again.open().ask(turn(here.root, run_python=look, run_experiment=look))
+        return line, again.costs.totals()
+    finally:
+        again.close()
 
 
 def count(path: Path, kind: str) -> int:
@@ -87,7 +110,7 @@ def test_killed_during_a_tool(backend: str, tool: Any, runs: int, synthetic: int
         kill_when(here, lambda: runs_of(here) > 0)
         with here.transcript.open("ab") as file:
             file.write(b'{"event": "tool_res')  # and a torn line
-        assert finish(here) == "DONE"
+        assert finish(here)[0] == "DONE"
         results = [event for event in events(here.transcript) if event["event"] == "tool_result"]
         assert runs_of(here) == runs
         assert sum(bool(event.get("synthetic")) for event in results) == synthetic
@@ -102,32 +125,31 @@ def test_killed_while_a_request_is_under_way(backend: str, tmp_path: Path) -> No
     script = {"R01/plan": [{"tools": [WRITE]}, {"tools": [report("DONE")], "seconds": 2.0}]}
     with desk(tmp_path, backend, script) as here:
         kill_when(here, lambda: count(here.transcript, "request") == 2)
-        assert finish(here) == "DONE"
+        line, totals = finish(here)
+        assert line == "DONE"
         assert len([request for request in here.server.requests() if request["step"] == 0]) == 1
-        fresh = type(here.costs)(here.root / "costs.jsonl", here.caps, lambda: here.time)
-        totals = fresh.totals()
         paid = sum(event["usd"] for event in events(here.transcript) if event["event"] == "reply")
         assert totals.usd - totals.unanswered_usd == pytest.approx(paid)
         assert totals.unanswered_usd > 0.0 and totals.usd > sum(r["billed"] for r in here.server.requests())
 
 
 @DIALECTS
-def test_killed_between_the_reply_and_the_books(backend: str, tmp_path: Path) -> None:
-    """The reply's own record settles the account when the session opens again."""
+@pytest.mark.parametrize("place", ["reserved", "answered"])
+def test_killed_around_the_books(backend: str, place: str, tmp_path: Path) -> None:
+    """What is reserved and was not sent counts in full; what is answered is settled from the reply's own record."""
     script = {"R01/plan": [{"tools": [WRITE]}, {"tools": [report("DONE")]}]}
     with desk(tmp_path, backend, script) as here:
-        assert here.open().ask(turn(here.root)) == "DONE"
-        book = here.root / "costs.jsonl"
-        lines = book.read_text().splitlines(keepends=True)
-        assert '"settle"' in lines[-1]
-        book.write_text("".join(lines[:-1]))
-        assert finish(here) == "DONE"
+        (here.root / "die").write_text(place)
+        child = play(here)
+        child.communicate(timeout=60)
+        assert child.returncode == -signal.SIGKILL
+        line, totals = finish(here)
+        assert line == "DONE"
         assert len(here.server.requests()) == 2
-        fresh = type(here.costs)(book, here.caps, lambda: here.time)
-        assert fresh.totals().unanswered_usd == 0.0
-        assert fresh.totals().usd == pytest.approx(here.billed())
+        assert totals.usd - totals.unanswered_usd == pytest.approx(here.billed())
+        assert (totals.unanswered_usd > 0.0) == (place == "reserved")
 
 
-def runs_of(here: Any) -> int:
+def runs_of(here: Desk) -> int:
     path = here.root / "runs"
     return path.read_text().count("run\n") if path.exists() else 0

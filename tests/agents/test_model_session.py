@@ -23,7 +23,7 @@ from tests.agents.model_desk import KEY, PLAN, desk, turn
 from tests.model_server.brain import report
 
 DIALECTS = pytest.mark.parametrize("backend", ["anthropic", "openai"])
-WRITE = {"name": "write_file", "input": {"name": "plan.md", "text": PLAN}}
+WRITE: dict[str, Any] = {"name": "write_file", "input": {"name": "plan.md", "text": PLAN}}
 DONE = {"tools": [report("DONE")]}
 PLAIN = {"R01/plan": [{"text": "I write.", "tools": [WRITE]}, DONE]}
 
@@ -61,7 +61,7 @@ def test_no_network_for_hours(backend: str, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as port:
             closed = f"http://127.0.0.1:{port.getsockname()[1]}"
         session = here.open(base_url=closed, unreachable_minutes=120)
-        with pytest.raises(ModelUnreachable, match=r"1[12][0-9] minutes"):
+        with pytest.raises(ModelUnreachable, match=r"1[12][0-9] minutes.*refused"):
             session.ask(turn(here.root))
         assert here.costs.totals().usd == 0.0
         session.close()
@@ -74,6 +74,7 @@ def test_no_network_for_hours(backend: str, tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"model": "no-such-model"}, "agents.builder.model"),
+        ({"base_url": "127.0.0.1/v1"}, "agents.builder.base_url"),
         ({"key_variable": "WRONG"}, "WRONG is not set"),
         ({"price": None, "model": "nobody-knows", "base_url": "https://models.example.com"}, "agents.builder.price"),
     ],
@@ -95,7 +96,7 @@ def test_the_providers_own_spend_limit(backend: str, tmp_path: Path) -> None:
 @DIALECTS
 def test_a_refusal_is_rephrased_once_and_never_stored(backend: str, tmp_path: Path) -> None:
     with desk(tmp_path, backend, {"R01/plan": [{"stop": "refusal"}]}) as here:
-        with pytest.raises(ModelRefused, match="twice"):
+        with pytest.raises(ModelRefused, match="twice" if backend == "openai" else "twice frontier_llm"):
             here.open().ask(turn(here.root))
         kinds = [event["event"] for event in events(here.transcript)]
         assert "reply" not in kinds and kinds.count("failed") == 2 and kinds.count("note") == 1

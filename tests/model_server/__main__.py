@@ -1,8 +1,9 @@
 """`python -m tests.model_server --script FILE --state FOLDER`: prints its port, serves until its stdin closes.
 
-A step of the script may name faults, one for each time that it is asked: 429 (with "retry_after"), 429_spend_limit,
-529, 500, sse_error (overloaded in the middle of the stream, under status 200), reset, eof (a clean end without end
-mark), hang (five seconds, then the connection drops), thinking_only (cut off at its length limit before a word).
+A step of the script may name faults, one for each time that it is asked: 400, 429 (with "retry_after"),
+429_spend_limit, 529, 500, sse_error (overloaded in the middle of the stream, under status 200), reset, eof (a clean
+end without end mark), hang (five seconds, then the connection drops), thinking_only (cut off at its length limit
+before a word).
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from typing import Any
 
 from tests.model_server import brain, streams, validation
 from tests.model_server.validation import Invalid, digest, tokens
+
+REFUSED = ("400", "429", "429_spend_limit", "529", "500")
+"""Faults that are an answer with an HTTP status."""
 
 
 class State:
@@ -92,17 +96,15 @@ class Handler(BaseHTTPRequestHandler):
             fault = faults[asked] if asked < len(faults) else ""
             if fault == "thinking_only":
                 step, fault = {"stop": "max_tokens"}, ""
-            if fault in ("429", "429_spend_limit", "529", "500"):
-                state.number += 0
-            elif dialect == "anthropic" and "cache_control" not in body:
+            if dialect == "anthropic" and "cache_control" not in body:
                 read = 0
-            else:
+            elif fault not in REFUSED:
                 state.cached(units, written=total >= 256)
             state.number += 1
             serial = state.number
         record = {"dialect": dialect, "model": body["model"], "turn": turn, "step": number, "status": 200}
         record["searching"] = any("web_search" in tool.get("type", "") for tool in body["tools"])
-        if fault in ("429", "429_spend_limit", "529", "500"):
+        if fault in REFUSED:
             state.log(**{**record, "status": int(fault[:3]), "fault": fault, "billed": 0.0})
             code = "enforced_spend_limit_reached" if fault == "429_spend_limit" else "overloaded"
             self._error(dialect, int(fault[:3]), f"fault {fault} {code}", code, step.get("retry_after"))
@@ -128,8 +130,13 @@ class Handler(BaseHTTPRequestHandler):
             stop = streams.openai_stop(step)
             output = tokens(message)
             details = {"cached_tokens": read, "cache_write_tokens": fresh}
-            counts = {"prompt_tokens": total, "completion_tokens": output, "total_tokens": total + output}
-            events = streams.openai_events(body, message, stop, {**counts, "prompt_tokens_details": details}, serial)
+            counts: dict[str, Any] = {
+                "prompt_tokens": total,
+                "completion_tokens": output,
+                "total_tokens": total + output,
+            }
+            counts["prompt_tokens_details"] = details
+            events = streams.openai_events(body, message, stop, counts, serial, step.get("deltas", []))
         with self.state.lock:
             self.state.produced.add(digest(validation.sent_back(message)))
         price = self.state.script["price"]

@@ -73,6 +73,9 @@ def _anthropic_deltas(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def openai_message(step: dict[str, Any], number: int) -> dict[str, Any]:
+    """A step may say it in its own "deltas", which must come back as its "whole"."""
+    if "whole" in step:
+        return dict(step["whole"])
     message: dict[str, Any] = {"role": "assistant", "content": step.get("text") or None}
     message["reasoning_content"] = step.get("thinking", "hm")
     if step.get("tools"):
@@ -93,11 +96,11 @@ def openai_message(step: dict[str, Any], number: int) -> dict[str, Any]:
 def openai_stop(step: dict[str, Any]) -> str:
     names = {"max_tokens": "length", "refusal": "content_filter", "end_turn": "stop"}
     wanted = step.get("stop")
-    return names[wanted] if wanted else ("tool_calls" if step.get("tools") else "stop")
+    return names[wanted] if wanted else ("tool_calls" if step.get("tools") or step.get("deltas") else "stop")
 
 
 def openai_events(
-    body: dict[str, Any], message: dict[str, Any], stop: str, usage: dict[str, Any], number: int
+    body: dict[str, Any], message: dict[str, Any], stop: str, usage: dict[str, Any], number: int, own: list[Any]
 ) -> Events:
     def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
@@ -107,6 +110,10 @@ def openai_events(
         }  # fmt: skip
 
     yield None, chunk({"role": "assistant", "content": None})
+    for delta in own:
+        yield None, chunk(delta)
+    if own:
+        message = {}
     for key in ("reasoning_content", "content"):
         for part in _parts(message.get(key, "")):
             yield None, chunk({key: part})
