@@ -210,8 +210,12 @@ def _plain(text: str) -> str:
 def _png(draw: Callable[[Axes], None], *, width: float = 9.0, height: float) -> bytes:
     """Draw on one figure without any global state."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-        draw(figure.add_subplot())
+        figure = Figure(figsize=(width, height), dpi=120)
+        axes = figure.add_subplot()
+        draw(axes)
+        # fixed margins: to fit them (layout="constrained") takes as long as the drawing
+        right = 0.8 if width > 6 and axes.get_legend() else 0.97  # the legend stands beside a wide picture
+        figure.subplots_adjust(left=1.0 / width, right=right, bottom=0.6 / height, top=1 - 0.4 / height)
         data = io.BytesIO()
         FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})  # savefig would draw it twice
     return data.getvalue()
