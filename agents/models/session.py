@@ -57,7 +57,8 @@ class ModelSession:
         self._price = opening.price(self._settings, role, services.costs.caps)
         self._key = opening.key(self._settings, role, services.environment)
         self._history = History(path)
-        if not self._history.events:
+        self._is_new = not self._history.events
+        if self._is_new:
             self._history.add(
                 "spawn", backend=self.backend, round=round_number, role=role,
                 settings={name: self._settings[name] for name in FROZEN},
@@ -229,7 +230,13 @@ class ModelSession:
         self._services.costs.settle(id, usage, usd, "estimate")
 
     def _settle_answered(self) -> None:
-        """Requests whose end stands in the journal and not yet in the books: the kill came in between."""
+        """Requests whose end stands in the journal and not yet in the books, or whose beginning stands in the books
+        alone: the kill came in between.
+        """
+        known = {event["req"] for event in self._history.events if event["event"] == "request"}
+        for id in self._services.costs.open_ids(f"{self.role}/{self.generation}/"):
+            if id not in known and not self._is_new:
+                self._services.costs.release(id, "never sent")
         for event in self._history.events:
             if event["event"] in ("reply", "failed") and self._services.costs.is_open(event["req"]):
                 if event.get("usage") is None:
