@@ -43,7 +43,7 @@ class Bubblewrap:
             argv = self._command(job, stage, environment, status[1], program.fileno())
             return launch(
                 job, stage, self._python, {"narrates": True, "cwd": "/", "argv": argv}, environment, status, cancel,
-                fds=(program.fileno(),), shared_mb=_tmpfs_mb, namespace=True,
+                fds=(program.fileno(),), shared_mb=lambda run: _tmpfs_mb(run, self._size(job)), namespace=True,
             )  # fmt: skip
 
     def _command(self, job: Job, stage: Stage, environment: dict[str, str], status: int, program: int) -> list[str]:
@@ -77,18 +77,26 @@ class Bubblewrap:
 
     def _tmpfs(self, path: str, job: Job) -> list[str]:
         """A file system in RAM, a little larger than the memory limit, which is then what a full one runs into."""
-        size = ("--size", str(job.limits.memory_mb * 5 // 4 << 20)) if self._can_size else ()
-        return [*size, "--tmpfs", path]
+        size = self._size(job)
+        return [*(("--size", str(size)) if size else ()), "--tmpfs", path]
+
+    def _size(self, job: Job) -> int | None:
+        """Bytes of each file system in RAM, None where this bubblewrap leaves that to the kernel."""
+        return job.limits.memory_mb * 5 // 4 << 20 if self._can_size else None
 
 
-def _tmpfs_mb(run: Running) -> float:
-    """What lies in /tmp and /dev/shm of a running sandbox."""
+def _tmpfs_mb(run: Running, size: int | None) -> float:
+    """What lies in /tmp and /dev/shm of a running sandbox, each known by its size.
+
+    While the sandbox is being set up these paths lead elsewhere for an instant, even to a disk of the host.
+    """
     used = 0.0
     for name in ("tmp", "dev/shm"):
         with contextlib.suppress(OSError):
             mount = f"/proc/{run.child}/root/{name}"
             if os.stat(mount).st_dev == os.stat(f"/{name}").st_dev:
-                continue  # still setting up: this is the host's
+                continue
             space = os.statvfs(mount)
-            used += (space.f_blocks - space.f_bfree) * space.f_frsize / 1048576.0
+            if size is None or space.f_blocks * space.f_frsize == size:
+                used += (space.f_blocks - space.f_bfree) * space.f_frsize / 1048576.0
     return used
