@@ -128,10 +128,10 @@ def _merge(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
 
 
 def _merge_call(calls: list[dict[str, Any]], part: Mapping[str, Any]) -> None:
-    found = [call for call in calls if _goes_on(call, part)]
-    fresh: dict[str, Any] = {"index": part.get("index"), "function": {"name": "", "arguments": ""}}
-    call = found[-1] if found else fresh
-    if not found:
+    index = part.get("index")
+    call: dict[str, Any] | None = next((call for call in reversed(calls) if call["index"] == index), None)
+    if call is None or _is_another(call, part):
+        call = {"index": index, "function": {"name": "", "arguments": ""}}
         calls.append(call)
     function = call["function"]
     for name, text in (part.get("function") or {}).items():
@@ -140,11 +140,11 @@ def _merge_call(calls: list[dict[str, Any]], part: Mapping[str, Any]) -> None:
     call.update({key: value for key, value in part.items() if key != "function" and value is not None})
 
 
-def _goes_on(call: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
-    """Whether a part belongs to a call. The index says so, but some servers give all calls the same."""
-    if call["index"] != part.get("index") or (part.get("id") and call.get("id") and part["id"] != call["id"]):
-        return False
-    return not ((part.get("function") or {}).get("name") and _is_object(call))
+def _is_another(call: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
+    """Whether a part begins a call of its own although its index is the last one's: some servers count none."""
+    if part.get("id") and call.get("id") and part["id"] != call["id"]:
+        return True
+    return bool((part.get("function") or {}).get("name")) and _is_object(call)
 
 
 def _merge_part(found: list[Any], part: Any) -> None:

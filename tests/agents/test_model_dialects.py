@@ -60,9 +60,11 @@ def test_arguments_that_are_no_object_are_not_sent_back(raw: str, stop: str | No
 def test_calls_that_all_have_the_same_index_stay_apart(tmp_path: Path) -> None:
     signed = {"extra_content": {"google": {"thought_signature": "S1"}}}
     look, write = called("list_files", "a", {"folder": "."}, **signed), called("write_file", "b", WRITE["input"])
+    bare = {"id": "c", "type": "function", "function": {"name": "leaderboard", "arguments": ""}}
     nameless = {key: value for key, value in called("list_files", "", {"folder": "."}).items() if key != "id"}
-    deltas = [{"tool_calls": [{**call, "index": 0}]} for call in (look, write, nameless, nameless)]
-    whole = {"role": "assistant", "tool_calls": [look, write, *({**nameless, "id": f"call_{n}"} for n in (2, 3))]}
+    deltas = [{"tool_calls": [{**call, "index": 0}]} for call in (bare, look, write, nameless, nameless)]
+    others = [{**nameless, "id": f"call_{place}"} for place in (3, 4)]
+    whole = {"role": "assistant", "tool_calls": [bare, look, write, *others]}
     with desk(tmp_path, "openai", {"R01/plan": [{"deltas": deltas, "whole": whole}, DONE]}) as here:
         assert here.open().ask(turn(here.root)) == "DONE"
         assert (here.root / "rounds" / "R01_plan.md").read_text() == PLAN
