@@ -79,5 +79,5 @@ def _contents() -> dict[str, pd.DataFrame | str]:
     table["digit"] = digits.target[order]
     train, test = table.iloc[:TRAIN_ROWS], table.iloc[TRAIN_ROWS:]
     sample = pd.DataFrame({"id": test["id"], **{name: 0.1 for name in COLUMNS}})
-    contents = [train, test.drop(columns="digit"), sample, DESCRIPTION, test[["id", "digit"]]]
+    contents: list[pd.DataFrame | str] = [train, test.drop(columns="digit"), sample, DESCRIPTION, test[["id", "digit"]]]
     return dict(zip(FILES, contents, strict=True))

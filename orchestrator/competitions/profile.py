@@ -93,7 +93,7 @@ def _column(train: pd.Series, test: pd.Series, kind: Kind) -> dict[str, Any]:
         entry |= _lengths(values.astype(str))
     else:
         texts = values.astype(str)
-        entry["top"] = {text[:80]: int(count) for text, count in texts.value_counts().head(TOP).items()}
+        entry["top"] = {str(text)[:80]: int(count) for text, count in texts.value_counts().head(TOP).items()}
         fresh = test.dropna().astype(str)
         entry["unseen_in_test"] = round(float((~fresh.isin(texts.drop_duplicates())).mean()), 4) if len(fresh) else 0.0
     return entry
@@ -139,14 +139,14 @@ def _target(values: pd.Series, config: Config) -> dict[str, Any]:
     entry: dict[str, Any] = {"missing": int(values.isna().sum()), "distinct": int(known.nunique())}
     if config.competition.task in ("binary", "multiclass", "multilabel") or entry["distinct"] <= 20:
         shares = known.astype(str).value_counts(normalize=True)
-        entry["shares"] = {text[:80]: round(float(share), 6) for text, share in shares.head(MAX_CLASSES).items()}
+        entry["shares"] = {str(text)[:80]: round(float(share), 6) for text, share in shares.head(MAX_CLASSES).items()}
         entry["rarest_rows"] = int(known.value_counts().min()) if len(known) else 0
     if known.dtype.kind in "iuf" and config.competition.task in ("regression", "multiregression"):
         entry |= _numbers(known)
         if len(known) > 2 and known.min() > -1:
             import numpy as np
 
-            entry["skew_of_log1p"] = np.log1p(known.astype(float)).skew()
+            entry["skew_of_log1p"] = known.astype(float).map(np.log1p).skew()
     return entry
 
 

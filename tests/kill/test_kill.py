@@ -14,7 +14,7 @@ import pytest
 from orchestrator.files import read_json
 from tests.kill import harness
 
-WORKERS = 2
+WORKERS = 3
 
 
 @pytest.fixture(scope="module")
