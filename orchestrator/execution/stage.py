@@ -115,6 +115,7 @@ class Installation:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             "MPLBACKEND": "Agg",
+            "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin at barriers take ten times as long on a busy machine
         }
         threads = dict.fromkeys(_THREAD_VARIABLES.split(), str(job.cores))
         user = {"PYTHONUSERBASE": self.user_base} if self.user_base else {}
