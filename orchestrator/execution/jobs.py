@@ -83,6 +83,15 @@ class Outcome:
     """What a person should know about a `nospace`."""
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What each job has for itself where jobs run on other machines, and how many run at a time there."""
+
+    cores: int
+    memory_mb: int
+    at_a_time: int
+
+
 class Sandbox(Protocol):
     """One level of isolation. Thread-safe: one object serves all the folds."""
 

@@ -6,15 +6,23 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
-from orchestrator.execution.jobs import Job, Outcome, Sandbox
+from orchestrator.execution.jobs import Job, Machine, Outcome, Sandbox
 
 
 class LocalExecutor:
     """`cores` is what all jobs together may keep busy: never more jobs than cores run at once."""
 
+    machine: Machine | None = None
+    """Jobs share this machine."""
+
     def __init__(self, sandbox: Sandbox, cores: int) -> None:
         self.sandbox = sandbox
         self.cores = max(1, cores)
+
+    @property
+    def here(self) -> LocalExecutor:
+        """What runs jobs on this machine."""
+        return self
 
     @property
     def level(self) -> str:

@@ -111,7 +111,7 @@ class Referee:
     def trial(
         self, files: RoundFiles, source: bytes, *, strategy: dict[str, Any], earlier: list[RoundFiles], seconds: float
     ) -> dict[str, Any]:
-        """Run a script on fold 1 alone, as `run` would, and keep nothing of it: no record, no predictions, no verdict.
+        """Run a script on fold 1 alone, on this machine, and keep nothing of it: no record, no predictions, no verdict.
 
         {"status": how it ended, "score" of fold 1 or None, "problem", "seconds", "peak_mb", "log"}. Raises
         OutputRejected for a script that is too large.
@@ -125,7 +125,7 @@ class Referee:
         folder, data = self.campaign / ".work" / "trial", data_files(trial.data, self.config.competition)
         with Workdir(folder, files.path("experiment.py").name, source, trial.folds, shown, data) as work:
             runner = FoldRunner(
-                self.config, self.metric, self.executor, work, files, strategy, seconds,
+                self.config, self.metric, self.executor.here, work, files, strategy, seconds,
                 trial.quick_score, lambda *_, **__: None,
             )  # fmt: skip
             runner.run([0])

@@ -17,7 +17,7 @@ import numpy as np
 from orchestrator.competitions.metrics import Metric
 from orchestrator.config import Config
 from orchestrator.errors import CampaignOver, OutputRejected
-from orchestrator.execution.jobs import Job, Limits, Outcome
+from orchestrator.execution.jobs import Job, Limits, Machine, Outcome
 from orchestrator.referee.blend import weights
 from orchestrator.referee.predictions import read
 from orchestrator.referee.workdir import Workdir, task_record
@@ -68,7 +68,9 @@ class FoldRunner:
         self.wants_refit = (strategy.get("final") or config.referee.final) == "refit"
         self._thorough = strategy.get("role") == "blend"
         self._seconds, self._deadline = seconds, time.monotonic() + seconds
-        self._memory_mb = _memory_mb(config)
+        self._machine: Machine | None = executor.machine
+        self._ran = 0.0
+        self._memory_mb = self._machine.memory_mb if self._machine else _memory_mb(config)
         self._score, self._progress = score, progress
 
     def run(self, which: Sequence[Fold]) -> bool:
@@ -99,6 +101,8 @@ class FoldRunner:
         Each fold's training rows hold the other folds' labels, so runs that can see each other's file names (below
         level A) must not run at the same time.
         """
+        if self._machine is not None:
+            return max(1, min(self._machine.at_a_time, jobs))
         parallel = max(1, min(int(self.executor.cores), jobs)) if self.executor.level == "A" else 1
         first = self.outcomes.get(0)
         if first is not None and first.peak_mb > 0:
@@ -106,15 +110,16 @@ class FoldRunner:
         return parallel
 
     def _lay_out(self, which: Sequence[Fold], parallel: int) -> dict[Fold, Job]:
-        cores = max(1, int(self.executor.cores) // parallel)
-        left = max(self._deadline - time.monotonic(), 1.0)
-        memory = max(_LEAST_MEMORY_MB, self._memory_mb // parallel)
+        share = parallel if self._machine is None else 1
+        cores = max(1, int(self.executor.cores) // share)
+        left = max(self._left(), 1.0)
+        memory = max(_LEAST_MEMORY_MB, self._memory_mb // share)
         execution = self.config.execution
         limits = Limits(
             seconds=left,
             memory_mb=memory,
-            disk_mb=max(64, int(execution.disk_gb * 1024) // parallel),
-            processes=max(8, execution.processes // parallel),
+            disk_mb=max(64, int(execution.disk_gb * 1024) // share),
+            processes=max(8, execution.processes // share),
             log_kb=execution.log_kb,
         )
         facts = {
@@ -133,6 +138,10 @@ class FoldRunner:
             jobs[fold] = Job(self.work.script, inputs, self.work.out(fold), limits, cores=cores, name=name)
             self._tell("fold_start", fold)
         return jobs
+
+    def _left(self) -> float:
+        """Seconds that the folds still have: by this machine's clock, or by what they ran where they queue first."""
+        return self._deadline - time.monotonic() if self._machine is None else self._seconds - self._ran
 
     def _waves(self, which: Sequence[Fold], parallel: int) -> int:
         """How many runs, one after the other, the time left has to serve: what a fold is told it may take."""
@@ -159,7 +168,7 @@ class FoldRunner:
             fold = by_name[job.name]
             if outcome.status == "nospace":
                 raise CampaignOver(f"{outcome.detail}: make room and run the same command again")
-            over = time.monotonic() >= self._deadline
+            over = self._left() <= 0
             if outcome.status == "lost" and self.failure is None and not over and not last:
                 lost.append(fold)
                 return
@@ -167,11 +176,13 @@ class FoldRunner:
             if self.failure is not None:
                 stop.set()
 
-        timer = threading.Timer(max(self._deadline - time.monotonic(), 1.0) + 1.0, stop.set)
+        timer = threading.Timer(max(self._left(), 1.0) + 1.0, stop.set)
         timer.daemon = True
-        timer.start()
+        if self._machine is None:
+            timer.start()
         try:
-            self.executor.run(list(jobs.values()), parallel, done, cancel=stop)
+            ended = self.executor.run(list(jobs.values()), parallel, done, cancel=stop)
+            self._ran += sum(outcome.seconds for outcome in ended) / parallel
         finally:
             timer.cancel()
         return lost
