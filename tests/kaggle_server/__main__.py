@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+from tests.kaggle_server import kernel_runs
 from tests.kaggle_server.handler import Handler, Server
 from tests.kaggle_server.site import Site
 
@@ -23,6 +24,7 @@ def main() -> None:
     print(site.port, flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()
+    kernel_runs.stop_all(site)
     os._exit(0)
 
 

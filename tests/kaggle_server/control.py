@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.kaggle_server import submissions
+from tests.kaggle_server import kernels, submissions
 from tests.kaggle_server.site import Competition, Site
 from tests.kaggle_server.wire import Refusal
 
@@ -74,6 +74,42 @@ def made(site: Site, body: Body) -> Any:
     return kept
 
 
+def kernel(site: Site, body: Body) -> Any:
+    """A kernel that someone published: the fields of kernels.Kernel."""
+    site.kernels[body["ref"]] = kernels.Kernel(**body)
+    return {}
+
+
+def outcomes(site: Site, body: Body) -> Any:
+    """{"ref", "runs": [...]}: how the next runs of a kernel end ("*": of any); see kernel_runs.begin."""
+    site.outcomes.setdefault(body["ref"], []).extend(body["runs"])
+    return {}
+
+
+def runs(site: Site, body: Body) -> Any:
+    """Every version of {"ref"}: what was pushed, and how its session stands."""
+    found = site.kernels[body["ref"]].runs
+    return [
+        {"number": run.number, "request": run.request, "ended": run.ended is not None, "status": run.status}
+        for run in found
+    ]
+
+
+def dataset(site: Site, body: Body) -> Any:
+    """{"ref"}: its versions, oldest first; with "failed" the newest never gets ready."""
+    found = site.datasets[body["ref"]]
+    found.versions[-1].failed = body.get("failed", found.versions[-1].failed)
+    return [
+        {
+            "notes": version.notes,
+            "files": sorted(
+                path.relative_to(version.folder).as_posix() for path in version.folder.rglob("*") if path.is_file()
+            ),
+        }
+        for version in found.versions
+    ]
+
+
 def log(site: Site, body: Body) -> Any:
     return site.log[body.get("since", 0) :]
 
@@ -87,7 +123,12 @@ def now(site: Site, body: Body) -> Any:
 
 
 VERBS: dict[str, Verb] = {
-    verb.__name__: verb for verb in (settings, user, competition, plan, clear, human, made, log, leaks, now)
+    verb.__name__: verb
+    for verb in (
+        *(settings, user, competition, plan, clear, human, made),
+        *(kernel, outcomes, runs, dataset),
+        *(log, leaks, now),
+    )
 }
 
 

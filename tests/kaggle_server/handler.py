@@ -19,7 +19,10 @@ from tests.kaggle_server import (  # noqa: F401  the methods register themselves
     accounts,
     competitions,
     control,
+    datasets,
+    discussions,
     faults,
+    kernels,
     leaderboard,
     storage,
     submissions,
@@ -39,6 +42,7 @@ from tests.kaggle_server.wire import (
 )
 
 _API = re.compile(r"/(?:api/)?v1/([\w.]+/\w+)$")
+_LOGS = re.compile(r"/(?:api/)?v1/kernels/logs/stream/([\w-]+)/([\w-]+)$")
 _BLOCK = 16_384
 
 
@@ -206,6 +210,9 @@ def _routed(site: Site, request: Request, entry: dict[str, Any]) -> Reply:
     if request.host not in API_HOSTS:
         raise Refusal(404, f"no host {request.host} here")
     service = request.service
+    if request.verb == "GET" and (place := _LOGS.match(request.target)):
+        user = accounts.user_of(site, "kernels log", request.headers.get("authorization", ""))
+        return kernels.log_stream(site, place[1], place[2], user)
     if request.verb != "POST" or service not in METHODS:
         raise Refusal(404, f"Unknown method {request.verb} {request.target}")
     entry["user"] = accounts.user_of(site, service, request.headers.get("authorization", ""))

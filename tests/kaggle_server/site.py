@@ -143,6 +143,8 @@ class Site:
         """Signature → file, and when it was signed."""
         self.expired: set[str] = set()
         self.kernels: dict[str, Any] = {}
+        self.outcomes: dict[str, list[dict[str, Any]]] = {}
+        """How the next runs of a kernel ("*": of any) end, instead of being executed."""
         self.datasets: dict[str, Any] = {}
         self.log: list[dict[str, Any]] = []
         self.leaks: list[str] = []

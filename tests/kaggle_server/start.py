@@ -101,6 +101,18 @@ class Kaggle:
         """Requests that carried credentials to a host that is not the API."""
         return list(self.control("leaks"))
 
+    def kernel(self, ref: str, **values: Any) -> None:
+        """A notebook that someone published: the fields of kernels.Kernel."""
+        self.control("kernel", ref=ref, **values)
+
+    def outcomes(self, ref: str, *runs: dict[str, Any]) -> None:
+        """How the next runs of a kernel end ("*": of any), instead of being executed: see kernel_runs.begin."""
+        self.control("outcomes", ref=ref, runs=list(runs))
+
+    def runs(self, ref: str) -> list[dict[str, Any]]:
+        """Versions of a kernel that were pushed, oldest first."""
+        return list(self.control("runs", ref=ref))
+
     def submissions(self, slug: str) -> list[dict[str, Any]]:
         """What was accepted, whether it is listed or not."""
         return list(self.control("made", slug=slug))

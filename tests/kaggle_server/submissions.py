@@ -17,22 +17,22 @@ ENTERED = "Successfully submitted to {title}"
 
 @rpc(SERVICE, "StartSubmissionUpload")
 def start(site: Site, call: Call) -> dict[str, Any]:
-    _joined(site, call)
+    joined(site, call)
     upload = storage.start_upload(site, call.text("fileName"), call.number("contentLength"))
     return {"token": upload.token, "createUrl": storage.upload_url(upload)}
 
 
 @rpc(SERVICE, "CreateSubmission")
 def create(site: Site, call: Call) -> dict[str, Any]:
-    competition = _joined(site, call)
+    competition = joined(site, call)
     upload = site.uploads.get(call.text("blobFileTokens"))
     if upload is None or not upload.done:
         raise Refusal(400, f"{NOT_ALLOWED}The uploaded file was not found.", "FAILED_PRECONDITION")
     if competition.code_only:
-        raise _not_allowed("This competition only accepts Submissions from Notebooks")
+        raise not_allowed("This competition only accepts Submissions from Notebooks")
     if competition.required_name and upload.name != competition.required_name:
-        raise _not_allowed(f'Submission files must be named "{competition.required_name}" for this Competition.')
-    check_allowance(site, competition, call.user)
+        raise not_allowed(f'Submission files must be named "{competition.required_name}" for this Competition.')
+    check_allowance(site, competition)
     made = add(site, competition, call.user, upload.name, upload.data, call.text("submissionDescription"))
     made.sandbox = bool(call.body.get("sandbox"))
     return {"message": ENTERED.format(title=competition.title or competition.slug), "ref": made.ref}
@@ -40,7 +40,7 @@ def create(site: Site, call: Call) -> dict[str, Any]:
 
 @rpc(SERVICE, "ListSubmissions")
 def listing(site: Site, call: Call) -> dict[str, Any]:
-    competition = _joined(site, call)
+    competition = joined(site, call)
     shown = [made for made in competition.submissions if _listed(site, made)]
     if "SUCCESSFUL" in call.text("group"):
         shown = [made for made in shown if made.status == "COMPLETE"]
@@ -69,7 +69,7 @@ def download(site: Site, call: Call) -> Reply:
 
 @rpc(SERVICE, "GetSubmissionLimits")
 def limits(site: Site, call: Call) -> dict[str, Any]:
-    competition = _joined(site, call)
+    competition = joined(site, call)
     old_enough = site.now() - timedelta(seconds=site.settings.limits_lag_s)
     today = len(used_today(competition, site.now(), old_enough))
     allowed = 0 if competition.submissions_disabled else max(competition.daily_limit - today, 0)
@@ -102,26 +102,28 @@ def used_today(competition: Competition, now: datetime, made_before: datetime | 
     ]
 
 
-def check_allowance(site: Site, competition: Competition, user: str) -> None:
+def check_allowance(site: Site, competition: Competition) -> None:
     """Raises Refusal for a competition that takes nothing (more) now."""
     if competition.submissions_disabled:
-        raise _not_allowed("Submissions have been disabled for this competition.")
+        raise not_allowed("Submissions have been disabled for this competition.")
     now, limit = site.now(), competition.daily_limit
     if len(used_today(competition, now)) < limit:
         return
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     hours = (midnight - now).total_seconds() / 3600
-    raise _not_allowed(
+    raise not_allowed(
         f"Your team has used its daily Submission allowance ({limit}) today, "
         f"please try again tomorrow UTC ({hours:.1f} hours from now)."
     )
 
 
-def _not_allowed(reason: str) -> Refusal:
+def not_allowed(reason: str) -> Refusal:
+    """The refusal of a submission, in Kaggle's words."""
     return Refusal(400, NOT_ALLOWED + reason, "FAILED_PRECONDITION")
 
 
-def _joined(site: Site, call: Call) -> Competition:
+def joined(site: Site, call: Call) -> Competition:
+    """The competition of a call; Refusal for people who have not joined it, or can't."""
     found = site.competitions.get(call.text("competitionName"))
     if found is None or not found.entered:
         raise Refusal(403, DENIED)
