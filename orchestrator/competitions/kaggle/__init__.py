@@ -1,0 +1,1 @@
+"""Kaggle itself, through its official client in a process of its own."""
