@@ -33,6 +33,7 @@ from orchestrator.players import Players
 from orchestrator.referee.run import Referee
 from orchestrator.referee.seal import build
 from orchestrator.rounds import RoundFiles
+from orchestrator.standings import Standings
 from orchestrator.state import read_state, write_state
 from orchestrator.submission_records import DiskStore, identify, machine_id
 from orchestrator.submissions import SubmissionLedger
@@ -100,6 +101,7 @@ class Campaign:
         self.toolset = Toolset(self)
         self.players = Players(self)
         self.entries: list[Entry] = load_entries(self.rounds)
+        self.standings = Standings(self)
         self.submissions = self._submission_ledger()
         write_views(root, self.entries)
         self._elapsed_before = self._recorded_seconds()

@@ -12,7 +12,7 @@ from orchestrator.competitions.profile import profile
 from orchestrator.errors import CompetitionError, ProtocolError
 from orchestrator.files import atomic_write, read_json, write_json
 from orchestrator.journal import Journal
-from orchestrator.ledger import best_entry, plan_header, rounds_since_keep
+from orchestrator.ledger import best_entry, plan_header, rounds_since_keep, with_submission
 from orchestrator.rounds import RoundFiles
 from orchestrator.state import write_state
 from orchestrator.submission_policy import decide
@@ -152,7 +152,9 @@ def _submit(stage: Stage) -> str:
 
 
 def _learn(stage: Stage) -> str:
-    write_json(stage.files.path("result.json"), build.entry(stage))
+    campaign, entry = stage.campaign, build.entry(stage)
+    campaign.standings.take(stage.number, [*campaign.entries, with_submission(campaign.rounds, entry)])
+    write_json(stage.files.path("result.json"), entry)
     stage.campaign.take_up(stage.number)
     return "DONE"
 

@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from orchestrator import show
+from orchestrator.competitions import medals
 from orchestrator.ledger import Entry
 from orchestrator.rounds import label
 
@@ -112,6 +113,26 @@ def leaderboard(entries: list[Entry], metric: str) -> bytes:
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0))
 
     return _png(draw, width=5.0, height=5.0)
+
+
+def places(ranks: list[list[int]]) -> bytes:
+    """Our place by round among the teams of its time, the first at the top; `ranks` is [[round, rank, teams], …]."""
+    rounds, ours, teams = (list(column) for column in zip(*ranks, strict=True))
+
+    def draw(axes: Axes) -> None:
+        for medal, colour in (("gold", "#c9a227"), ("silver", "#9aa0a6"), ("bronze", "#b0713a")):
+            lines = [medals.places(count)[medal] for count in teams]
+            axes.step(rounds, lines, where="post", color=colour, linewidth=1.2, linestyle="--", label=medal)
+        axes.plot(rounds, ours, "o-", color=BEST, markersize=5, linewidth=1.4, label="our place")
+        axes.set_yscale("log")
+        axes.invert_yaxis()
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.set(xlabel="round", ylabel="place", title="Place on the leaderboard")
+        axes.set_xlim(min(rounds) - 0.8, max(rounds) + 0.8)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+    return _png(draw, height=3.2)
 
 
 def is_measured(entry: Entry) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from agents.errors import ModelUnusable
-from orchestrator import money, show
+from orchestrator import money, report_board, show
 from orchestrator.files import atomic_write, read_json_or_none
 from orchestrator.journal import Journal
 from orchestrator.ledger import Entry, best_entry
@@ -62,6 +62,7 @@ def write_report(root: Path, now: datetime) -> Path:
             _expectations(entries),
             _cost(root, state, entries, len(kept), plots.get("seconds", "")),
             _submissions(entries, plots.get("leaderboard", "")),
+            report_board.section(state, plots.get("places", "")),
             _all_rounds(entries),
             _trust(root, state, entries),
             _reproduce(root, kept),
@@ -84,6 +85,8 @@ def _draw(root: Path, state: State, entries: list[Entry]) -> dict[str, str]:
         pictures["seconds"] = ("Time of the experiments", plots.seconds(entries))
     if len(plots.submitted_pairs(entries)) >= 2:
         pictures["leaderboard"] = ("CV against leaderboard", plots.leaderboard(entries, metric))
+    if len(ranks := state.get("ranks") or []) >= 2:
+        pictures["places"] = ("Place on the leaderboard", plots.places(ranks))
     if pictures:
         (root / "report").mkdir(exist_ok=True)
     for name, (_, data) in pictures.items():

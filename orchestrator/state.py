@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import money
+from orchestrator.cv_lb import comparison
 from orchestrator.files import read_json_or_none, write_json
 from orchestrator.ledger import best_entry
+from orchestrator.standings import summary
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
@@ -43,6 +45,8 @@ def write_state(
         "agents": campaign.players.generations(),
         "submissions": campaign.submission_counts(),
         "cv_lb": [[entry["round"], entry["cv"], entry["lb"]] for entry in entries if entry["lb"] is not None],
+        "agreement": comparison(entries, maximize=campaign.metric.maximize),
+        **summary(campaign.standings.records),
         "elapsed_seconds": round(campaign.elapsed(), 1),
         "minutes": config.loop.minutes,
         "max_rounds": config.loop.max_rounds,

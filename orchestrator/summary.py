@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import ModelUnusable
-from orchestrator import money
+from orchestrator import money, standings
+from orchestrator.cv_lb import comparison
 from orchestrator.errors import Damaged
 from orchestrator.files import read_json
 from orchestrator.ledger import Entry, best_entry, with_submission
@@ -42,16 +43,19 @@ def _rebuilt(root: Path) -> State:
     entries, damaged = finished(folder)
     spec = raw_config(root).get("competition")
     spec = spec if isinstance(spec, dict) else {}
+    maximize = spec["maximize"] if isinstance(spec.get("maximize"), bool) else None
     return {
         "competition": spec.get("name"),
         "metric": spec.get("metric"),
-        "maximize": spec.get("maximize"),
+        "maximize": maximize,
         "round": max(played(folder), default=0),
         "phase": "" if there or played(folder) else NOT_STARTED,
         "rounds": len(entries),
         "kept": sum(entry["status"] == "keep" for entry in entries),
         "best": best_entry(entries),
         "cv_lb": [[entry["round"], entry["cv"], entry["lb"]] for entry in entries if entry["lb"] is not None],
+        "agreement": comparison(entries, maximize=maximize),
+        **standings.summary(standings.recorded(folder)),
         "elapsed_seconds": entries[-1]["elapsed_seconds"] if entries else None,
         "usd": sum(entry["usd"] for entry in entries),
         "sandbox": next((entry["sandbox"] for entry in reversed(entries) if entry["sandbox"]), None),

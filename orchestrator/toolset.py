@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.competitions.local import OUR_TEAM
 from orchestrator.errors import BadInput, CompetitionError, OutputRejected
 from orchestrator.ledger import Entry, best_entry, results_table
 from orchestrator.referee.workdir import read_script
 from orchestrator.rounds import RoundFiles, label
+from orchestrator.standings import Standing, line
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
@@ -44,9 +44,9 @@ class Toolset:
             "run_python": lambda code, seconds=120: self.run_python(files, code, seconds),
             "registry": self.registry,
             "results": self.results,
-            "leaderboard": self.leaderboard,
-            "notebooks": lambda: self._competition_text("notebooks"),
-            "discussions": lambda: self._competition_text("discussions"),
+            "leaderboard": lambda: self.leaderboard(files.number),
+            "notebooks": lambda: self._competition_text("notebooks", files.number),
+            "discussions": lambda: self._competition_text("discussions", files.number),
         }
 
     def of_build(self, files: RoundFiles, strategy: dict[str, Any], run: Callable[[], dict[str, Any]]) -> Tools:
@@ -129,29 +129,39 @@ class Toolset:
         """The last rows of results.tsv."""
         return results_table(self._campaign.entries[-max(rows, 1) :])
 
-    def leaderboard(self) -> str:
-        """The top of the leaderboard, our place in it, and what we submitted."""
+    def leaderboard(self, number: int) -> str:
+        """The top of the leaderboard and our place as of the end of the round before `number`; what we submitted."""
+        standings = self._campaign.standings
+        board = standings.take(number - 1, self._campaign.entries)
         try:
-            board = self._campaign.competition.leaderboard()
             ours = self._campaign.competition.submissions()
         except (CompetitionError, BadInput) as error:
             return f"not available: {error}"
-        if not board and not ours:
+        lines = self._board(board) if board else []
+        if not lines and (failure := standings.failure(number - 1)):
+            lines = [f"not available: {failure}"]
+        if not lines and not ours:
             return _ABSENT
-        places = [(place, team, score) for place, (team, score) in enumerate(board, 1)]
-        shown = [row for row in places if row[0] <= _BOARD_ROWS or row[1] == OUR_TEAM]
-        lines = [f"{place}. {team}  {score:.6g}" for place, team, score in shown]
         sent = [f"{entry.when:%Y-%m-%d %H:%M}  {_number(entry.public_score)}  {entry.description}" for entry in ours]
-        head = f"{len(board)} teams, {self._campaign.metric.name}, the best first"
-        return "\n".join([head, *lines, f"our submissions: {len(ours)}", *sent[-_BOARD_ROWS:]])
+        return "\n".join([*lines, f"our submissions: {len(ours)}", *sent[-_BOARD_ROWS:]])
 
-    def _competition_text(self, name: str) -> str:
-        """What a competition that has notebooks and discussions says about them."""
+    def _board(self, board: Standing) -> list[str]:
+        rows = [(place, team, score) for place, (team, score) in enumerate(board["top"], 1)]
+        if board["rank"] is not None and board["team"] not in [team for _, team, _ in rows]:
+            rows.append((board["rank"], board["team"] or "this campaign", board["score"]))
+        return [
+            f"{board['teams']} teams, {self._campaign.metric.name}, the best first, as of {board['fetched']}",
+            *(f"{place}. {team}  {score:.6g}" for place, team, score in rows),
+            f"{line(board)}; the last places of {_medals(board)}",
+        ]
+
+    def _competition_text(self, name: str, number: int) -> str:
+        """What a competition that has notebooks and discussions has to say about them in round `number`."""
         ask = getattr(self._campaign.competition, name, None)
         if ask is None:
             return _ABSENT
         try:
-            return str(ask())
+            return str(ask(number))
         except CompetitionError as error:
             return f"not available: {error}"
 
@@ -169,6 +179,10 @@ def _row(entry: Entry) -> tuple[str, ...]:
     words = (str(entry[key] or "") for key in ("family", "recipe", "role"))
     why = str(entry["reason"] or "").replace("\n", " ")[:120]
     return label(entry["round"]), *words, entry["status"], *figures, f"{entry['seconds']:.0f}", why
+
+
+def _medals(board: Standing) -> str:
+    return ", ".join(f"{medal} {mark['place']} ({mark['score']:.6g})" for medal, mark in board["lines"].items())
 
 
 def _number(value: float | None) -> str:

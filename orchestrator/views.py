@@ -15,6 +15,7 @@ from orchestrator.errors import BadInput
 from orchestrator.journal import Journal
 from orchestrator.ledger import Entry
 from orchestrator.rounds import RoundFiles, label
+from orchestrator.standings import line
 from orchestrator.state import State
 from orchestrator.summary import NOT_STARTED, is_playing, picture, played, raw_config, records
 
@@ -74,7 +75,9 @@ def _facts(root: Path, state: State) -> list[tuple[str, str]]:
         ("best", _best(state.get("best"))),
         ("graded", show.grade(state.get("final"), " on held-out answers")),
         ("kept", f"{state.get('kept', 0)} of {state.get('rounds', 0)} rounds"),
+        ("leaderboard", _place(state.get("leaderboard"))),
         ("CV and LB", "; ".join(pairs)),
+        *_agreement(state.get("agreement")),
         ("submissions", _submissions(state)),
         ("time", _of(show.duration, state.get("elapsed_seconds"), minutes and minutes * 60)),
         ("money", _money(state)),
@@ -99,6 +102,21 @@ def _best(best: Entry | None) -> str:
     family = f", {show.one_line(best['family'], 40)}" if best.get("family") else ""
     board = f"; leaderboard {show.score(best['lb'])}" if best.get("lb") is not None else ""
     return f"{show.score(best.get('cv'), best.get('se'))} ({label(best['round'])}{family}){board}"
+
+
+def _place(found: State | None) -> str:
+    if not found:
+        return ""
+    return f"{line(found)} ({label(found['round'])}, {str(found['fetched'])[:16].replace('T', ' ')} UTC)"
+
+
+def _agreement(found: State | None) -> list[tuple[str, str]]:
+    """How CV and leaderboard go together, and where they part."""
+    if not found or found["pairs"] < 2:
+        return []
+    known = f", rank correlation {found['correlation']:.2f}" if found["correlation"] is not None else ""
+    text = f"leaderboard - CV {show.signed(found['offset'])} in the middle of {found['pairs']} rounds{known}"
+    return [("CV to LB", text), *(("warning", show.one_line(text, 300)) for text in found["warnings"][-3:])]
 
 
 def _submissions(state: State) -> str:

@@ -163,12 +163,18 @@ def test_the_competition_says_what_it_has(campaign: Campaign) -> None:
     tools = Toolset(campaign).of_turn(campaign.files(4))
     sent = len(campaign.competition.submissions())
     assert sent > 0
-    assert f"our submissions: {sent}" in tools["leaderboard"]() and "this campaign" in tools["leaderboard"]()
+    assert tools["leaderboard"]().startswith(f"our submissions: {sent}")
     (campaign.root / "competition/private/leaderboard.csv").write_text("rank,score\n1,0.001\n2,900\n")
     board = tools["leaderboard"]().splitlines()
     assert board[0].startswith("3 teams") and board[1] == "1. team 1  0.001" and board[2].startswith("2. this campaign")
     (campaign.root / "competition/private/leaderboard.csv").write_text("rank,score\n1,high\n")
-    assert tools["leaderboard"]().startswith("not available: ")
+    assert tools["leaderboard"]().splitlines() == board
+    assert Toolset(campaign).of_turn(campaign.files(5))["leaderboard"]().splitlines() == board
+    campaign.files(3).path("leaderboard.json").unlink()
+    opened = Campaign(campaign.root, now=lambda: NOON, progress=lambda event, **fields: None)
+    found = Toolset(opened).of_turn(opened.files(4))["leaderboard"]()
+    opened.players.close()
+    assert found.startswith("not available: ") and "rank and score" in found and f"our submissions: {sent}" in found
     for name in ("notebooks", "discussions"):
         assert tools[name]() == "not available for this competition"
 
