@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -137,9 +137,12 @@ class KaggleClient:
     def kernel_logs(self, ref: str) -> str:
         return str(self._read("kernel_logs", ref=ref))
 
-    def kernel_output(self, ref: str, folder: Path, *, timeout_s: float = 600.0) -> list[Path]:
-        """Every output file of the latest session, and its log, under `folder`."""
-        found = self._call("kernel_output", timeout_s, True, ref=ref, folder=str(folder.resolve()))
+    def kernel_output(
+        self, ref: str, folder: Path, *, names: Sequence[str] | None = None, timeout_s: float = 600.0
+    ) -> list[Path]:
+        """Every output file of the latest session, and its log, under `folder`; with `names` those files alone."""
+        wanted = None if names is None else list(names)
+        found = self._call("kernel_output", timeout_s, True, ref=ref, folder=str(folder.resolve()), names=wanted)
         return [Path(one) for one in found]
 
     def dataset_status(self, ref: str) -> str | None:
@@ -184,7 +187,7 @@ class KaggleClient:
     def version_dataset(self, folder: Path, notes: str, *, timeout_s: float = 1800.0) -> str:
         return str(self._call("version_dataset", timeout_s, False, folder=str(folder.resolve()), notes=notes))
 
-    def _read(self, call: str, **arguments: Any) -> Any:
+    def _read(self, call: str, /, **arguments: Any) -> Any:
         """A call that changes nothing, tried again while it may help."""
         wait = FIRST_WAIT_S
         for left in range(TRIES - 1, -1, -1):
@@ -198,7 +201,7 @@ class KaggleClient:
                 wait *= 3
         raise AssertionError("unreachable")
 
-    def _call(self, call: str, seconds: float, reading: bool, **arguments: Any) -> Any:
+    def _call(self, call: str, seconds: float, reading: bool, /, **arguments: Any) -> Any:
         """One call, once."""
         if not self.credentials.found:
             trouble = "; ".join(self.credentials.problems) or "there are none"

@@ -116,12 +116,17 @@ def kernel_logs(api: Any, ref: str) -> str:
     return _session(api, ref, "").log or ""
 
 
-def kernel_output(api: Any, ref: str, folder: str) -> list[str]:
-    """Every output file and the log. The client's own method writes error pages as files and follows `../`."""
+def kernel_output(api: Any, ref: str, folder: str, names: list[str] | None = None) -> list[str]:
+    """Every output file and the log, or the files `names` alone.
+
+    The client's own method writes error pages as files and follows `../`.
+    """
     root = Path(folder)
-    log = kernel_logs(api, ref)
+    log = "" if names is not None else kernel_logs(api, ref)
     saved = []
     for one in all_pages(lambda token: _session(api, ref, token), "files"):
+        if names is not None and one.file_name not in names:
+            continue
         target = root / _safe(one.file_name)
         target.parent.mkdir(parents=True, exist_ok=True)
         _fetch(one.url, target)
