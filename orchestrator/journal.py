@@ -36,6 +36,11 @@ class Journal:
         self._starts[phase] = self.starts(phase) + 1
         self._write()
 
+    def take_back(self, phase: str) -> None:
+        """A start that ended in good order, by a cap or a person, is no failed attempt."""
+        self._starts[phase] = self.starts(phase) - 1
+        self._write()
+
     def end(self, phase: str, reply: str, seconds: float) -> None:
         self._done[phase] = {"reply": reply, "seconds": round(seconds, 3)}
         self._write()

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator import endings
 from orchestrator.campaign import Campaign
-from orchestrator.errors import AutoKaggleError, BadInput, CampaignOver, Capped, Stopped
+from orchestrator.errors import AutoKaggleError, BadInput, CampaignOver, Capped, FatalEnding, ProtocolError, Stopped
 from orchestrator.final import grade_final
 from orchestrator.journal import Journal
 from orchestrator.phases import ROUND, ROUND_ZERO, Phase, Stage, run_phase
@@ -21,15 +21,19 @@ from orchestrator.state import write_state
 def play(campaign: Campaign) -> str:
     """Play rounds until an ending; returns its reason."""
     with _stop_at_step(campaign):
+        why = _play_on(campaign)
+    finish(campaign, why)
+    return why
+
+
+def _play_on(campaign: Campaign) -> str:
+    try:
         play_round(campaign, 0, ROUND_ZERO)
         while (why := endings.reason(campaign)) is None:
             campaign.reload_config()
-            try:
-                play_round(campaign, campaign.next_round, ROUND)
-            except CampaignOver as over:
-                why = str(over) if isinstance(over, Capped) else f"fatal: {over}"
-                break
-    finish(campaign, why)
+            play_round(campaign, campaign.next_round, ROUND)
+    except CampaignOver as over:
+        return str(over) if isinstance(over, Capped) else f"fatal: {over}"
     return why
 
 
@@ -47,6 +51,8 @@ def play_round(campaign: Campaign, number: int, phases: tuple[Phase, ...]) -> No
         except (BadInput, CampaignOver, Stopped):
             raise
         except Exception as error:
+            if number == 0 and isinstance(error, ProtocolError):
+                raise FatalEnding(f"round 0 can't be finished: {error}") from error
             if number == 0:
                 raise
             _record_crash(stage, phase.name, error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import build
 from orchestrator.competitions.profile import profile
-from orchestrator.errors import CompetitionError, ProtocolError
+from orchestrator.errors import CampaignOver, CompetitionError, ProtocolError, Stopped
 from orchestrator.files import atomic_write, read_json, write_json
 from orchestrator.journal import Journal
 from orchestrator.ledger import best_entry, plan_header, rounds_since_keep, with_submission
@@ -58,13 +58,18 @@ def run_phase(stage: Stage, phase: Phase) -> None:
     if stage.journal.is_done(phase.name, phase.makes) or not phase.applies(stage):
         return
     if stage.journal.starts(phase.name) >= MAX_STARTS:
-        raise ProtocolError(f"{phase.name} was begun {MAX_STARTS} times and never ended")
+        again = f": delete {stage.files.path('phases.json')} to try again" if stage.number == 0 else ""
+        raise ProtocolError(f"{phase.name} was begun {MAX_STARTS} times and never ended{again}")
     stage.journal.begin(phase.name)
     stage.campaign.place = (stage.number, phase.name)
     write_state(stage.campaign, *stage.campaign.place)
     stage.campaign.progress("phase", round=stage.number, phase=phase.name)
     started = time.monotonic()
-    reply = phase.run(stage)
+    try:
+        reply = phase.run(stage)
+    except (CampaignOver, Stopped):
+        stage.journal.take_back(phase.name)
+        raise
     seconds = time.monotonic() - started
     stage.journal.end(phase.name, reply, seconds)
     stage.campaign.progress("phase_done", round=stage.number, phase=phase.name, reply=reply, seconds=seconds)

@@ -74,7 +74,7 @@ class Players:
             try:
                 return self._session(role, turn.round).ask(turn)
             except errors.BudgetSpent as error:
-                if error.span == "round":
+                if error.span == "round" and turn.round:
                     raise ProtocolError(f"the round is given up: {error}") from error
                 raise Capped(f"money cap: {error}") from error
             except errors.ContextFull as error:

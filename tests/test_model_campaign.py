@@ -15,9 +15,10 @@ import pytest
 
 from agents.costs import Caps, CostBook
 from orchestrator.campaign import Campaign
-from orchestrator.cli import utc_now
+from orchestrator.cli import main, utc_now
 from orchestrator.errors import BadInput, Stopped
 from orchestrator.loop import play
+from orchestrator.phases import MAX_STARTS
 from tests import model_campaign
 from tests.kill import harness
 from tests.model_campaign import KEY, ROUNDS
@@ -268,4 +269,35 @@ def test_a_stop_while_a_provider_is_waited_for_is_heard_at_once(tmp_path: Path) 
         campaign.costs.close()
         assert time.monotonic() - began < 15
         server.play(model_campaign.turns())
+        assert start(folder)[0] == "max rounds: 1 played"
+
+
+@pytest.mark.parametrize(
+    ("changes", "ending", "code"),
+    [
+        ({"agents__builder__model": "no-such-model"}, "fatal: builder: no-such-model", 5),
+        ({"budget__usd": 0.01}, "money cap: ", 0),
+        ({"budget__tokens_per_round": 2000}, "money cap: 0 tokens", 0),
+        ({"agents__builder__base_url": "closed", "agents__builder__unreachable_minutes": 0.001}, "no answer for", 5),
+        ({"agents__builder__max_requests": 2}, "fatal: round 0 can't be finished", 5),
+    ],
+)
+def test_round_0_ends_like_any_other_and_goes_on(
+    changes: dict[str, Any], ending: str, code: int, tmp_path: Path
+) -> None:
+    endless = {"R00/eda": [{"tools": [{"name": "list_files", "input": {"folder": "."}}]}]}
+    script = {**model_campaign.turns(), **(endless if "agents__builder__max_requests" in changes else {})}
+    with ModelServer(tmp_path / "server", script) as server:
+        folder = make(tmp_path / "camp", server, rounds=1)
+        before = (folder / "config.json").read_text()
+        with socket.create_server(("127.0.0.1", 0)) as port:
+            closed = f"http://127.0.0.1:{port.getsockname()[1]}"
+        harness_set(folder, **{key: closed if value == "closed" else value for key, value in changes.items()})
+        for _ in range(MAX_STARTS + 1 if ending == "money cap: " else 1):
+            assert main(["loop", "-C", str(folder), "--plain"]) == code
+        assert ending in json.loads((folder / "state.json").read_text())["ending"]
+        assert ending.removeprefix("fatal: ") in (folder / "REPORT.md").read_text()
+        (folder / "config.json").write_text(before)
+        write, done = model_campaign.turns()["R00/eda"]
+        server.play({**model_campaign.turns(), "R00/eda": [write] * 4 + [done]})
         assert start(folder)[0] == "max rounds: 1 played"
