@@ -1,16 +1,17 @@
 """What the orchestrator lends to players during a turn: the sandbox to look at data, the ledgers, the competition.
 
-All of it is read-only for the campaign, but for `run_experiment("all")`, which is the referee's run of the round.
+All of it is read-only for the campaign, but for `run_experiment`: the referee's run of a round, and the count of trials.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import BadInput, CompetitionError, OutputRejected
+from orchestrator.files import read_json_or_none, write_json
 from orchestrator.ledger import Entry, best_entry, results_table
 from orchestrator.referee.workdir import read_script
 from orchestrator.rounds import RoundFiles, label
@@ -36,7 +37,6 @@ class Toolset:
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
-        self._trials: Counter[str] = Counter()
 
     def of_turn(self, files: RoundFiles) -> Tools:
         """What every turn may use."""
@@ -67,25 +67,22 @@ class Toolset:
         return {key: found[key] for key in ("status", "seconds", "peak_mb")} | {"log": _bounded(found["log"])}
 
     def trial(self, files: RoundFiles, strategy: dict[str, Any]) -> dict[str, Any]:
-        """The round's script on fold 1: its score beside the best round's, and its log; recorded nowhere.
+        """The round's script on fold 1: its score beside the best round's, and its log; only that it ran is kept.
 
         Raises OutputRejected without a script, and when this round's trials are used.
         """
         if not files.has("experiment.py"):
             raise OutputRejected(f"{files.path('experiment.py').name} has not been written")
-        if self._trials[files.prefix] >= TRIALS:
-            raise OutputRejected(
-                f'the {TRIALS} trials of {files.prefix} are used: give it to the referee with folds "all"'
-            )
-        self._trials[files.prefix] += 1
-        campaign = self._campaign
+        script, campaign = read_script(files.path("experiment.py")), self._campaign
+        used = _count_trial(files, script)
         found = campaign.referee.trial(
             files,
-            read_script(files.path("experiment.py")),
+            script,
             strategy=strategy,
             earlier=self._complete(),
             seconds=self._limit(campaign.config.execution.experiment_minutes * 60),
         )
+        write_json(files.path("trials.json"), {"used": used, "running": None})
         best = best_entry(campaign.entries)
         score = "no score" if found["score"] is None else f"{campaign.metric.name} {found['score']:.6g}"
         campaign.progress("note", text=f"{files.prefix}: trial on fold 1, {score} in {found['seconds']:.0f} s")
@@ -95,7 +92,7 @@ class Toolset:
             "best_fold_1": best["fold_scores"][0] if best and best["fold_scores"] else None,
             "maximize": campaign.metric.maximize,
             **{key: found[key] for key in ("status", "problem", "seconds", "peak_mb")},
-            "trials_left": TRIALS - self._trials[files.prefix],
+            "trials_left": TRIALS - used,
             "log": _bounded(found["log"]),
         }
 
@@ -172,6 +169,20 @@ class Toolset:
         """At most what the campaign has left."""
         left = self._campaign.seconds_left()
         return seconds if left is None else max(1.0, min(seconds, left - _TIME_RESERVE))
+
+
+def _count_trial(files: RoundFiles, script: bytes) -> int:
+    """The trials used with this one, durable before it runs; one that a kill cut short may run again for nothing.
+
+    Raises OutputRejected when all are used.
+    """
+    path, running = files.path("trials.json"), hashlib.sha256(script).hexdigest()
+    known = read_json_or_none(path) or {"used": 0, "running": None}
+    used = int(known["used"]) + (known["running"] != running)
+    if used > TRIALS:
+        raise OutputRejected(f'the {TRIALS} trials of {files.prefix} are used: give it to the referee with folds "all"')
+    write_json(path, {"used": used, "running": running})
+    return used
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

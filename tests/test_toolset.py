@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import socket
@@ -16,7 +17,7 @@ from agents.tools import Toolbox
 from orchestrator.build import _run
 from orchestrator.campaign import Campaign
 from orchestrator.errors import OutputRejected
-from orchestrator.files import read_json
+from orchestrator.files import read_json, write_json
 from orchestrator.toolset import TRIALS, Toolset
 from tests.kill import harness
 from tests.playing import NOON, Script
@@ -116,7 +117,8 @@ def test_a_trial_scores_fold_1_and_is_recorded_nowhere(campaign: Campaign) -> No
     write(campaign, 4, harness.EXPERIMENT.replace("PREDICTION", "0.3") + "print('a trial')\n")
     before = snapshot(campaign.root)
     found = run("first")
-    assert snapshot(campaign.root) == before
+    after = snapshot(campaign.root)
+    assert after.pop("rounds/R04_trials.json") and after == before
     record = run("all")
     assert record["status"] in ("ok", "gated")
     assert found["fold_1"] == pytest.approx(record["fold_scores"][0])
@@ -133,10 +135,16 @@ def test_a_trial_tells_what_is_wrong_and_there_are_only_a_few(campaign: Campaign
     assert found["status"] == "ok" and found["fold_1"] is None and "valid.npy" in found["problem"]
     write(campaign, 4, "1/0")
     assert "ZeroDivisionError" in toolset.trial(files, {})["problem"]
-    for _ in range(TRIALS - 2):
+    for _ in range(TRIALS - 3):
         toolset.trial(files, {})
+    count = read_json(files.path("trials.json"))
+    assert count == {"used": TRIALS - 1, "running": None}
+    script = hashlib.sha256(b"1/0").hexdigest()
+    write_json(files.path("trials.json"), {"used": TRIALS, "running": script})  # killed in the middle of the last one
+    again = Toolset(campaign)
+    assert again.trial(files, {})["trials_left"] == 0
     with pytest.raises(OutputRejected, match="trials of R04 are used"):
-        toolset.trial(files, {})
+        again.trial(files, {})
     write(campaign, 5, "1/0")
     assert toolset.trial(campaign.files(5), {})["trials_left"] == TRIALS - 1
     assert not campaign.files(4).has("scores.json")
