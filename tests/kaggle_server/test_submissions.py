@@ -185,6 +185,13 @@ def test_storage_that_refuses_the_upload_is_told_by_a_ref_of_0(server: Kaggle, l
     assert said == {"message": "Could not submit to competition", "ref": 0} and server.submissions("put-one") == []
 
 
+def test_an_upload_that_breaks_is_sent_again(server: Kaggle, library: Library, guess: Path) -> None:
+    server.competition("put-two")
+    server.fault("upload PUT", {"kind": "disconnect"}, {"kind": "error", "status": 503, "retry_after": 0})
+    assert submit(library, "put-two", guess)["ref"] > 0
+    assert [entry.get("fault") for entry in server.log("upload PUT")[-3:]] == ["disconnect", "error", None]
+
+
 @pytest.mark.parametrize(
     ("fault", "accepted"),
     [
