@@ -24,7 +24,7 @@ def slug_of(text: str) -> str:
     if "kaggle.com" in text.lower() and not page:
         raise BadInput(f"{shown} is no competition's page: give one such as {HOST}/competitions/titanic")
     raise BadInput(
-        f"{shown} is no competition: a slug has small letters, digits and hyphens only, as in {HOST}/competitions/titanic"
+        f"{shown} is no competition: a slug has small letters, digits and hyphens, as in {HOST}/competitions/titanic"
     )
 
 
