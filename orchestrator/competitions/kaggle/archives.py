@@ -146,7 +146,7 @@ def _write_all(archive: Path, stage: Path, budget: Budget) -> None:
     try:
         for member in _members(archive, budget):
             budget.take_member(archive.name)
-            parts = _parts(archive.name, member.name)
+            parts = safe_parts(archive.name, member.name)
             if not parts or _LITTER & set(parts):
                 continue
             path = stage.joinpath(*parts)
@@ -233,7 +233,7 @@ class _Guarded:
         return self._file.tell()
 
 
-def _parts(archive: str, name: str) -> list[str]:
+def safe_parts(archive: str, name: str) -> list[str]:
     """The names on the way to a member; raises ArchiveRefused for one that leads out of the folder."""
     plain = unicodedata.normalize("NFC", name.replace("\\", "/"))
     parts = [part for part in plain.split("/") if part not in ("", ".")]
