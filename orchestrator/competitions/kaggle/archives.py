@@ -174,7 +174,9 @@ def _members(archive: Path, budget: Budget) -> Iterator[Member]:
     if start.startswith(b"PK"):
         return _zip(archive)
     if start.startswith(b"\x1f\x8b"):
-        if re.search(r"\.(tgz|tar\.gz)$", archive.name, re.IGNORECASE):
+        with gzip.open(archive) as packed:
+            inside = packed.read(512)
+        if inside[257:262] == b"ustar":
             return _tar(archive, gzip.open(archive), budget)
         name = re.sub(r"\.gz$", "", archive.name, flags=re.IGNORECASE)
         return iter([Member(name, False, lambda: gzip.open(archive))])
