@@ -55,8 +55,8 @@ class TestBadDays:
         assert [entry["status"] for entry in shop.server.log(STORAGE)[-2:]] == [206, 206]
 
     def test_a_slow_download_takes_several_slices(self, shop: Shop) -> None:
-        shop.server.settings(storage_bytes_per_s=1_500_000)
-        assert shop.fetch(slice_s=1.0) == shop.expected
+        shop.server.settings(storage_bytes_per_s=1_000_000)
+        assert shop.fetch(slice_s=2.5) == shop.expected
         assert any("are here; going on" in line for line in shop.said)
         assert 206 in [entry["status"] for entry in shop.server.log(STORAGE)]
 
