@@ -99,7 +99,7 @@ CATBOOST_SPACE: dict[str, Any] = {
 
 BOOSTERS = {
     "lightgbm": (LIGHTGBM, LIGHTGBM_SPACE, 1.0),
-    "xgboost": (XGBOOST, XGBOOST_SPACE, 1.5),
-    "catboost": (CATBOOST, CATBOOST_SPACE, 4.0),
+    "xgboost": (XGBOOST, XGBOOST_SPACE, 2.5),
+    "catboost": (CATBOOST, CATBOOST_SPACE, 6.0),
 }
 """Family → default params, what to tune, seconds relative to LightGBM."""

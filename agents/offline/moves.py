@@ -13,6 +13,8 @@ from agents.offline.notebook import Notebook, Run, fingerprint
 from agents.offline.options import Option, applicable, bags_of, closeness
 from agents.offline.recipe import Recipe, draw
 
+QUICK = ("lightgbm_quick", "text_quick")
+"""First scores: they leave their families as good as untried."""
 TUNE_DRAWS = 40
 MOST_BAGS = 10
 
@@ -45,7 +47,7 @@ def bases(notebook: Notebook, by_name: dict[str, Recipe]) -> list[Run]:
 def fresh(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
     """Recipes never played, worth their prior strength and their novelty."""
     top = strongest(notebook, recipes)
-    played = {run.family for run in notebook.runs}
+    played = {run.family for run in notebook.runs if run.recipe not in QUICK}
     kinds = {wishes.kind_of(family) for family in played}
     names = {run.recipe for run in notebook.runs}
     why = "makes errors of another kind than what is there" if notebook.best else "sets the score to beat"

@@ -13,6 +13,9 @@ from agents.offline.catalogue import BY_NAME, RECIPES
 from agents.offline.notebook import Notebook, Run, fingerprint
 from agents.offline.recipe import Recipe
 
+START_SECONDS = 2.5
+"""To start a fold's process and read its tables, until it was measured."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -32,6 +35,7 @@ class Option:
     cost: float = 0.0
     value: float = 0.0
     asked: str = ""  # what outweighs its value for time
+    fold_seconds: float | None = None  # after which a fold brings its fit to an end
 
     @property
     def fingerprint(self) -> str:
@@ -50,6 +54,7 @@ class Option:
             "params": self.params,
             "final": final,
             "cost_s": round(self.cost, 1),
+            "fold_seconds": self.fold_seconds,
         }
 
 
@@ -88,18 +93,28 @@ def bags_of(notebook: Notebook, recipe: Recipe, params: Mapping[str, Any]) -> in
     return int(params.get("bags") or recipe.params["bags"] or notebook.data.usual_bags)
 
 
+def turns(notebook: Notebook, folds: int | None = None) -> int:
+    """How many times the longest fold: the first runs alone, the others side by side."""
+    count = notebook.facts["folds"] if folds is None else folds
+    return 1 + math.ceil((count - 1) / max(1, notebook.facts["cores"]))
+
+
 class Costs:
     """Seconds of experiments on this data: the recipes' estimates, corrected by the clock of this campaign.
 
-    What stopped on its way counts too: a gated run by the folds that it did, a failed one as a lower bound.
+    A fold takes the start of its process and the fit; what was measured scales the fit alone. What stopped on its way
+    counts too: a gated run by the folds that it did, a failed one as a lower bound.
     """
 
     def __init__(self, notebook: Notebook) -> None:
         self._notebook = notebook
         self._measured: list[tuple[Recipe, float]] = []
         self._bounds: list[tuple[Recipe, float]] = []
+        self._blends = [run.seconds for run in notebook.runs if run.is_blend and run.complete]
+        ended = [run for run in notebook.runs if run.folds and run.seconds > 0]
+        self._start = min([START_SECONDS, *(0.8 * run.seconds / self._turns(len(run.folds)) for run in ended)])
         for run in notebook.runs:
-            if run.recipe in BY_NAME and run.seconds > 0:
+            if run.recipe in BY_NAME and run.seconds > 0 and not run.is_blend:
                 self._note(BY_NAME[run.recipe], run)
 
     def _note(self, recipe: Recipe, run: Run) -> None:
@@ -107,35 +122,38 @@ class Costs:
             fold = re.search(r"\bfold (\d+)", run.reason)
             self.note_failure(recipe, run.params, run.seconds, int(fold[1]) if fold else 0)
         elif run.complete or run.folds:
-            part = 1.0 if run.complete else self._turns(len(run.folds)) / self._turns()
-            self._measured.append((recipe, run.seconds / part / self.raw(recipe, run.params)))
+            turns = self._turns(None if run.complete else len(run.folds))
+            self._measured.append((recipe, self._ratio(recipe, run.params, run.seconds / turns)))
 
     def note_failure(self, recipe: Recipe, params: Mapping[str, Any], seconds: float, fold: int) -> None:
         """It ended after `seconds` within `fold` (from 1; 0 is unknown): counted as if half of that fold was done."""
         if fold:
-            part = (self._turns(fold) - 0.5) / self._turns()
-            self._bounds.append((recipe, seconds / part / self.raw(recipe, params)))
+            self._bounds.append((recipe, self._ratio(recipe, params, seconds / (self._turns(fold) - 0.5))))
+
+    def _ratio(self, recipe: Recipe, params: Mapping[str, Any], fold_seconds: float) -> float:
+        """By how much a fit took longer than estimated."""
+        return max(0.05, (fold_seconds - self._start) / self.fit(recipe, params))
 
     def _turns(self, folds: int | None = None) -> int:
-        """How many times the longest fold: the first runs alone, the others side by side."""
-        count = self._notebook.facts["folds"] if folds is None else folds
-        return 1 + math.ceil((count - 1) / max(1, self._notebook.facts["cores"]))
+        return turns(self._notebook, folds)
 
     def estimate(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
         """The nearest measured likes scale the estimate: same recipe, else same family, else (gently) all."""
+        if recipe.is_blend and self._blends:
+            return median(self._blends)
         same = [ratio for known, ratio in self._measured if known.name == recipe.name]
         family = [ratio for known, ratio in self._measured if known.family == recipe.family]
         at_least = [ratio for known, ratio in self._bounds if known.family == recipe.family]
         scale = median(same or family) if same or family else 1.0 if recipe.is_blend else self._general()
-        return self.raw(recipe, params) * max(scale, *at_least, 0.0)
+        return (self._start + self.fit(recipe, params) * max(scale, *at_least, 0.0)) * self._turns()
 
     def _general(self) -> float:
         """How slow models are here for their estimates; believed more the more runs tell it."""
-        ratios = [ratio for known, ratio in self._measured if not known.is_blend]
+        ratios = [ratio for _, ratio in self._measured]
         ratios += [ratio for _, ratio in self._bounds if ratio > 1]
         return min(10.0, max(0.3, median(ratios) ** (1 - 0.5 ** len(ratios)))) if ratios else 1.0
 
-    def raw(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
-        """The recipe's own estimate for all folds, one core to each, in proportion to its bags."""
+    def fit(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
+        """The recipe's own estimate of one fold's fit on one core, in proportion to its bags."""
         bags, usual = bags_of(self._notebook, recipe, params), bags_of(self._notebook, recipe, {})
-        return recipe.cost(self._notebook.data) * (bags / usual if usual else 1.0) * self._turns()
+        return recipe.cost(self._notebook.data) * (bags / usual if usual else 1.0)

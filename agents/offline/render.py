@@ -38,8 +38,11 @@ def render(
     title: str,
     hypothesis: str,
     seed: int,
+    seconds: float | None = None,
 ) -> str:
     """The experiment as one Python file; `params` and `features` go over the recipe's. Same arguments, same text.
+
+    `seconds` are what a fold should take at most, less than what the host would let it take.
 
     Raises ValueError with the nearest name for a param or feature that nothing reads.
     """
@@ -48,10 +51,10 @@ def render(
     chosen, switches = {**recipe.params, **params}, {**recipe.features, **features}
     steps = [f"    ({name}, {switches[name]!r})," for name in STEPS if switches.get(name)]
     plan = "STEPS: list[Any] = [\n" + "\n".join(steps) + "\n]" if steps else "STEPS: list[Any] = []"
-    constants = f"SEED = {seed}\nPARAMS: dict[str, Any] = {pformat(chosen, width=110, sort_dicts=False)}"
-    foot = (
-        f'{plan}\n\nif __name__ == "__main__":\n    run_experiment(sys.argv[1:], STEPS, {recipe.model}, PARAMS, SEED)'
-    )
+    limit = f"SECONDS: float | None = {seconds}  # of one fold; models that can stop early do"
+    constants = f"SEED = {seed}\n{limit}\nPARAMS: dict[str, Any] = {pformat(chosen, width=110, sort_dicts=False)}"
+    call = f"run_experiment(sys.argv[1:], STEPS, {recipe.model}, PARAMS, SEED, SECONDS)"
+    foot = f'{plan}\n\nif __name__ == "__main__":\n    {call}'
     return assemble(docstring(recipe, title, hypothesis), constants, foot)
 
 

@@ -5,22 +5,32 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
+from agents.offline.catalogue import BY_NAME
 from agents.offline.ledgers import calibration
 from agents.offline.moves import all_options
 from agents.offline.notebook import Notebook
-from agents.offline.options import Costs, Option
+from agents.offline.options import Costs, Option, turns
 
 OVERHEAD = 20.0
-"""Seconds that a round costs besides its experiment."""
+"""Seconds that a round costs besides its experiment, where time is long: reading, and the risk of a slow fold."""
+LONG = 3600.0
+"""From so many seconds left on, time is long."""
 SHARE_OF_CAP = 0.8
 """An option that would fill more of an experiment's time limit than this is not started."""
 SHARE_OF_LEFT = 0.6
-"""Nor one that would take more of the campaign's remaining time."""
-SHARE_BEFORE_A_SCORE = 0.35
-"""Nor one that would take more of it while there is no score at all: estimates of first runs are rough."""
+"""Nor one of a family never measured here that would take more of the campaign's remaining time."""
+SHARE_MEASURED = 0.85
+"""Nor one of a family that was measured."""
+SHARE_BEFORE_A_SCORE = 0.1
+"""While there is no score at all, quick options come first: a good answer early, and a clock for the estimates."""
+ALLOTTED = 1.5
+"""What an experiment may take for its estimate, before its fits are brought to an end."""
+LEAST_ALLOTTED = 0.3
+"""Of the time left, which it may take whatever the estimate."""
 LONE = 0.3
 """The share of its worth that a lone model shows at once against a blend; the next blend shows the rest."""
 PLANNED_ROUNDS = 12
+PLANNED_ROUNDS_SHORT = 20
 LAST_CALL = 100.0
 GUIDED = 1000.0
 """A wish of the guidance outweighs every estimate."""
@@ -40,11 +50,12 @@ def choose(notebook: Notebook, count: int = 1, banned: Collection[str] = (), cap
 
     Always chooses something when any recipe applies: when all options are refused, the cheapest of them is played.
     """
-    limit = min(time_limit(notebook), cap)
     choice = Choice()
     costs = Costs(notebook)
+    reserve = blend_reserve(notebook, costs)
     options = [appraise(notebook, option, costs) for option in all_options(notebook)]
     for option in sorted(options, key=lambda item: (-item.value, item.cost, item.fingerprint)):
+        limit = min(time_limit(notebook, option, reserve), cap)
         why = refusal(notebook, option, limit, banned)
         if why:
             choice.refused.append((option, why))
@@ -56,6 +67,7 @@ def choose(notebook: Notebook, count: int = 1, banned: Collection[str] = (), cap
         choice.chosen.append(choice.others.pop(0))
     if not choice.chosen and choice.refused:
         _fall_back(notebook, choice, banned)
+    choice.chosen = [_timed(notebook, option, reserve) for option in choice.chosen]
     return choice
 
 
@@ -75,11 +87,32 @@ def _fall_back(notebook: Notebook, choice: Choice, banned: Collection[str]) -> N
     choice.chosen.append(item[0])
 
 
-def time_limit(notebook: Notebook) -> float:
+def blend_reserve(notebook: Notebook, costs: Costs) -> float:
+    """Seconds kept for the last act, a blend, once there is something to blend."""
+    if not notebook.members or "blend" in notebook.guidance.banned_roles:
+        return 0.0
+    return 5.0 + 1.2 * costs.estimate(BY_NAME["blend_weights"], {})
+
+
+def time_limit(notebook: Notebook, option: Option, reserve: float) -> float:
     """The most seconds an experiment may be estimated at, from its own limit and the campaign's remaining time."""
     cap, left = notebook.limit("experiment_seconds"), notebook.limit("seconds_left")
-    share = SHARE_OF_LEFT if notebook.scored else SHARE_BEFORE_A_SCORE
-    return max(1.0, min(SHARE_OF_CAP * cap, share * left))
+    if not notebook.scored:
+        return max(1.0, min(SHARE_OF_CAP * cap, SHARE_BEFORE_A_SCORE * left))
+    if option.recipe.is_blend:
+        return max(1.0, min(SHARE_OF_CAP * cap, left - 2.0))
+    known = any(run.complete for run in notebook.of_family(option.recipe.family))
+    return max(1.0, min(SHARE_OF_CAP * cap, (SHARE_MEASURED if known else SHARE_OF_LEFT) * (left - reserve)))
+
+
+def _timed(notebook: Notebook, option: Option, reserve: float) -> Option:
+    """The option with the seconds after which each fold's fits come to an end; none where time is no matter."""
+    left = notebook.limit("seconds_left")
+    if option.recipe.is_blend or left > LONG:
+        return option
+    least = (LEAST_ALLOTTED if notebook.scored else SHARE_BEFORE_A_SCORE) * left
+    allotted = max(5.0, min(left - reserve - 5.0, max(ALLOTTED * option.cost, least)))
+    return replace(option, fold_seconds=round(allotted / turns(notebook), 1))
 
 
 def refusal(notebook: Notebook, option: Option, limit: float, banned: Collection[str]) -> str:
@@ -114,9 +147,19 @@ def appraise(notebook: Notebook, option: Option, costs: Costs) -> Option:
     urgency = LAST_CALL if last else wish(notebook, option)
     by = "in guidance.md" if notebook.guidance.understood else "by the review"
     asked = f"asked for {by}" if urgency >= GUIDED else "the last call for a blend" if last else ""
-    value = units / (1 + (OVERHEAD + cost) / 60) ** time_pressure(notebook, cost) * urgency
+    value = units / slowness(notebook, cost) * urgency
+    if option.role == "blend" and not last:
+        value *= patience(notebook, cost)
     lone = notebook.blend_leads and option.role != "blend"
     return replace(option, gain=units * notebook.noise * (LONE if lone else 1.0), cost=cost, value=value, asked=asked)
+
+
+def slowness(notebook: Notebook, cost: float) -> float:
+    """By how much the time that an option takes lessens its value."""
+    left = notebook.limit("seconds_left")
+    if left > LONG:
+        return float((1 + (OVERHEAD + cost) / 60) ** time_pressure(notebook, cost))
+    return float((1 + PLANNED_ROUNDS_SHORT * (3.0 + cost) / max(left, 1.0)) ** 0.6)
 
 
 def time_pressure(notebook: Notebook, cost: float) -> float:
@@ -131,10 +174,14 @@ def time_pressure(notebook: Notebook, cost: float) -> float:
     return 0.2 + 0.8 * min(1.0, cost / max(3 * share, 1.0))
 
 
+def patience(notebook: Notebook, cost: float) -> float:
+    """A blend that takes much of the time left waits to be the last act: it gets better with every member."""
+    return 1.0 if cost < 0.02 * notebook.limit("seconds_left") else 0.02
+
+
 def is_last_call(notebook: Notebook) -> bool:
     """Whether this may be the last round: what was collected has to be blended now or never."""
-    typical = notebook.facts.get("seconds_per_round") or 0.0
-    return notebook.limit("rounds_left") <= 1 or notebook.limit("seconds_left") < 2 * typical
+    return notebook.limit("rounds_left") <= 1
 
 
 def wish(notebook: Notebook, option: Option) -> float:

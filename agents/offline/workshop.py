@@ -61,6 +61,7 @@ def build(turn: Turn) -> str:
         title=f"R{turn.round:02d}: {strategy.get('role', 'improve')} with {recipe.title}",
         hypothesis=f"{strategy['hypothesis']}{note}",
         seed=turn.facts["seed"],
+        seconds=strategy.get("fold_seconds"),
     )
     turn.write("experiment.py", script)
     report = turn.tools["run_experiment"]()

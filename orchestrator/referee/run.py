@@ -21,7 +21,16 @@ from orchestrator.errors import Damaged, FatalEnding, OutputRejected
 from orchestrator.files import atomic_write, read_json_or_none, sha256_bytes, write_json
 from orchestrator.referee.earlier import ARTIFACTS, Archive, Earlier, correlations
 from orchestrator.referee.runner import Failure, FoldRunner
-from orchestrator.referee.score import Comparison, fold_score, gate, gate_sigmas, judge, plainly_decided, score
+from orchestrator.referee.score import (
+    Comparison,
+    fold_score,
+    gate,
+    gate_sigmas,
+    judge,
+    keep_bar,
+    plainly_decided,
+    score,
+)
 from orchestrator.referee.seal import seal
 from orchestrator.referee.sealed import FoldSet
 from orchestrator.referee.submission_file import build as build_csv
@@ -176,7 +185,7 @@ class _Trial:
         if scored.spoiled or np.isnan(scored.cv):
             where = f"fold {scored.spoiled[0] + 1}" if scored.spoiled else "every fold"
             return self.fail(Failure("output", f"{self.metric.name} is undefined for these predictions in {where}"))
-        keep = self.config.referee.keep_probability
+        keep = keep_bar(str(self.strategy.get("role")), self.config.referee.keep_probability)
         judged = judge(self.metric, self.folds, scored, champion, before, keep, self.classes, self.seed)
         if runner.wants_refit and not judged.clearly_worse:
             runner.run(["full"])

@@ -26,6 +26,8 @@ Array = np.ndarray[Any, Any]
 _DIVERSIFY = 3.0
 """A round that wants to be different may be so much worse at the gate, in units of the usual allowance."""
 
+_BLEND_KEEP = 0.6
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -101,6 +103,15 @@ class Verdict:
     @property
     def clearly_worse(self) -> bool:
         return self.comparison is not None and self.comparison.gain < -2 * self.comparison.se
+
+
+def keep_bar(role: str, keep: float) -> float:
+    """The probability of a gain that a keep needs.
+
+    A blend needs less: its weights did not see the rows that judge it, and a mean of good models is the better bet
+    even where the noise hides its gain.
+    """
+    return min(keep, _BLEND_KEEP) if role == "blend" else keep
 
 
 def gate_sigmas(role: str, sigmas: float, against_blend: bool = False) -> float | None:

@@ -17,15 +17,16 @@ Fit = Callable[[np.ndarray, np.ndarray | None, int, int, Clock], tuple[np.ndarra
 
 
 def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit) -> np.ndarray:
-    """Small data: the mean of 4 models, each stopped early on its own fifth. Larger: one stop, then a refit on all."""
+    """The mean of a few models, each stopped early on its own part of the rows; with "refit" one more learns from all.
+
+    A mean of two models, each on nine tenths of the rows, beats one refit on all of them in the same time.
+    """
     n = len(goal.rows)
-    bags = int(params.get("bags") or (4 if n < 5000 else 1))
-    refit = params.get("refit")
-    refit = 5000 <= n < 200_000 if refit is None else bool(refit)
+    bags = int(params.get("bags") or (4 if n < 5000 else 2))
     every, most = np.arange(n), int(params["rounds"])
     total, done, started = np.zeros(0), 0, clock.left()
-    for bag in range(1 if refit else bags):
-        out = holdout(data, 10 if n > 100_000 else 5, bag)[goal.rows]
+    for bag in range(bags):
+        out = holdout(data, 5 if n < 5000 else 10, bag)[goal.rows]
         whole = goal.kind == "value" or len(np.unique(goal.y[~out])) == len(np.unique(goal.y))
         usable = 0 < out.sum() < n and whole  # a model that lacks a class has no column for it
         part, rounds = fit(every[~out] if usable else every, every[out] if usable else None, most, bag, clock)
@@ -33,15 +34,15 @@ def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit
         print(f"bag {bag}: {rounds} rounds, {started - clock.left():.1f} s", flush=True)
         if clock.left() < 1.3 * (started - clock.left()) / done:
             return total / done
-    if not refit:
-        return total / done
-    total, done, used = np.zeros(0), 0, started - clock.left()
-    for bag in range(bags):
-        part, _ = fit(every, None, max(10, int(1.1 * rounds)), bag, clock)
-        total, done = part + (total if done else 0.0), done + 1
-        if clock.left() < 1.5 * used:
-            break
+    if params.get("refit"):
+        part, _ = fit(every, None, max(10, int(1.1 * rounds)), bags, clock)
+        return (total + bags * part) / (2 * bags)
     return total / done
+
+
+def threads(data: Data, cells: int) -> int:
+    """More than one thread pays on large tables only: on small ones they wait for each other."""
+    return int(data.task.get("cores") or 1) if cells > 1_000_000 else 1
 
 
 def learning_rate(params: dict[str, Any], n: int) -> float:
@@ -75,7 +76,7 @@ def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             "bagging_freq": 1,
             "lambda_l2": float(params["lambda_l2"]),
             "cat_smooth": float(params.get("cat_smooth", 10)),
-            "num_threads": int(data.task.get("cores") or 1),
+            "num_threads": threads(data, matrix.size),
             "max_bin": 100 if len(goal.rows) < 5000 else 255,
             "verbosity": -1,
             "feature_pre_filter": False,
@@ -146,7 +147,7 @@ def xgboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             "colsample_bytree": float(params["colsample"]),
             "lambda": float(params["reg_lambda"]),
             "tree_method": "hist",
-            "nthread": int(data.task.get("cores") or 1),
+            "nthread": threads(data, matrix.size),
             "verbosity": 0,
         }
         if goal.kind == "multiclass":
@@ -201,7 +202,7 @@ def catboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             "l2_leaf_reg": float(params["l2_leaf_reg"]),
             "one_hot_max_size": int(params.get("one_hot_max_size", 4)),
             "max_ctr_complexity": int(params.get("max_ctr_complexity") or (2 if len(codes) <= 12 else 1)),
-            "thread_count": int(data.task.get("cores") or 1),
+            "thread_count": threads(data, table.size),
             "allow_writing_files": False,
             "logging_level": "Silent",
         }

@@ -138,7 +138,7 @@ def encode_labels(train: pd.DataFrame, task: dict[str, Any]) -> np.ndarray:
     return values if task["task"].startswith("multi") else values[:, 0]
 
 
-def load(folder: Path, seed: int) -> Data:
+def load(folder: Path, seed: int, seconds: float | None = None) -> Data:
     """Reads IN/. Rows without any label are left out; a full refit may come without valid.parquet."""
     task = json.loads((folder / "task.json").read_text())
     train, test = pd.read_parquet(folder / "train.parquet"), pd.read_parquet(folder / "test.parquet")
@@ -149,7 +149,7 @@ def load(folder: Path, seed: int) -> Data:
     train, y = train[labelled], y[labelled]
     seed = seed + 1000 * int(task.get("seed") or 0)
     sizes = (len(train), len(valid), len(test))
-    data = Data(task, folder, seed, sizes, y, Clock(float(task.get("seconds") or 600)))
+    data = Data(task, folder, seed, sizes, y, Clock(min(float(task.get("seconds") or 600), seconds or 1e9)))
     names = [name for name in test.columns if name in train.columns and name not in task["target_columns"]]
     for name in names:
         column = pd.concat([part[name] for part in (train, valid, test)], ignore_index=True)
@@ -284,10 +284,11 @@ def run_experiment(
     model: Callable[[Data, dict[str, Any]], np.ndarray],
     params: dict[str, Any],
     seed: int,
+    seconds: float | None = None,
 ) -> None:
     """IN OUT → features → model → OUT/valid.npy, OUT/test.npy."""
     warnings.simplefilter("ignore")  # models stopped early on purpose say so in every fit
-    data = load(Path(arguments[0]), seed)
+    data = load(Path(arguments[0]), seed, seconds)
     with threadpool_limits(int(data.task.get("cores") or 1)):
         for step, option in steps:
             step(data, option)
