@@ -25,7 +25,7 @@ from orchestrator.competitions.metrics import get_metric
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, Stopped
 from orchestrator.execution.ladder import probe
-from orchestrator.execution.local import LocalExecutor
+from orchestrator.executors import open_executor
 from orchestrator.files import read_json, read_json_or_none, sweep_temps, write_json
 from orchestrator.journal import Journal
 from orchestrator.ledger import Entry, load_entries, with_submission, write_views
@@ -89,7 +89,7 @@ class Campaign:
             sweep_temps(root / place)
         self._settle_level(sandbox.level)
         self.identity = identify(DiskStore(self.rounds), now, machine=self._machine(), takeover=takeover)
-        self.executor = LocalExecutor(sandbox, self.cores)
+        self.executor = open_executor(self, sandbox, self._own_variables)
         self.referee = Referee(root, self.config, self.executor, progress=self._hear)
         self.metric = self.referee.metric
         self.competition = LocalCompetition(root, self.config, now=now)

@@ -101,7 +101,14 @@ class RefereeSection(Section):
 
 
 class ExecutionSection(Section):
-    backend: Literal["local"] = "local"
+    backend: Literal["local", "kaggle_kernel"] = "local"
+    """Where experiments run: on this machine, or as private kernels on Kaggle's (takes effect at the next start)."""
+    accelerator: str = Field(default="NvidiaTeslaT4", pattern=r"^[A-Za-z0-9]{2,40}$")
+    """Of a kernel: NvidiaTeslaT4 (two of them), NvidiaTeslaP100, NvidiaL4, TpuV5E8, …, or "none"."""
+    when_quota_is_spent: Literal["local", "wait"] = "local"
+    """Once the week's hours of Kaggle's GPUs are used: run on this machine, or wait for the next week."""
+    poll_seconds: float = Field(default=20.0, ge=0.05)
+    """Between two looks at a kernel."""
     sandbox: Literal["auto", "A", "B", "C", "none"] = "auto"
     cores: int | None = Field(default=None, ge=1)
     """None: all that this process may use."""

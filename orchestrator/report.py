@@ -24,6 +24,7 @@ SANDBOXES = {
     "A": "A (bubblewrap: experiments see their inputs and Python alone, no other files, no network)",
     "B": "B (Landlock: experiments can open their inputs and Python alone, no network; they see other processes)",
     "C": "C (macOS sandbox-exec: experiments can open their inputs and Python alone, no network)",
+    "kernel": "kernel (Kaggle's machines: experiments see their fold's inputs and Python alone, no internet)",
     "none": "**none: experiments could read and write what their user can**",
 }
 COLUMNS: dict[str, Callable[[Entry], str]] = {

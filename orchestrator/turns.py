@@ -110,7 +110,7 @@ class Turns:
             "metric": campaign.metric.name,
             "maximize": campaign.metric.maximize,
             "competition": config.competition.model_dump(),
-            "cores": campaign.cores,
+            "cores": campaign.executor.cores,
             "seconds_left": left,
             "money_left_usd": None if money is None else round(money, 2),
             "seconds_per_round": campaign.elapsed() / played if played else None,

@@ -61,6 +61,7 @@ class KaggleKernels:
         self.cores = self.machine.cores
         self._site, self._policy = site, policy
         self._remote = _Remote(site, here.sandbox, here.cores, policy)
+        self._write_facts()
 
     @property
     def level(self) -> str:
@@ -99,6 +100,9 @@ class KaggleKernels:
             )
         except CompetitionError as error:
             self._site.tell(f"Kaggle's quota is not known now: {error}", "warning")
+        self._write_facts()
+
+    def _write_facts(self) -> None:
         if self._policy.facts_file is not None:
             write_facts(self._policy.facts_file, self._policy.accelerator, AT_A_TIME, self._site.facts())
 

@@ -59,7 +59,8 @@ def _result(path: Path, most_bytes: int) -> dict[str, Any] | None:
 
 
 def _take(path: Path, told: Any, job: Job) -> bool:
-    if not _regular(path, job.limits.disk_mb << 20) or sha256_file(path) != told.get("sha256"):
+    expected = told.get("sha256") if isinstance(told, dict) else None
+    if not _regular(path, job.limits.disk_mb << 20) or sha256_file(path) != expected:
         return False
     shutil.copyfile(path, job.out / path.name)
     return True

@@ -199,8 +199,8 @@ class Session:
         while True:
             asked = absent(lambda: self.site.client.kernel_status(entry["ref"]))
             status, failure = self.site.patiently(asked, self.pause) or ("", "")
-            if status != shown:
-                self.site.tell(f"{self.job.name}: {status or 'not listed yet'} at Kaggle")
+            if status == "running" != shown:
+                self.site.tell(f"{self.job.name} runs at Kaggle")
             shown = status
             if status in _OVER or not status:
                 ended = ended or time.monotonic()

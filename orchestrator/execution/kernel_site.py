@@ -45,18 +45,30 @@ class Client(Protocol):
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds between looks, and how long things may take."""
+    """Seconds between looks, and how long things may take: all in step with `poll_s`."""
 
     poll_s: float = 20.0
     """Between two looks at a kernel or dataset."""
-    settle_s: float = 300.0
-    """After a session ended, until its files and log must be there."""
-    seen_s: float = 30.0
-    """After a push, until its source must be there."""
-    busy_s: float = 120.0
-    """Until a push that was refused for too many sessions goes out again."""
-    quota_s: float = 3600.0
-    """Between two looks whether the week's quota is renewed."""
+
+    @property
+    def settle_s(self) -> float:
+        """After a session ended, until its files and log must be there."""
+        return 15 * self.poll_s
+
+    @property
+    def seen_s(self) -> float:
+        """After a push, until its source must be there."""
+        return 1.5 * self.poll_s
+
+    @property
+    def busy_s(self) -> float:
+        """Until a push that was refused for too many sessions goes out again."""
+        return 6 * self.poll_s
+
+    @property
+    def quota_s(self) -> float:
+        """Between two looks whether the week's quota is renewed."""
+        return 180 * self.poll_s
 
 
 class KernelSite:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,37 +16,37 @@ from orchestrator.execution.kernel_site import KernelSite, Pace
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.referee.run import Referee
 from tests.kaggle_server.start import USER, Kaggle
+from tests.kill.harness import EXPERIMENT
 from tests.referee.conftest import Stand
 
-RUN = "0a1b2c3d"
-SWIFT = Pace(poll_s=0.05, settle_s=0.5, seen_s=0.1, busy_s=0.1, quota_s=0.2)
+QUICK = EXPERIMENT.replace("PREDICTION", "0.3")
+"""A constant, without an import that takes time."""
+_runs = itertools.count(0x0A1B2C3D)
 
 
-def ref(fold: int | str) -> str:
-    return f"{USER}/autokaggle-{RUN}-fold-{fold}"
+def connect(server: Kaggle, home: Path) -> KaggleClient:
+    environment = server.environment(home)
+    return KaggleClient(find(environment), environment=environment, timeout_s=20, sleep=lambda _: None)
 
 
 class Play:
-    """One orchestrator's view: its client, its executor, its notes. `restart` is what a kill and a new start do."""
+    """One orchestrator's view: its executor and its notes. `restart` forgets all that is not on disk."""
 
-    def __init__(self, stand: Stand, server: Kaggle, home: Path, **policy: Any) -> None:
-        self.stand, self.server, self.home, self.policy = stand, server, home, policy
-        self.pace = SWIFT
+    def __init__(self, stand: Stand, server: Kaggle, client: KaggleClient, **policy: Any) -> None:
+        self.stand, self.server, self.client, self.policy = stand, server, client, policy
+        self.pace = Pace(poll_s=0.04)
+        self.name = f"{next(_runs):08x}"
         self.notes: list[str] = []
-        self.clients: list[KaggleClient] = []
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.facts = stand.root / "KAGGLE_API.md"
         self.restart()
 
     def restart(self) -> None:
-        environment = self.server.environment(self.home)
-        client = KaggleClient(find(environment), environment=environment, timeout_s=20, sleep=lambda _: None)
-        self.clients.append(client)
         site = KernelSite(
-            client,
+            self.client,
             rounds=self.stand.rounds,
             scratch=self.stand.root / ".work" / "kernels",
-            run=RUN,
+            run=self.name,
             now=lambda: self.now(),
             tell=lambda text, level="info": self.notes.append(text),
             pace=self.pace,
@@ -63,12 +65,17 @@ class Play:
     def run(self, script: str, number: int = 1, **how: Any) -> dict[str, Any]:
         return self.stand.run(script, number, referee=self.referee(), **how)
 
-    def pushes(self, fold: int | str) -> list[dict[str, Any]]:
-        try:
-            return list(self.server.control("runs", ref=ref(fold)))
-        except (ValueError, OSError):
-            return []
+    def ref(self, what: int | str) -> str:
+        """A kernel or dataset by its fold, or by the end of its name."""
+        return f"{USER}/autokaggle-{self.name}-{f'fold-{what}' if what != 'shared' else what}"
 
-    def close(self) -> None:
-        for client in self.clients:
-            client.close()
+    def pushes(self, fold: int | str) -> list[dict[str, Any]]:
+        """Every version of a fold's kernel, oldest first."""
+        return list(self.server.control("runs", ref=self.ref(fold)))
+
+    def entry(self, fold: int | str, number: int = 1) -> dict[str, Any]:
+        """What the campaign's record knows of a run."""
+        return dict(json.loads(self.stand.files(number).path("kernels.json").read_text())["runs"][f"fold_{fold}"])
+
+    def told(self, text: str) -> bool:
+        return any(text in note for note in self.notes)

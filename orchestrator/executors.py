@@ -1,0 +1,55 @@
+"""Where this campaign's experiments run, as config.json says: on this machine, or on Kaggle's."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import BadInput
+from orchestrator.execution.jobs import Sandbox
+from orchestrator.execution.local import LocalExecutor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.campaign import Campaign
+    from orchestrator.execution.kaggle_kernel import KaggleKernels
+
+
+def open_executor(campaign: Campaign, sandbox: Sandbox, own: Mapping[str, str]) -> LocalExecutor | KaggleKernels:
+    """`own` are the variables of the campaign's `.env`. Raises BadInput for Kaggle's machines without credentials."""
+    here = LocalExecutor(sandbox, campaign.cores)
+    if campaign.config.execution.backend == "local":
+        return here
+    return _kaggle(campaign, here, own)
+
+
+def _kaggle(campaign: Campaign, here: LocalExecutor, own: Mapping[str, str]) -> KaggleKernels:
+    from orchestrator.competitions.kaggle.client import KaggleClient
+    from orchestrator.competitions.kaggle.credentials import find
+    from orchestrator.competitions.kaggle.errors import TOKEN_FIX
+    from orchestrator.execution.kaggle_kernel import KaggleKernels, KernelPolicy
+    from orchestrator.execution.kernel_site import KernelSite, Pace
+
+    credentials = find(os.environ, own)
+    if not credentials.found:
+        trouble = "; ".join(credentials.problems) or "there are none"
+        raise BadInput(f'execution.backend is "kaggle_kernel" without Kaggle credentials ({trouble}): {TOKEN_FIX}')
+    section = campaign.config.execution
+    site = KernelSite(
+        KaggleClient(credentials),
+        rounds=campaign.rounds,
+        scratch=campaign.root / ".work" / "kernels",
+        run=campaign.identity.run,
+        now=campaign.now,
+        tell=lambda text, level="info": campaign.progress("note", text=text, level=level),
+        pace=Pace(poll_s=section.poll_seconds),
+    )
+    policy = KernelPolicy(
+        accelerator=section.accelerator,
+        when_quota_is_spent=section.when_quota_is_spent,
+        log_kb=section.log_kb,
+        stopping=lambda: campaign.stopping,
+        facts_file=campaign.root / "KAGGLE_API.md",
+    )
+    return KaggleKernels(site, here, policy)
