@@ -23,7 +23,7 @@ SCAN_BYTES = 64_000_000
 """How far into a file one reading goes."""
 SEARCHED_BYTES = 5_000_000
 NOTE_CHARS = 100_000
-_OPEN = (("rounds",), ("competition", "data"), ("prompts",), ("notes",))
+_OPEN = (("rounds",), ("competition", "data"), ("competition", "research"), ("prompts",), ("notes",))
 _DOCUMENTS = (".md", ".txt", ".html")
 _CLOSED_FILES = ("config.json", "state.json", "REPORT.md", "loop.log")
 """The last three may tell what the held-out answers say about this campaign."""
@@ -137,6 +137,8 @@ class Shelf:
             return not inside.name.endswith(".jsonl")
         if parts[:2] == ("competition", "data"):
             return len(parts) == 2 or not self._is_labelled(parts[2])
+        if parts[:2] == ("competition", "research"):
+            return len(parts) == 2 or (len(parts) == 3 and inside.suffix == ".md")
         if parts[0] == "competition":
             return len(parts) == 2 and inside.suffix in _DOCUMENTS
         return any(parts[: len(place)] == place for place in _OPEN)

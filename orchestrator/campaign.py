@@ -84,6 +84,7 @@ class Campaign:
             "report",
             "competition/data",
             "competition/private",
+            "competition/research",
             *(f"sessions/{r}" for r in ROLES),
         ):
             sweep_temps(root / place)
