@@ -97,6 +97,8 @@ def save(site: Site, call: Call) -> dict[str, Any]:
     if runs_it:
         outcomes = site.outcomes.get(ref) or site.outcomes.get("*") or []
         kernel_runs.begin(site, run, outcomes.pop(0) if outcomes else None)
+    else:
+        run.ended = run.started  # a version without a session holds no GPU
     sources = call.body.get("datasetDataSources", [])
     entered = call.body.get("competitionDataSources", [])
     return {

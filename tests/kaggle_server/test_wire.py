@@ -115,3 +115,13 @@ def test_a_crowd(server: Kaggle) -> None:
     with ThreadPoolExecutor(48) as threads:
         assert set(threads.map(one, range(300))) == {200}
     assert server.count("GetCompetition") == before + 300
+
+
+def test_a_quick_save_holds_no_session(server: Kaggle) -> None:
+    server.settings(kernel_sessions=1)
+    body = {"slug": "ada/quick-save", "text": "print(1)", "machineShape": "NvidiaTeslaT4", "kernelType": "script"}
+    for number in (1, 2):
+        sent = json.dumps({**body, "kernelExecutionType": "QUICK_SAVE"})
+        said = json.loads(ask(server, "POST", "/v1/kernels.KernelsApiService/SaveKernel", sent, BASIC)[1])
+        assert (said["versionNumber"], said["error"]) == (number, "")
+    assert [run["ended"] for run in server.runs("ada/quick-save")] == [True, True]
