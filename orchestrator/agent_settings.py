@@ -51,6 +51,8 @@ class AgentSection(Section):
     """Of one turn."""
     unreachable_minutes: float = Field(default=720.0, gt=0)
     """How long to go on asking a provider that does not answer."""
+    stalled_minutes: float = Field(default=30.0, gt=0)
+    """A reply without a new word for so long is given up and asked for again, though its server may live."""
     max_wait_s: float = Field(default=900.0, gt=0)
     """The longest pause between two attempts, whatever the provider wishes."""
 

@@ -1,6 +1,6 @@
 """What the orchestrator lends to players during a turn: the sandbox to look at data, the ledgers, the competition.
 
-All of it is read-only for the campaign, but for `run_experiment`: the referee's run of a round, and the count of trials.
+All of it is read-only for the campaign, but for `run_experiment`: the referee's run, and the count of trials.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.models.provider import (
+    UNREADABLE,
     Fault,
     Reply,
     Schema,
@@ -15,7 +16,7 @@ from agents.models.provider import (
     of_status,
     plain,
     retry_after,
-    timeout,
+    usage_of,
 )
 from agents.prices import Usage
 
@@ -39,13 +40,17 @@ class AnthropicMessages:
     dialect = "anthropic"
 
     def __init__(self, settings: Mapping[str, Any], key: str, *, searches: int) -> None:
-        from anthropic import Anthropic
+        from anthropic import Anthropic, DefaultHttpxClient
+
+        from agents.models.watch import Watch, client
 
         self._settings = settings
         self._searches = searches
+        self._watch = Watch(settings["stalled_minutes"] * 60)
         self._client = Anthropic(
-            api_key=key or "none", base_url=settings["base_url"] or _URL, max_retries=0, timeout=timeout()
-        )
+            api_key=key or "none", base_url=settings["base_url"] or _URL, max_retries=0,
+            timeout=self._watch.timeout(), http_client=client(DefaultHttpxClient, self._watch),
+        )  # fmt: skip
 
     def send(self, messages: list[Any], system: str, tools: Sequence[Schema], max_tokens: int) -> Reply:
         import httpx2
@@ -55,27 +60,31 @@ class AnthropicMessages:
         if self._settings["effort"]:
             options["output_config"] = {"effort": self._settings["effort"]}
         message: Any = None
+        self._watch.begin(max_tokens)
         try:
             with self._client.messages.stream(
                 model=self._settings["model"], messages=messages, system=system, tools=self._tools(tools),
                 max_tokens=max_tokens, cache_control=self._cache(), **options,
             ) as stream:  # fmt: skip
                 for _ in stream:
+                    self._watch.word()
                     message = stream.current_message_snapshot
         except APIStatusError as error:
             status = _EVENT_STATUS.get(str(error.type), 400) if error.status_code < 400 else error.status_code
-            billed = _partial(message)
             raise of_status(
                 status, str(error.api_message or error), code=str(error.error_code or ""),
-                wait=retry_after(error.response.headers), usage=billed,
+                wait=retry_after(error.response.headers), costs=message is not None, **_billed(message),
             ) from error  # fmt: skip
-        except (APIError, httpx2.HTTPError, httpx2.InvalidURL, ValueError, RuntimeError) as error:
-            raise of_connection(error, _partial(message)) from error
+        except (APIError, httpx2.HTTPError, httpx2.InvalidURL, *UNREADABLE) as error:
+            raise of_connection(error, **_billed(message)) from error
         if message is None or message.stop_reason is None:
-            raise Fault("the reply ended without its end mark", "retry", usage=_partial(message), lost=True)
+            raise Fault("the reply ended without its end mark", "retry", costs=True, **_billed(message))
         stop = _STOPS.get(message.stop_reason, "done")
-        content = _replayable([_block(block) for block in message.content], stop)
-        return Reply(content, stop, _usage(message.usage), detail=_refusal(message))
+        try:
+            content = _replayable([_block(block) for block in message.content], stop)
+        except UNREADABLE as error:
+            raise of_connection(error, **_billed(message)) from error
+        return Reply(content, stop, _usage(message), detail=_refusal(message))
 
     def messages(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
         found: list[dict[str, Any]] = []
@@ -146,21 +155,20 @@ def _refusal(message: Any) -> str:
     return ": ".join(filter(None, (details.category, details.explanation))) if details else ""
 
 
-def _usage(usage: Any) -> Usage:
-    searches = usage.server_tool_use.web_search_requests if usage.server_tool_use else 0
-    return Usage(
-        input=usage.input_tokens,
-        cache_read=usage.cache_read_input_tokens or 0,
-        cache_write=usage.cache_creation_input_tokens or 0,
-        output=usage.output_tokens,
-        searches=searches,
+def _usage(message: Any) -> Usage | None:
+    usage = getattr(message, "usage", None)
+    tools = getattr(usage, "server_tool_use", None)
+    return usage_of(
+        getattr(usage, "input_tokens", None),
+        getattr(usage, "cache_read_input_tokens", None),
+        getattr(usage, "cache_creation_input_tokens", None),
+        getattr(usage, "output_tokens", None),
+        getattr(tools, "web_search_requests", None),
     )
 
 
-def _partial(message: Any) -> Usage | None:
-    """What a broken stream has cost: its input, and output guessed from what came."""
+def _billed(message: Any) -> dict[str, Any]:
+    """What a broken stream had reported and brought."""
     if message is None:
-        return None
-    known = _usage(message.usage)
-    characters = sum(len(str(block.to_dict())) for block in message.content)
-    return Usage(known.input, known.cache_read, known.cache_write, max(known.output, characters // 3))
+        return {}
+    return {"usage": _usage(message), "came": sum(len(repr(block)) for block in message.content or [])}

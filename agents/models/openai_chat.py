@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from agents.models.provider import (
+    UNREADABLE,
     Fault,
     Reply,
     Schema,
     Stop,
     ToolCall,
+    count,
     of_connection,
     of_status,
     plain,
     retry_after,
-    timeout,
 )
 from agents.prices import Usage
 
@@ -31,20 +33,26 @@ class OpenAIChat:
     dialect = "openai"
 
     def __init__(self, settings: Mapping[str, Any], key: str, *, session: str) -> None:
-        from openai import OpenAI
+        from openai import DefaultHttpxClient, OpenAI
+
+        from agents.models.watch import Watch, client
 
         self._settings = settings
         self._session = session
         self._url = settings["base_url"] or _URL
-        self._client = OpenAI(api_key=key or "none", base_url=self._url, max_retries=0, timeout=timeout())
+        self._watch = Watch(settings["stalled_minutes"] * 60)
+        self._client = OpenAI(
+            api_key=key or "none", base_url=self._url, max_retries=0,
+            timeout=self._watch.timeout(), http_client=client(DefaultHttpxClient, self._watch),
+        )  # fmt: skip
 
     def send(self, messages: list[Any], system: str, tools: Sequence[Schema], max_tokens: int) -> Reply:
         import httpx2
         from openai import APIError, APIStatusError
 
         message: dict[str, Any] = {"role": "assistant"}
-        finish, usage, begun = None, None, False
-        sent = [system, list(tools), messages]
+        finish, usage = None, None
+        self._watch.begin(max_tokens)
         create: Any = self._client.chat.completions.create  # its overloads do not take messages of other servers
         try:
             with create(
@@ -56,7 +64,7 @@ class OpenAIChat:
                 **self._options(max_tokens),
             ) as stream:
                 for chunk in stream:
-                    begun = True
+                    self._watch.word()
                     usage = chunk.usage or usage
                     for choice in chunk.choices[:1]:
                         _merge(message, choice.delta.to_dict())
@@ -66,17 +74,19 @@ class OpenAIChat:
             raise of_status(
                 error.status_code, error.message, code=code, wait=retry_after(error.response.headers)
             ) from error
-        except (APIError, httpx2.HTTPError, httpx2.InvalidURL, ValueError, RuntimeError) as error:
-            raise of_connection(error, _partial(begun, sent, message)) from error
+        except (APIError, httpx2.HTTPError, httpx2.InvalidURL, *UNREADABLE) as error:
+            raise of_connection(error, **_billed(usage, message)) from error
         if finish is None or finish == "error":
-            billed = _usage(usage) if usage else _partial(begun, sent, message)
-            raise Fault("the reply ended without its end mark", "retry", usage=billed, lost=True)
-        counted = _usage(usage) if usage else _partial(True, sent, message) or Usage()
+            raise Fault("the reply ended without its end mark", "retry", costs=True, **_billed(usage, message))
         refused = str(message.get("refusal") or "")
         stop: Stop = "refusal" if refused else _STOPS.get(finish, "done")
         if stop == "done" and message.get("tool_calls"):
             stop = "tools"  # some servers end tool calls with "stop"
-        return Reply(_cleaned(message), stop, counted, getattr(usage, "cost", None), refused)
+        try:
+            content = _cleaned(message)
+        except UNREADABLE as error:
+            raise of_connection(error, **_billed(usage, message)) from error
+        return Reply(content, stop, _usage(usage), _cost(usage), refused)
 
     def messages(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
         found: list[dict[str, Any]] = []
@@ -202,16 +212,24 @@ def _object(text: str) -> dict[str, Any] | None:
     return plain(value) if isinstance(value, dict) else None
 
 
-def _usage(usage: Any) -> Usage:
-    details = usage.prompt_tokens_details
-    read = (details.cached_tokens if details else 0) or 0
-    written = (getattr(details, "cache_write_tokens", 0) if details else 0) or 0
-    output = max(usage.completion_tokens, (usage.total_tokens or 0) - usage.prompt_tokens)  # some leave reasoning out
-    return Usage(max(0, usage.prompt_tokens - read - written), read, written, output)
-
-
-def _partial(begun: bool, sent: list[Any], message: dict[str, Any]) -> Usage | None:
-    """What a broken stream has cost, guessed from its length, since usage comes last in this dialect."""
-    if not begun:
+def _usage(usage: Any) -> Usage | None:
+    details = getattr(usage, "prompt_tokens_details", None)
+    read = count(getattr(details, "cached_tokens", 0) or 0)
+    written = count(getattr(details, "cache_write_tokens", 0) or 0)
+    sent, output = count(getattr(usage, "prompt_tokens", None)), count(getattr(usage, "completion_tokens", None))
+    if sent is None or output is None or read is None or written is None:
         return None
-    return Usage(input=len(json.dumps(sent)) // 3, output=len(json.dumps(message)) // 3)
+    total = count(getattr(usage, "total_tokens", None)) or 0
+    return Usage(max(0, sent - read - written), read, written, max(output, total - sent))  # some leave reasoning out
+
+
+def _cost(usage: Any) -> float | None:
+    """What the provider says that it charged."""
+    cost = getattr(usage, "cost", None)
+    is_number = isinstance(cost, int | float) and not isinstance(cost, bool)
+    return float(cost) if is_number and 0 <= cost < math.inf else None
+
+
+def _billed(usage: Any, message: dict[str, Any]) -> dict[str, Any]:
+    """What a broken stream had reported and brought; usage comes last in this dialect."""
+    return {"usage": _usage(usage), "came": len(json.dumps(message).encode()) if len(message) > 1 else 0}

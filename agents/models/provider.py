@@ -13,6 +13,7 @@ Stop = Literal["done", "tools", "resume", "truncated", "refusal", "context_full"
 Kind = Literal["retry", "unusable", "context_full", "invalid"]
 Schema = dict[str, Any]
 """{"name", "description", "parameters"} of a tool."""
+_MOST_TOKENS = 1e9
 _MESSAGE_CHARS = 300
 """What an error may say: some gateways answer with a whole page."""
 
@@ -30,7 +31,8 @@ class Reply:
     content: Any
     """The provider's own blocks, verbatim as they must be sent back."""
     stop: Stop
-    usage: Usage
+    usage: Usage | None
+    """None: the provider did not say, or nothing that could be."""
     usd: float | None = None
     """What the provider says that it charged, when it does."""
     detail: str = ""
@@ -41,20 +43,22 @@ class Fault(Exception):
     """A request without a usable reply. `kind` says what helps: to retry, a person, or a new session.
 
     "invalid" is a request that is refused for what it says: with a new conversation a person must look, with a long one
-    a new session may do. `wait` is the provider's own wish in seconds. `usage` is what was billed all the same. Without
-    it nothing was, unless the request is `lost`: sent, and not an event of the reply seen.
+    a new session may do. `wait` is the provider's own wish in seconds. `costs`: it was sent, and may be billed though
+    it failed; `usage` is then what the provider had reported by then, `came` the bytes of the reply that had come.
     """
 
     def __init__(
-        self, message: str, kind: Kind, *, wait: float | None = None, usage: Usage | None = None, lost: bool = False
+        self,
+        message: str,
+        kind: Kind,
+        *,
+        wait: float | None = None,
+        costs: bool = False,
+        usage: Usage | None = None,
+        came: int = 0,
     ) -> None:
         super().__init__(" ".join(message.split()))
-        self.kind, self.wait, self.usage, self.lost = kind, wait, usage, lost and usage is None
-
-    @property
-    def costs(self) -> bool:
-        """Whether money may be gone."""
-        return self.lost or self.usage is not None
+        self.kind, self.wait, self.costs, self.usage, self.came = kind, wait, costs, usage, came
 
     def without(self, secret: str) -> str:
         """The message, short, for files and screens: some servers repeat the key that they refuse."""
@@ -88,16 +92,16 @@ class Provider(Protocol):
         ...
 
 
-def of_status(status: int, message: str, *, code: str, wait: float | None, usage: Usage | None = None) -> Fault:
-    """The fault that an HTTP error (or an error event of that status) is."""
+def of_status(status: int, message: str, *, code: str, wait: float | None, **billed: Any) -> Fault:
+    """The fault that an HTTP error (or an error event of that status) is; `billed` as a Fault takes it."""
     said = f"{code} {message}".lower()
     if status == 413 or any(sign in said for sign in CONTEXT_SIGNS):
-        return Fault(message, "context_full", usage=usage)
+        return Fault(message, "context_full", **billed)
     if any(sign in said for sign in SPEND_SIGNS):
-        return Fault(f"the provider's own spend limit is reached: {message}", "unusable", usage=usage)
+        return Fault(f"the provider's own spend limit is reached: {message}", "unusable", **billed)
     if status in (408, 409, 425, 429) or status >= 500:
-        return Fault(f"{status}: {message}", "retry", wait=wait, usage=usage)
-    return Fault(f"{status}: {message}", "invalid" if status in (400, 422) else "unusable", usage=usage)
+        return Fault(f"{status}: {message}", "retry", wait=wait, **billed)
+    return Fault(f"{status}: {message}", "invalid" if status in (400, 422) else "unusable", **billed)
 
 
 CONTEXT_SIGNS = (
@@ -118,8 +122,8 @@ SPEND_SIGNS = (
 )
 
 
-def of_connection(error: Exception, usage: Usage | None) -> Fault:
-    """The fault that a broken connection is; one that never stood has sent, and so cost, nothing."""
+def of_connection(error: Exception, **billed: Any) -> Fault:
+    """The fault that a broken connection is, or a reply that can't be read; one that never stood has cost nothing."""
     import httpx2
 
     cause = error.__cause__ or error
@@ -127,15 +131,31 @@ def of_connection(error: Exception, usage: Usage | None) -> Fault:
         cause, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError | httpx2.InvalidURL | UnicodeEncodeError
     ):
         return Fault(f"the request cannot be sent ({type(cause).__name__})", "unusable")
-    sent = not isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
-    return Fault(f"the connection failed: {cause or type(cause).__name__}", "retry", usage=usage, lost=sent)
+    if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+        return Fault(f"the connection failed: {cause or type(cause).__name__}", "retry")
+    what = "the connection failed" if isinstance(cause, httpx2.HTTPError) else "the reply can't be read"
+    return Fault(f"{what}: {cause or type(cause).__name__}", "retry", costs=True, **billed)
 
 
-def timeout() -> Any:
-    """Patient with a server that reads a long prompt, not with a network that swallows the first packet."""
-    import httpx2
+UNREADABLE = (ValueError, RuntimeError, AttributeError, TypeError, LookupError, AssertionError)
+"""What SDKs raise, undocumented, for replies that are not as they should be."""
 
-    return httpx2.Timeout(600.0, connect=20.0)
+
+def count(value: Any) -> int | None:
+    """A count as servers send it; None for what is none."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MOST_TOKENS:
+        return None
+    return int(value)
+
+
+def usage_of(input: Any, cache_read: Any, cache_write: Any, output: Any, searches: Any = 0) -> Usage | None:
+    """Counts as a provider gave them, None when one of them can't be; absent ones are 0, but for the output."""
+    counts = [count(value or 0) for value in (input, cache_read, cache_write, searches)]
+    given = [*counts[:3], count(output), counts[3]]
+    known = [value for value in given if value is not None]
+    return Usage(*known) if len(known) == len(given) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

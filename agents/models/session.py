@@ -6,7 +6,6 @@ missing. History is append-only and goes back to the provider verbatim, which ke
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from typing import Any
 from agents import prompts
 from agents.errors import ContextFull, ModelRefused, OffProtocol
 from agents.models import opening
+from agents.models.books import Books
 from agents.models.history import Event, History
 from agents.models.provider import Fault, Provider, Reply, ToolCall
 from agents.models.retry import Patience
-from agents.prices import Usage
 from agents.services import Services
 from agents.session import Turn
 from agents.tools import Toolbox
@@ -25,9 +24,6 @@ from agents.transcript import spawn_event
 
 FROZEN = ("backend", "model", "effort", "web_search", "cache_ttl")
 """Settings that hold for the life of a session: to change them loses the cache, or the conversation."""
-LEAST_OUTPUT = 1024
-_WINDOW = 128_000
-_OVERHEAD_TOKENS = 500
 INTERRUPTED = (
     "interrupted: the orchestrator was stopped during this call; its effects are unknown, look before you repeat it"
 )
@@ -57,20 +53,21 @@ class ModelSession:
         self._price = opening.price(self._settings, role, services.costs.caps)
         self._key = opening.key(self._settings, role, services.environment)
         self._history = History(path)
-        self._is_new = not self._history.events
-        if self._is_new:
+        is_new = not self._history.events
+        if is_new:
             self._history.add(
                 "spawn", backend=self.backend, round=round_number, role=role,
                 settings={name: self._settings[name] for name in FROZEN},
                 system=prompts.system(services.campaign, role), tools=self._toolbox.schemas(),
             )  # fmt: skip
+        self._books = Books(role, generation, self._settings, self._price, self._history, services.costs)
         place = f"{services.campaign.name}/{role}/{generation}"
         self._provider: Provider = opening.provider(self._settings, role, self._key, place)
         self._patience = Patience(
             role, self._settings, services, seed=f"{services.seed}/{place}/{self._history.requests}",
             secret=self._key, begun=lambda: self._history.context_tokens > 0,
         )  # fmt: skip
-        self._settle_answered()
+        self._books.catch_up(is_new=is_new)
 
     def ask(self, turn: Turn) -> str:
         """Play a turn to its reported line, going on where an earlier call of the same turn was killed.
@@ -92,9 +89,8 @@ class ModelSession:
 
     def wants_respawn(self) -> str:
         """Why the next round had better begin a new session; empty when this one can go on."""
-        window = self._window()
         bounds = {
-            "0.6 of its window": int(0.6 * window),
+            "0.6 of its window": int(0.6 * self._books.window),
             "the model's price step": self._price.step,
             "agents.*.context_cap": self._settings["context_cap"],
         }
@@ -193,87 +189,12 @@ class ModelSession:
 
     def _send(self, turn: Turn) -> Reply:
         """One request, in the books before it goes out and after it came back."""
-        messages = self._provider.messages(self._history.sent())
-        expected, most = self._estimate()
-        limit = self._output_limit(turn, expected, most)
-        id = f"{self.role}/{self.generation}/{self._history.requests + 1}"
-        usd = self._worst(most, limit)
-        self._services.costs.reserve(
-            id, role=self.role, round=turn.round, turn=turn.id, model=self._settings["model"],
-            source=self._price.source, usd=usd, tokens=most + limit,
-        )  # fmt: skip
-        self._history.add("request", req=id, est_tokens=expected, reserved_usd=usd, max_tokens=limit)
-        spawn = self._history.spawn
+        messages, spawn = self._provider.messages(self._history.sent()), self._history.spawn
+        booked = self._books.reserve(turn.id, turn.round)
         try:
-            reply = self._provider.send(messages, spawn["system"], spawn["tools"], limit)
+            reply = self._provider.send(messages, spawn["system"], spawn["tools"], booked.limit)
         except Fault as fault:
-            lost = Usage(cache_write=most, output=limit) if fault.lost else None
-            self._book_failure(id, fault.without(self._key), fault.usage or lost)
+            self._books.failed(booked, fault, fault.without(self._key))
             raise
-        usd, source = self._charged(reply)
-        stored = reply.stop not in ("refusal", "context_full")
-        self._history.add(
-            "reply" if stored else "failed", req=id, stop=reply.stop, usage=reply.usage.as_dict(), usd=usd,
-            source=source, context_tokens=reply.usage.total,
-            **({"content": reply.content} if stored else {"why": f"{reply.stop} {reply.detail}".strip()}),
-        )  # fmt: skip
-        self._services.costs.settle(id, reply.usage, usd, source)
+        self._books.answered(booked, reply)
         return reply
-
-    def _book_failure(self, id: str, why: str, usage: Usage | None) -> None:
-        if usage is None:
-            self._history.add("failed", req=id, why=why)
-            self._services.costs.release(id, why[:200])
-            return
-        usd = self._price.cost(usage, self._settings["cache_ttl"])
-        self._history.add("failed", req=id, why=why, usage=usage.as_dict(), usd=usd, source="estimate")
-        self._services.costs.settle(id, usage, usd, "estimate")
-
-    def _settle_answered(self) -> None:
-        """Requests whose end stands in the journal and not yet in the books, or whose beginning stands in the books
-        alone: the kill came in between.
-        """
-        known = {event["req"] for event in self._history.events if event["event"] == "request"}
-        for id in self._services.costs.open_ids(f"{self.role}/{self.generation}/"):
-            if id not in known and not self._is_new:
-                self._services.costs.release(id, "never sent")
-        for event in self._history.events:
-            if event["event"] in ("reply", "failed") and self._services.costs.is_open(event["req"]):
-                if event.get("usage") is None:
-                    self._services.costs.release(event["req"], event["why"][:200])
-                else:
-                    self._services.costs.settle(event["req"], Usage(**event["usage"]), event["usd"], event["source"])
-
-    def _charged(self, reply: Reply) -> tuple[float, str]:
-        if reply.usd is not None:
-            return reply.usd, "provider"
-        return self._price.cost(reply.usage, self._settings["cache_ttl"]), self._price.source
-
-    def _estimate(self) -> tuple[int, int]:
-        """Input tokens of the next request: (a fair guess, a bound): no tokenizer makes more tokens than bytes."""
-        reply, tail = self._history.since_reply()
-        fresh: list[Any] = [event for event in tail if event["event"] in ("turn", "note", "tool_result")]
-        if reply is None:
-            fresh += [self._history.spawn["system"], self._history.spawn["tools"]]
-        size = len(json.dumps(fresh, ensure_ascii=False).encode())
-        known = self._history.context_tokens
-        return known + size // 3, known + size + _OVERHEAD_TOKENS
-
-    def _output_limit(self, turn: Turn, expected: int, most: int) -> int:
-        """Output tokens to allow: less than configured when the window or what is left of the budget is short."""
-        limit = min(self._settings["max_output_tokens"], max(LEAST_OUTPUT, self._window() - expected))
-        costs = self._services.costs
-        money, tokens = costs.headroom(turn.round), costs.token_headroom(turn.round)
-        while limit > LEAST_OUTPUT and (
-            (money is not None and self._worst(most, limit) > money) or (tokens is not None and most + limit > tokens)
-        ):
-            limit = max(LEAST_OUTPUT, limit // 2)
-        return limit
-
-    def _worst(self, most: int, limit: int) -> float:
-        """USD that a request can cost at most; what a web search brings into the context is not known before."""
-        searches = Usage(searches=opening.searches(self._settings, self.role))
-        return self._price.worst(most, limit, self._settings["cache_ttl"]) + self._price.cost(searches)
-
-    def _window(self) -> int:
-        return int(self._settings["context_tokens"] or self._price.window or _WINDOW)

@@ -30,6 +30,7 @@ SETTINGS: dict[str, Any] = {
     "context_cap": 150_000,
     "max_tokens_field": "max_completion_tokens",
     "unreachable_minutes": 30,
+    "stalled_minutes": 30,
     "max_wait_s": 900,
     "max_requests": 12,
 }

@@ -2,8 +2,8 @@
 
 A step of the script may name faults, one for each time that it is asked: 400, 429 (with "retry_after"),
 429_spend_limit, 529, 500, sse_error (overloaded in the middle of the stream, under status 200), reset, eof (a clean
-end without end mark), hang (five seconds, then the connection drops), thinking_only (cut off at its length limit
-before a word).
+end without end mark), hang (half of it, five seconds, then the connection drops), thinking_only (cut off at its length
+limit before a word), and until the client hangs up: silent (not a byte), ping (signs of life), endless (words).
 """
 
 from __future__ import annotations
@@ -155,11 +155,16 @@ class Handler(BaseHTTPRequestHandler):
     def _send_events(
         self, events: list[tuple[str | None, Any]], dialect: str, fault: str, step: dict[str, Any]
     ) -> None:
+        if fault == "silent":
+            self.connection.recv(1)
+            return
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         time.sleep(step.get("seconds", 0.0))
+        if fault in ("ping", "endless"):
+            self._go_on(events, dialect, fault)
         cut = len(events) // 2 if fault else len(events)
         for name, data in events[:cut]:
             self._event(name, data)
@@ -175,9 +180,23 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.wfile.write(b"0\r\n\r\n")
 
+    def _go_on(self, events: list[tuple[str | None, Any]], dialect: str, fault: str) -> None:
+        """Until the client hangs up, which raises OSError."""
+        forever = events[:1] if dialect == "openai" or fault == "ping" else [*events[:1], streams.BEGUN]
+        for name, data in forever:
+            self._event(name, data)
+        while True:
+            if fault == "endless":
+                self._event(*streams.words(dialect, 100_000))
+                continue
+            time.sleep(0.05)
+            self._event("ping", {"type": "ping"}) if dialect == "anthropic" else self._event(None, None)
+
     def _event(self, name: str | None, data: Any) -> None:
         text = data if isinstance(data, str) else json.dumps(data)
         line = (f"event: {name}\n" if name else "") + f"data: {text}\n\n"
+        if data is None:
+            line = ": still at work\n\n"
         payload = line.encode()
         self.wfile.write(f"{len(payload):x}\r\n".encode() + payload + b"\r\n")
         self.wfile.flush()

@@ -127,5 +127,21 @@ def openai_events(
     yield None, "[DONE]"
 
 
+BEGUN = (
+    "content_block_start",
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+)
+
+
+def words(dialect: str, size: int) -> tuple[str | None, Any]:
+    """One more event of a text that goes on."""
+    text = "x" * size
+    if dialect == "openai":
+        return None, {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [
+            {"index": 0, "delta": {"content": text}, "finish_reason": None}]}  # fmt: skip
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+    return "content_block_delta", delta
+
+
 def _parts(text: str, size: int = 400) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
