@@ -1,4 +1,4 @@
-"""A new campaign from a folder: data in place, every setting of config.json guessed with its reason."""
+"""A new campaign: data in place, every setting of config.json guessed with its reason, all of it or nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,33 @@ from orchestrator.competitions import builtin
 from orchestrator.competitions.answers import read_answers
 from orchestrator.competitions.folders import Layout, copy_file, copy_public, locate, read_meta
 from orchestrator.competitions.infer import Inferred, infer
+from orchestrator.competitions.infer_metric import Description
+from orchestrator.competitions.infer_sample import make_sample
 from orchestrator.competitions.tables import MISSING, read_verbatim, write_csv
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.files import atomic_write, fsync_folder
 
 CONFIG = "config.json"
+NO_ANSWERS = "no answers came with the folder, so nothing could be graded here"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A competition's folder, and what is known of it besides."""
+
+    layout: Layout
+    name: str
+    description: Description
+    meta: dict[str, Any] = field(default_factory=dict)
+    """What is stated and not to be guessed; see `folders.read_meta`."""
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Sections of config.json, laid over what is inferred."""
+    guesses: dict[str, str] = field(default_factory=dict)
+    documents: dict[str, str] = field(default_factory=dict)
+    """Texts to write: path below competition/data → text."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences for the person."""
 
 
 def create(directory: Path, source: Path | None = None, *, use_meta: bool = True) -> list[str]:
@@ -30,7 +52,12 @@ def create(directory: Path, source: Path | None = None, *, use_meta: bool = True
     directory in use and for anything in `source` that can't be used. `use_meta=False` does not look at meta.json.
     """
     directory = directory.absolute()
-    _check_place(directory, source)
+    check_place(directory, source)
+    return build(directory, None if source is None else _of_folder(source, use_meta))
+
+
+def build(directory: Path, source: Source | None) -> list[str]:
+    """Make a campaign in `directory`, which is absolute and new or empty; lines to print."""
     anchor = next(place for place in (directory.parent, *directory.parents) if place.is_dir())
     stage = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".new", dir=anchor))
     try:
@@ -38,21 +65,27 @@ def create(directory: Path, source: Path | None = None, *, use_meta: bool = True
             config = builtin.config()
             lines = ["It plays the built-in competition, whose data are made at the first start."]
         else:
-            config, lines = _from_folder(stage, source, use_meta)
+            config, lines = _filled(stage, source)
         atomic_write(stage / CONFIG, settings.as_json(config))
         stage.chmod(0o755)
         _land(stage, directory)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-    return [
-        f"Made the campaign {directory}.",
-        *lines,
-        *_summary(config),
-        f"Start: {show.command('loop', directory)}",
-    ]
+    return [f"Made the campaign {directory}.", *lines, *summary(config, directory)]
 
 
-def _check_place(directory: Path, source: Path | None) -> None:
+def adopt(directory: Path, source: Source) -> list[str]:
+    """Make a campaign around the data that lie in its own competition/data already; lines to print.
+
+    config.json is written last; nothing of the data is removed.
+    """
+    config, lines = _settled(directory, source, {role: path.name for role, path in source.layout.tables.items()})
+    atomic_write(directory / CONFIG, settings.as_json(config))
+    return [f"Made the campaign {directory} from the data that are in it.", *lines, *summary(config, directory)]
+
+
+def check_place(directory: Path, source: Path | None) -> None:
+    """Raise BadInput unless a campaign may be made in `directory`."""
     if (directory / CONFIG).exists():
         raise BadInput(f"{directory} already holds a campaign ({CONFIG}): choose another folder")
     if directory.exists() and not directory.is_dir():
@@ -63,27 +96,53 @@ def _check_place(directory: Path, source: Path | None) -> None:
         raise BadInput(f"{directory} lies inside {source}, which is to be copied: choose a folder elsewhere")
 
 
-def _from_folder(stage: Path, source: Path, use_meta: bool) -> tuple[Config, list[str]]:
-    layout = locate(source)
+def _of_folder(folder: Path, use_meta: bool) -> Source:
+    layout = locate(folder)
     meta = read_meta(layout.meta if use_meta else None)
-    data, private = stage / "competition" / "data", stage / "competition" / "private"
+    text = layout.description.read_text(encoding="utf-8", errors="replace") if layout.description else ""
+    name = meta.get("slug") or folder.resolve().name
+    if layout.answers is not None:
+        return Source(layout, name, Description.of(text), meta)
+    return Source(
+        layout,
+        name,
+        Description.of(text),
+        meta,
+        settings={"submissions": {"enabled": False}},
+        guesses={"submissions.enabled": NO_ANSWERS},
+        notes=["There are no answers in it, so submissions are switched off and nothing is graded here."],
+    )
+
+
+def _filled(stage: Path, source: Source) -> tuple[Config, list[str]]:
+    data = stage / "competition" / "data"
     data.mkdir(parents=True)
     try:
-        names = copy_public(layout, data)
-        text = layout.description.read_text(encoding="utf-8", errors="replace") if layout.description else ""
-        found = infer(data, (names["train"], names["test"], names["sample_submission"]), meta, text)
-        lines = _without_unlabelled(data / names["train"], found)
-        lines += _place_answers(layout, private, data / names["sample_submission"], found)
+        return _settled(stage, source, copy_public(source.layout, data))
     except BadInput as error:
         # The copies are gone when the person reads this: name the originals.
-        raise BadInput(str(error).replace(str(data), str(layout.public))) from None
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", meta.get("slug") or source.resolve().name).strip("-._")
-    competition = {"name": name[:100] or "unnamed", **found.competition}
-    raw: dict[str, Any] = {"competition": competition, "cv": found.cv, "guesses": dict(found.guesses)}
-    if not private.exists():
-        raw["submissions"] = {"enabled": False}
-        raw["guesses"]["submissions.enabled"] = "no answers came with the folder, so nothing could be graded here"
-    return settings.parse(raw, CONFIG), lines
+        raise BadInput(str(error).replace(str(data), str(source.layout.public))) from None
+
+
+def _settled(campaign: Path, source: Source, names: dict[str, str]) -> tuple[Config, list[str]]:
+    """Decide every setting from the data in place; `names`: role → table."""
+    data, guesses = campaign / "competition" / "data", dict(source.guesses)
+    for path, text in source.documents.items():
+        (data / path).parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(data / path, text)
+    if "sample_submission" not in names:
+        why = make_sample(data, names["train"], names["test"], source.description.text)
+        names = {**names, "sample_submission": "sample_submission.csv"}
+        guesses["competition.sample_submission"] = why
+    tables = names["train"], names["test"], names["sample_submission"]
+    found = infer(data, tables, source.meta, source.description)
+    lines = source.notes + _without_unlabelled(data / names["train"], found)
+    lines += _place_answers(source.layout, campaign / "competition" / "private", data / tables[2], found)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", source.name).strip("-._")[:100] or "unnamed"
+    raw: dict[str, Any] = {"competition": {"name": name, **found.competition}, "cv": found.cv}
+    for section, values in source.settings.items():
+        raw[section] = {**raw.get(section, {}), **values}
+    return settings.parse({**raw, "guesses": {**found.guesses, **guesses}}, CONFIG), lines
 
 
 def _without_unlabelled(train: Path, found: Inferred) -> list[str]:
@@ -110,7 +169,7 @@ def _without_unlabelled(train: Path, found: Inferred) -> list[str]:
 
 def _place_answers(layout: Layout, private: Path, sample: Path, found: Inferred) -> list[str]:
     if layout.answers is None:
-        return ["There are no answers in it, so submissions are switched off and nothing is graded here."]
+        return []
     answers = read_answers(layout.answers, sample, found.competition)
     private.mkdir(mode=0o700)
     write_csv(private / "answers.csv", answers)
@@ -131,8 +190,8 @@ def _land(stage: Path, directory: Path) -> None:
     fsync_folder(directory.parent)
 
 
-def _summary(config: Config) -> list[str]:
-    """What was decided, and that it is a guess."""
+def summary(config: Config, directory: Path) -> list[str]:
+    """What was decided, that it is a guess, and how to go on."""
     spec, cv, why = config.competition, config.cv, config.guesses
     direction = "" if spec.maximize is None else (", higher is better" if spec.maximize else ", lower is better")
     lines = [
@@ -146,4 +205,4 @@ def _summary(config: Config) -> list[str]:
         lines.append(f"left out  {', '.join(spec.drop_columns[:6])}  (in train only)")
     if why:
         lines.append(f"These are guesses: check them in {CONFIG}, where `guesses` has the reason of each.")
-    return lines
+    return [*lines, f"Start: {show.command('loop', directory)}"]

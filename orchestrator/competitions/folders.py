@@ -12,6 +12,7 @@ import re
 import shutil
 import stat
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,18 @@ class Layout:
     meta: Path | None
 
 
-def locate(folder: Path) -> Layout:
-    """Find the competition's files. Raises BadInput that names what is missing or can't be copied."""
+def locate(folder: Path, optional: Collection[str] = ()) -> Layout:
+    """Find the competition's files. Raises BadInput that names what is missing or can't be copied.
+
+    `optional`: roles that may be missing.
+    """
     if not folder.is_dir():
         raise BadInput(f"{folder} is no folder: give the one that holds train.csv, test.csv and sample_submission.csv")
     root = folder / "prepared" if (folder / "prepared" / "public").is_dir() else folder
     public = root / "public" if (root / "public").is_dir() else root
     private = root / "private" if (root / "private").is_dir() else None
-    tables = {role: _find(public, role) for role in ROLES}
+    found = {role: _find(public, role, needed=role not in optional) for role in ROLES}
+    tables = {role: path for role, path in found.items() if path is not None}
     answers = _first(private, _PRIVATE_ANSWERS) if private else _first(public, _FLAT_ANSWERS)
     used = {path.name for path in tables.values()}
     return Layout(
@@ -141,11 +146,13 @@ def _is_table(name: str) -> bool:
     return name.lower().endswith((".csv", ".tsv", ".parquet"))
 
 
-def _find(public: Path, role: str) -> Path:
+def _find(public: Path, role: str, needed: bool) -> Path | None:
     """The file of a role; of several, the plainest name in the handiest format."""
     formats = [".csv", ".tsv", ".parquet", ".zip"]
     found = [path for path in sorted(public.iterdir()) if re.match(ROLES[role], path.name, re.IGNORECASE)]
     found = [path for path in found if not (path.is_dir() and any(other.is_file() for other in found))]
+    if not found and not needed:
+        return None
     if not found:
         raise BadInput(f"{public} has no {role}.csv (nor .parquet, nor .zip): put it there")
 

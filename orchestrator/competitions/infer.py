@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.infer_columns import Kind, id_column, kinds_of, parse_dates, thinned
 from orchestrator.competitions.infer_cv import Split, choose_split
-from orchestrator.competitions.infer_metric import BINARY_ONLY, COLUMNWISE, read_description
+from orchestrator.competitions.infer_metric import BINARY_ONLY, COLUMNWISE, Description, Reading
 from orchestrator.competitions.infer_target import Tables, Target, find_target, guess_task, plain, sorted_classes
 from orchestrator.competitions.tables import header, read_table
 from orchestrator.config import SubmissionKind, Task
@@ -42,9 +42,10 @@ class _Scoring:
     why: str
     task_why: str
     maximize: bool | None
+    direction_why: str
 
 
-def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], description: str) -> Inferred:
+def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], description: Description) -> Inferred:
     """Read the tables `names` = (train, test, sample) in `data` and decide every setting.
 
     Raises BadInput with one sentence when the three do not make a competition.
@@ -90,37 +91,75 @@ def read_tables(data: Path, names: tuple[str, str, str], meta: dict[str, Any]) -
     return Tables(train, test, sample, names, found)
 
 
-def _scoring(tables: Tables, target: Target, meta: dict[str, Any], description: str) -> _Scoring:
+def _scoring(tables: Tables, target: Target, meta: dict[str, Any], description: Description) -> _Scoring:
     """Metric and task, which depend on each other: a metric that the target rules out was named in passing."""
+    stated = meta.get("metric")
+    if stated:
+        metric, task, task_why = _stated_metric(tables, target, str(stated))
+        why, told = "meta.json", description.readings[0].maximize if description.readings else None
+    else:
+        metric, task, task_why, why, told = _read_metric(tables, target, description)
+    columnwise = not metric.joint or COLUMNWISE.search(description.text.lower())
+    if len(target.columns) > 1 and not metric.multi and columnwise:
+        metric = metric.columnwise()
+    direction = {"maximize": True, "minimize": False}.get(meta.get("metric_direction") or "", told)
+    direction_why = "the description or meta.json says so, unlike the metric's usual direction"
+    if description.higher_wins is not None:
+        order = "fall" if description.higher_wins else "rise"
+        direction, direction_why = description.higher_wins, f"the leaderboard's scores {order} from best to worst"
+    maximize = direction if direction != metric.maximize else None
+    name = metric.name.replace("logloss", "log_loss")
+    return _Scoring(metric, name, task, why, task_why, maximize, direction_why)
+
+
+def _stated_metric(tables: Tables, target: Target, stated: str) -> tuple[Metric, Task, str]:
     from orchestrator.competitions.metrics import get_metric
 
     task, task_why = guess_task(tables, target)
-    stated, reading = meta.get("metric"), read_description(description)
-    name = str(stated or reading.metric or "")
-    if name.lower() in ("map", "map@k") and target.ranked_k:
-        name = f"map@{target.ranked_k}"
-    elif name == "map" and not stated:
-        name = "average_precision"
-    metric = get_metric(name or _default_metric(tables, target, task))
-    fitting = _task_for(metric.base or metric, tables, target, task) if name else None
-    if fitting and stated:
-        task, task_why, why = fitting, "the metric and the target's values", "meta.json"
-    elif fitting:
-        task, why = fitting, f"the description says {reading.words!r}"
-    elif stated:
+    metric = get_metric(_with_length(stated, target))
+    fitting = _task_for(metric.base or metric, tables, target, task)
+    if fitting is None:
         raise BadInput(
             f"meta.json: the metric {stated!r} can't score {', '.join(target.columns[:3])} of {tables.names[0]} "
             f"({task_why}): correct the metric, or the target_columns"
         )
-    else:
-        metric = get_metric(_default_metric(tables, target, task))
-        why = f"the usual metric for {task} with such a sample; the description names none that fits"
-    if len(target.columns) > 1 and not metric.multi and (not metric.joint or COLUMNWISE.search(description.lower())):
-        metric = metric.columnwise()
-    direction = {"maximize": True, "minimize": False}.get(meta.get("metric_direction") or "", reading.maximize)
-    maximize = direction if direction != metric.maximize else None
-    name = metric.name.replace("logloss", "log_loss")
-    return _Scoring(metric, name, task, why, task_why, maximize)
+    return metric, fitting, "the metric and the target's values"
+
+
+def _read_metric(
+    tables: Tables, target: Target, description: Description
+) -> tuple[Metric, Task, str, str, bool | None]:
+    """(metric, task, why that task, why that metric, direction that the description states).
+
+    The first reading that fits the data and the leaderboard's order, then the first that fits the data.
+    """
+    from orchestrator.competitions.metrics import get_metric
+
+    task, task_why = guess_task(tables, target)
+    fitting: list[tuple[Metric, Task, Reading]] = []
+    for reading in description.readings:
+        if reading.metric is not None:
+            name = "average_precision" if reading.metric == "map" and not target.ranked_k else reading.metric
+            metric = get_metric(_with_length(name, target))
+            suits = _task_for(metric.base or metric, tables, target, task)
+            if suits is not None:
+                fitting.append((metric, suits, reading))
+    order = description.higher_wins
+    agreeing = [one for one in fitting if order is None or one[0].maximize == order]
+    unknown = f"; {description.unknown!r}, as Kaggle calls it, is not known here" if description.unknown else ""
+    if fitting:
+        metric, task, reading = (agreeing or fitting)[0]
+        agrees = "" if order is None or not agreeing else ", and the leaderboard's order agrees"
+        return metric, task, task_why, f"{reading.said} {reading.words!r}{agrees}{unknown}", reading.maximize
+    metric = get_metric(_default_metric(tables, target, task, order))
+    why = f"the usual metric for {task} with such a sample; the description names none that fits{unknown}"
+    told = description.readings[0].maximize if description.readings else None
+    return metric, task, task_why, why, told
+
+
+def _with_length(name: str, target: Target) -> str:
+    """`map` and `map@k` with the length of the lists that the sample shows."""
+    return f"map@{target.ranked_k}" if name.lower() in ("map", "map@k") and target.ranked_k else name
 
 
 def _task_for(metric: Metric, tables: Tables, target: Target, task: Task) -> Task | None:
@@ -150,9 +189,14 @@ def _task_for(metric: Metric, tables: Tables, target: Target, task: Task) -> Tas
     return None if fractions or metric.kind == "probability" or metric.name in BINARY_ONLY else "multiclass"
 
 
-def _default_metric(tables: Tables, target: Target, task: Task) -> str:
+def _default_metric(tables: Tables, target: Target, task: Task, higher_wins: bool | None = None) -> str:
+    """The usual one; `higher_wins` is the leaderboard's order."""
     import pandas as pd
 
+    if higher_wins is False and task in ("binary", "multiclass", "multilabel") and target.style != "ranked":
+        return "log_loss"
+    if higher_wins and task in ("regression", "multiregression"):
+        return "r2"
     if target.style == "ranked":
         return f"map@{target.ranked_k}"
     if target.style == "classes":
@@ -209,7 +253,7 @@ def _target_section(tables: Tables, target: Target, scoring: _Scoring) -> tuple[
         else "the sample and test share no id: rows are matched by their order",
     }
     if scoring.maximize is not None:
-        guesses["competition.maximize"] = "the description or meta.json says so, unlike the metric's usual direction"
+        guesses["competition.maximize"] = scoring.direction_why
     if scoring.task in ("binary", "multiclass") or scoring.metric.kind == "ordinal":
         section["classes"], guesses["competition.classes"] = sorted_classes(tables, target, scoring.task)
     return section, guesses

@@ -33,12 +33,12 @@ PHRASES: list[tuple[str, str]] = [
     (r"average precision|area under the precision|pr[- ]auc|auprc|precision[- ]recall curve", "average_precision"),
     (r"area under (the )?(receiver|roc|curve)[^.,;]*|roc[- ]auc|auc[- ]roc|auroc|\baucs?\b", "auc"),
     (r"\bgini\b", "gini"),
-    (r"log(arithmic)?[- ]?loss|cross[- ]entropy|negative log[- ]likelihood", "log_loss"),
+    (r"log(arithmic)?[- ]?loss|multi-?class loss|cross[- ]entropy|negative log[- ]likelihood", "log_loss"),
     (r"brier", "brier"),
     (r"quadratic(ally)?[- ]weighted[- ](cohen'?s )?kappa|quadratic kappa|\bqwk\b|weighted kappa", "qwk"),
     (r"matthews?'?s? correlation|\bmcc\b", "mcc"),
     (r"balanced[- ]accuracy|macro[- ]averaged recall|average recall", "balanced_accuracy"),
-    (r"\bf[- ]?1([- ]?(score|measure|macro|micro|weighted))?\b|\bf[- ](score|measure)\b", "f1"),
+    (r"\bf[- ]?1([- ]?(score|measure|macro|micro|weighted))?\b|\b(mean)?f[- ]?(score|measure)\b", "f1"),
     (r"\baccuracy\b|(share|percent(age)?|proportion|fraction|number) of [^.]{0,80}\bcorrect(ly)?\b", "accuracy"),
 ]
 _COMPILED = [(re.compile(pattern), name) for pattern, name in PHRASES]
@@ -56,6 +56,25 @@ class Reading:
     metric: str | None
     words: str
     maximize: bool | None
+    said: str = "the description says"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is told about a competition: its text, the metrics that may be meant, the likeliest first.
+
+    `higher_wins`: how the leaderboard is ordered; `unknown`: the name of a metric that is none of ours.
+    """
+
+    text: str
+    readings: tuple[Reading, ...]
+    higher_wins: bool | None = None
+    unknown: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> Description:
+        """From a text alone."""
+        return cls(text, (read_description(text),))
 
 
 def read_description(text: str) -> Reading:

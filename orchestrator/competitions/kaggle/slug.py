@@ -7,7 +7,7 @@ import re
 from orchestrator.errors import BadInput
 
 HOST = "https://www.kaggle.com"
-_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?")
 _PAGE = re.compile(r"(?:https?://)?(?:www\.)?kaggle\.com/(?:competitions|c)/([^/?#]*)(?:[/?#].*)?", re.IGNORECASE)
 
 
