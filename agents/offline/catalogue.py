@@ -45,7 +45,7 @@ def tree_hint(high: float) -> Judge:
 
 
 def encoded_hint(f: Facts) -> float:
-    return 0.4 if lone_text(f) else 0.95 if f.coded or f.categories > 3 else 0.8
+    return 0.4 if lone_text(f) else 0.95 if f.coded else 0.75
 
 
 def smooth_hint(f: Facts) -> float:
@@ -142,29 +142,30 @@ RECIPES: tuple[Recipe, ...] = (
         "text_svd_boost",
         "lightgbm",
         "LightGBM on out-of-fold scores of text models, text style and topics, and the table",
-        {**PLAIN, "text_svd": 40, "text_scores": ["logistic", "nb_word", "nb_char"]},
-        lambda f: 0.9,
+        {**PLAIN, "text_svd": 40, "text_scores": ["ridge", "nb_word", "nb_char"]},
+        lambda f: 0.95,
         label="text_boost",
         fits=wordy,
         params={"learning_rate": 0.03, "num_leaves": 15, "min_data_in_leaf": 40, "feature_fraction": 0.4},
     ),
-    language("text_logistic", "TF-IDF of words and characters with a linear model", ["logistic"], 0.8, 1.5e-3, C=20.0),
-    language("text_nbsvm", "NB-SVM: linear models on TF-IDF weighted by naive Bayes", ["nbsvm"], 0.7, 2e-3, C=4.0),
+    language("text_logistic", "TF-IDF of words and characters with a linear model", ["logistic"], 0.6, 2e-3, C=20.0),
+    language("text_nbsvm", "NB-SVM: linear models on TF-IDF weighted by naive Bayes", ["nbsvm"], 0.4, 2e-3, C=4.0),
     language(
         "text_bayes",
         "Calibrated mix of naive Bayes models of words and characters",
         ["nb_word", "nb_char", "complement"],
-        0.8,
-        1e-3,
+        0.5,
+        7e-4,
         calibrate=True,
     ),
     language(
         "text_stack",
         "Stack of linear and naive Bayes text models, calibrated on out-of-fold scores",
-        ["logistic", "nb_word", "nb_char", "nbsvm", "complement"],
-        0.95,
-        4e-3,
+        ["ridge", "nb_word", "nb_char", "complement"],
+        0.9,
+        1.1e-3,
         calibrate=True,
+        C=20.0,
     ),
     Recipe(
         "linear_onehot",

@@ -13,6 +13,8 @@ from agents.offline.catalogue import BY_NAME, RECIPES
 from agents.offline.notebook import Notebook, Run, fingerprint
 from agents.offline.recipe import Recipe
 
+USUAL_RATE = 0.05
+"""Learning rate of boosters that the recipes' estimates hold for."""
 START_SECONDS = 2.5
 """To start a fold's process and read its tables, until it was measured."""
 
@@ -156,4 +158,6 @@ class Costs:
     def fit(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
         """The recipe's own estimate of one fold's fit on one core, in proportion to its bags."""
         bags, usual = bags_of(self._notebook, recipe, params), bags_of(self._notebook, recipe, {})
-        return recipe.cost(self._notebook.data) * (bags / usual if usual else 1.0)
+        slow = USUAL_RATE / float(params.get("learning_rate") or USUAL_RATE) if "patience" in recipe.params else 1.0
+        encoded = self._notebook.data.encoding_seconds if recipe.features.get("target_encoding") else 0.0
+        return recipe.cost(self._notebook.data) * (bags / usual if usual else 1.0) * slow**0.7 + encoded

@@ -23,10 +23,11 @@ SHARE_MEASURED = 0.85
 """Nor one of a family that was measured."""
 SHARE_BEFORE_A_SCORE = 0.1
 """While there is no score at all, quick options come first: a good answer early, and a clock for the estimates."""
-ALLOTTED = 1.5
-"""What an experiment may take for its estimate, before its fits are brought to an end."""
-LEAST_ALLOTTED = 0.3
-"""Of the time left, which it may take whatever the estimate."""
+ALLOTTED = 0.95
+"""Of the time left, what an experiment may take before its fits are brought to an end: a fit cut short is worth little,
+so that is for estimates that were far off."""
+ALLOTTED_FIRST = 0.3
+"""The same before there is any score."""
 LONE = 0.3
 """The share of its worth that a lone model shows at once against a blend; the next blend shows the rest."""
 PLANNED_ROUNDS = 12
@@ -110,8 +111,7 @@ def _timed(notebook: Notebook, option: Option, reserve: float) -> Option:
     left = notebook.limit("seconds_left")
     if option.recipe.is_blend or left > LONG:
         return option
-    least = (LEAST_ALLOTTED if notebook.scored else SHARE_BEFORE_A_SCORE) * left
-    allotted = max(5.0, min(left - reserve - 5.0, max(ALLOTTED * option.cost, least)))
+    allotted = max(5.0, (ALLOTTED if notebook.scored else ALLOTTED_FIRST) * (left - reserve))
     return replace(option, fold_seconds=round(allotted / turns(notebook), 1))
 
 
@@ -159,6 +159,8 @@ def slowness(notebook: Notebook, cost: float) -> float:
     left = notebook.limit("seconds_left")
     if left > LONG:
         return float((1 + (OVERHEAD + cost) / 60) ** time_pressure(notebook, cost))
+    if not notebook.runs:
+        return 1.0 + cost**2
     return float((1 + PLANNED_ROUNDS_SHORT * (3.0 + cost) / max(left, 1.0)) ** 0.6)
 
 

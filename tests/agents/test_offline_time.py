@@ -69,7 +69,7 @@ def test_after_a_time_out_something_cheaper_is_played_while_there_is_time(tmp_pa
     assert "Recipe mlp:" in desk.text("experiment.py")
     assert "'epochs': 30" in desk.text("experiment.py")
     assert timed_out(desk, "mlp", 100.0, seconds_left=120.0) == "CV_SCORE=0.5"
-    assert "Recipe lightgbm_default:" in desk.text("experiment.py")
+    assert "Recipe lightgbm_quick:" in desk.text("experiment.py")
 
 
 def test_no_second_try_is_made_that_can_not_work(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class Data:
     dates: dict[str, pd.Series] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
     strings: dict[str, pd.Series] = field(default_factory=dict)  # raw strings with a possible structure
+    term_counts: dict[tuple[str, str], Any] = field(default_factory=dict)  # sparse, by text and kind, made once
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
 

@@ -15,37 +15,54 @@ WORDS = r"\w+|[^\w\s]"  # punctuation is style, too
 
 def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
     """Sparse (rows, terms) of one text column: "word", "char" (TF-IDF), "word_count", "char_count"; None if empty."""
-    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+    from sklearn.feature_extraction.text import CountVectorizer
 
     short = sum(map(len, texts[:2000])) < 400 * min(len(texts), 2000)
     least = 2 if len(texts) < 50_000 else 5
     shape: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": WORDS, "min_df": least, "max_features": most}
     if kind.startswith("char"):
         shape = {"ngram_range": (2, 5 if short else 4), "analyzer": "char", "min_df": least + 1, "max_features": most}
-    if kind.endswith("count"):
-        maker = CountVectorizer(**shape, lowercase=kind.startswith("word"), dtype=np.float32)
-    else:
-        maker = TfidfVectorizer(**shape, sublinear_tf=True, dtype=np.float32)
     if not any(text.strip() for text in texts):
         return None
     try:
-        return maker.fit_transform(texts).tocsr()
+        found = CountVectorizer(**shape, lowercase=kind.startswith("word"), dtype=np.float32).fit_transform(texts)
     except ValueError:  # too few terms are left: this column says nothing
         return None
+    return found.tocsr() if kind.endswith("count") else weighed(found)
 
 
-def views_of(data: Data, members: list[str], most: int) -> dict[str, sparse.csr_matrix]:
-    """The matrices that these members need, over all text columns; tables go along with the linear ones."""
+def counts(data: Data, name: str, kind: str, most: int = 300_000) -> sparse.csr_matrix | None:
+    """Counts of the terms ("word" or "char") of one text column, made once; the `most` frequent of them."""
+    if (name, kind) not in data.term_counts:
+        data.term_counts[name, kind] = vectors(data.texts[name], f"{kind}_count", 300_000)
+    found = data.term_counts[name, kind]
+    if found is None or found.shape[1] <= most:
+        return found
+    return found[:, np.sort(np.argsort(-np.bincount(found.indices, minlength=found.shape[1]), kind="stable")[:most])]
+
+
+def weighed(found: sparse.csr_matrix) -> sparse.csr_matrix:
+    """TF-IDF of counts."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    return TfidfTransformer(sublinear_tf=True).fit_transform(found).tocsr()
+
+
+def views_of(data: Data, members: list[str], most: int, tables: bool = True) -> dict[str, sparse.csr_matrix]:
+    """The matrices that these members need, over all text columns; `tables` go along with the linear ones."""
     needs = {"logistic": ["word", "char"], "nb_word": ["word_count"], "nb_char": ["char_count"]}
-    needs |= {"nbsvm": ["word", "char"], "complement": ["word_count"]}
+    needs |= {"nbsvm": ["word", "char"], "complement": ["word_count"], "ridge": ["word", "char"]}
     views: dict[str, sparse.csr_matrix] = {}
-    for kind in dict.fromkeys(kind for member in members for kind in needs[member]):
-        found = [vectors(texts, kind, most) for texts in data.texts.values()]
+    for kind in sorted({kind.removesuffix("_count") for member in members for kind in needs[member]}):
+        found = [counts(data, name, kind, most) for name in data.texts]
         blocks = [block for block in found if block is not None]
         empty = sparse.csr_matrix((sum(data.sizes), 1), dtype=np.float32)
-        views[kind] = sparse.hstack(blocks or [empty], format="csr")
+        views[f"{kind}_count"] = sparse.hstack(blocks or [empty], format="csr")
+        if any(kind in needs[member] for member in members):
+            views[kind] = sparse.hstack([weighed(block) for block in blocks] or [empty], format="csr")
     for member in members:
-        extra = [linear_design(data)] if member == "logistic" and (data.numbers or data.cats) else []
+        linear = tables and member in ("logistic", "ridge")
+        extra = [linear_design(data)] if linear and (data.numbers or data.cats) else []
         views[member] = sparse.hstack([*(views[kind] for kind in needs[member]), *extra], format="csr")
     return views
 
@@ -60,6 +77,10 @@ def member_scores(
     train, y = view[goal.rows[fit]], goal.y[fit]
     if goal.kind == "value":
         return Ridge(alpha=1.0 / float(params["C"]) * 5, solver="lsqr").fit(train, y).predict(view[rows]).reshape(-1, 1)
+    if member == "ridge":  # least squares on ±1 per class: as good as a logistic model, in a fifth of its time
+        wanted = 2.0 * np.eye(goal.classes, dtype=np.float32)[y] - 1.0
+        strength = 20.0 / float(params["C"])
+        return Ridge(alpha=strength, solver="sparse_cg", tol=1e-2, max_iter=50).fit(train, wanted).predict(view[rows])
     scores = np.full((len(rows), goal.classes), -12.0)
     if member == "nbsvm":
         for label in np.unique(y):
@@ -141,6 +162,7 @@ def odds_to_probabilities(member: str, scores: np.ndarray, goal: Goal) -> np.nda
     if member == "nbsvm":
         wide = 1.0 / (1.0 + np.exp(-np.clip(scores, -30, 30)))
     else:
-        wide = np.exp(scores - scores.max(axis=1, keepdims=True))
+        steep = 3.0 if member == "ridge" else 1.0  # least squares stays within ±1
+        wide = np.exp(steep * (scores - scores.max(axis=1, keepdims=True)))
     wide = wide / wide.sum(axis=1, keepdims=True)
     return wide[:, 1] if goal.kind == "binary" else wide

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agents.offline.blocks.core import Clock, Data, goals
-from agents.offline.blocks.language import stacked_scores, vectors, views_of
+from agents.offline.blocks.language import counts, stacked_scores, vectors, views_of, weighed
 
 
 def text_stats(data: Data, option: Any) -> None:
@@ -32,11 +32,12 @@ def text_svd(data: Data, option: Any) -> None:
     """The first `option` directions of word and character TF-IDF of each text."""
     from sklearn.decomposition import TruncatedSVD
 
-    for name, texts in data.texts.items():
+    for name in data.texts:
         for kind in ("word", "char"):
-            matrix = vectors(texts, kind, 50_000)
-            if matrix is None or min(matrix.shape) < 4:
+            found = counts(data, name, kind, 50_000)
+            if found is None or min(found.shape) < 4:
                 continue
+            matrix = weighed(found)
             size = min(int(option), min(matrix.shape) - 1)
             directions = TruncatedSVD(size, n_iter=3, random_state=data.seed % 2**31).fit_transform(matrix)
             for i, values in enumerate(directions.T.astype(float)):
@@ -68,7 +69,7 @@ def text_scores(data: Data, option: Any) -> None:
     if not data.texts:
         return
     params: dict[str, Any] = {"members": list(option), "C": 8.0, "alpha": 0.1}
-    views, problems = views_of(data, params["members"], 200_000), goals(data)
+    views, problems = views_of(data, params["members"], 300_000, tables=False), goals(data)
     clock = Clock(0.6 * data.clock.left())
     for number, goal in enumerate(problems):
         if len(np.unique(goal.y)) < 2 or clock.left() < 0:
