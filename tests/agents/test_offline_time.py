@@ -111,4 +111,4 @@ def test_bad_numbers_are_words(tail: str, kind: str) -> None:
 
 def test_topics_of_texts_are_counted_for_every_recipe_that_takes_them() -> None:
     facts = Facts.of({**NO_PROFILE, **TEXT}, COMPETITION)
-    assert BY_NAME["linear_onehot"].cost(facts) > 2e-3 * facts.rows
+    assert BY_NAME["linear_onehot"].cost(facts) > 1e-3 * facts.rows
