@@ -36,7 +36,7 @@ def diagnose(root: Path | None, *, sandbox: str | None = None) -> list[Check]:
 
     config, campaign = _campaign(root)
     folder = (root or Path()).resolve()
-    kaggle = str(config.competition.kind) == "kaggle"
+    kaggle = str(config.competition.kind) == "kaggle" or config.execution.backend == "kaggle_kernel"
     return [
         _python(),
         *installed,

@@ -50,6 +50,7 @@ def _kaggle(campaign: Campaign, here: LocalExecutor, own: Mapping[str, str]) -> 
         when_quota_is_spent=section.when_quota_is_spent,
         log_kb=section.log_kb,
         stopping=lambda: campaign.stopping,
+        time_is_up=lambda: (left := campaign.seconds_left()) is not None and left <= 0,
         facts_file=campaign.root / "KAGGLE_API.md",
     )
     return KaggleKernels(site, here, policy)

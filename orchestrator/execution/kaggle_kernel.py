@@ -44,12 +44,18 @@ class KernelPolicy:
     log_kb: int = 256
     stopping: Callable[[], bool] = lambda: False
     """Whether a person asked for a stop: a session goes on at Kaggle and is found again."""
+    time_is_up: Callable[[], bool] = lambda: False
+    """Whether the campaign's own time is over, which also ends a wait for Kaggle."""
     facts_file: Path | None = None
     """KAGGLE_API.md."""
 
 
 class _Ended(Exception):
     """The caller wants no more of this job."""
+
+
+class _TimeIsUp(Exception):
+    """The campaign is over before this job is."""
 
 
 class KaggleKernels:
@@ -62,6 +68,10 @@ class KaggleKernels:
         self._site, self._policy = site, policy
         self._remote = _Remote(site, here.sandbox, here.cores, policy)
         self._write_facts()
+
+    def close(self) -> None:
+        """End the client's process; sessions at Kaggle go on."""
+        self._site.client.close()
 
     @property
     def level(self) -> str:
@@ -137,15 +147,19 @@ class _Remote:
             return self._run_here(job, stop)
         except _Ended:
             return Outcome("lost", None, 0.0, 0.0, "")
+        except _TimeIsUp:
+            return Outcome("timeout", None, 0.0, 0.0, "the campaign's time was up before Kaggle ran it\n")
 
     def _pause(self, seconds: float, stop: threading.Event) -> None:
-        """Wait; raises _Ended once nobody wants the job, Stopped once a person asked for a stop."""
+        """Wait; raises _Ended once nobody wants the job, _TimeIsUp, and Stopped once a person asked for a stop."""
         end = time.monotonic() + seconds
         while True:
             if stop.is_set():
                 raise _Ended
             if self._policy.stopping():
                 raise Stopped
+            if self._policy.time_is_up():
+                raise _TimeIsUp
             if (left := end - time.monotonic()) <= 0:
                 return
             stop.wait(min(left, _SLICE_S))

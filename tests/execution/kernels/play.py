@@ -38,6 +38,7 @@ class Play:
         self.name = f"{next(_runs):08x}"
         self.notes: list[str] = []
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.react: Callable[[str], object] = lambda note: None
         self.facts = stand.root / "KAGGLE_API.md"
         self.restart()
 
@@ -48,12 +49,16 @@ class Play:
             scratch=self.stand.root / ".work" / "kernels",
             run=self.name,
             now=lambda: self.now(),
-            tell=lambda text, level="info": self.notes.append(text),
+            tell=self.hear,
             pace=self.pace,
         )
         assert self.stand.sandbox is not None
         policy = KernelPolicy(facts_file=self.facts, **self.policy)
         self.executor = KaggleKernels(site, LocalExecutor(self.stand.sandbox, 2), policy)
+
+    def hear(self, text: str, level: str = "info") -> None:
+        self.notes.append(text)
+        self.react(text)
 
     def referee(self) -> Referee:
         tell = self.stand.events
