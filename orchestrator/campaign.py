@@ -17,10 +17,9 @@ from agents.errors import ModelUnusable
 from agents.services import Services
 from agents.session import MODELS, ROLES
 from orchestrator import config as settings
-from orchestrator import keys
+from orchestrator import keys, submitting
 from orchestrator.competitions.builtin import prepare
 from orchestrator.competitions.check import check_features, check_sample
-from orchestrator.competitions.local import LocalCompetition
 from orchestrator.competitions.metrics import get_metric
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, Stopped
@@ -93,10 +92,13 @@ class Campaign:
         self.executor = open_executor(self, sandbox, self._own_variables)
         self.referee = Referee(root, self.config, self.executor, progress=self._hear)
         self.metric = self.referee.metric
-        self.competition = LocalCompetition(root, self.config, now=now)
+        self.competition = submitting.open_competition(
+            root, self.config, now=now, environment=os.environ, own=self._own_variables
+        )
+        self._counts: dict[str, int] | None = None
         self._variables = {**os.environ, **self._own_variables}
         self.services = Services(
-            campaign=root, costs=self.costs, progress=progress, now=now, sleep=self._sleep,
+            campaign=root, costs=self.costs, progress=progress, now=now, sleep=self.sleep,
             environment=self._variables, seed=self.config.cv.seed,
         )  # fmt: skip
         self.toolset = Toolset(self)
@@ -106,6 +108,7 @@ class Campaign:
         self.submissions = self._submission_ledger()
         write_views(root, self.entries)
         self._elapsed_before = self._recorded_seconds()
+        submitting.check_access(self)
 
     @property
     def cores(self) -> int:
@@ -151,7 +154,19 @@ class Campaign:
         return keys.settings(self.config, self._own_variables, role)
 
     def submission_counts(self) -> dict[str, int]:
-        return {"today": self.submissions.used_today(), "left_today": self.submissions.remaining_today()}
+        """{"today", "left_today"}; at a remote competition as it was when it was asked last, empty when unknown."""
+        if self.config.competition.kind == "local" or self._counts is None:
+            self.count_submissions()
+        return dict(self._counts or {})
+
+    def count_submissions(self) -> None:
+        """Ask the competition for today's count."""
+        self._counts = submitting.counts(self)
+
+    def close(self) -> None:
+        """End what runs beside this process."""
+        self.players.close()
+        self.competition.close()
 
     def take_up(self, number: int) -> None:
         """Add the round that just finished, see which leaderboard scores came in, bring the views up to date."""
@@ -159,6 +174,11 @@ class Campaign:
         others = [entry for entry in self.entries if entry["round"] != number]
         entries = sorted([*others, record], key=lambda entry: int(entry["round"]))
         self.entries = [with_submission(self.rounds, entry) for entry in entries]
+        write_views(self.root, self.entries)
+
+    def take_up_scores(self) -> None:
+        """Let the entries show what the leaderboard says by now."""
+        self.entries = [with_submission(self.rounds, entry) for entry in self.entries]
         write_views(self.root, self.entries)
 
     def _hear(self, event: str, **fields: Any) -> None:
@@ -194,7 +214,7 @@ class Campaign:
         environment.update({_as_variable(key): json.dumps(value) for key, value in self._overrides.items()})
         return settings.load(self.root / "config.json", environment)
 
-    def _sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         """Wait, but not longer than the person wants: the turn goes on where it was at the next start."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:

@@ -131,7 +131,7 @@ def _loop(arguments: argparse.Namespace, now: Clock) -> int:
             display("note", text="stopped after the current step; the same command goes on")
             return 130
         finally:
-            campaign.players.close()
+            campaign.close()
     return 5 if is_fatal(why) else 0
 
 

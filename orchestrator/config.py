@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from orchestrator.agent_settings import AgentsSection, BudgetSection, Section
 from orchestrator.errors import BadInput, Damaged
@@ -29,7 +29,9 @@ SubmissionKind = Literal["value", "label", "probability", "class_columns", "rank
 
 
 class CompetitionSection(Section):
-    kind: Literal["local"] = "local"
+    kind: Literal["local", "kaggle"] = "local"
+    slug: str | None = Field(default=None, pattern=r"^[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?$")
+    """The name of a Kaggle competition as its address has it: kaggle.com/competitions/SLUG."""
     name: str = Field(default="unnamed", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     builtin: Literal["digits"] | None = None
     """Made from data that scikit-learn ships, at the start of the first round."""
@@ -61,6 +63,12 @@ class CompetitionSection(Section):
     daily_limit: int = Field(default=5, ge=0)
     public_fraction: float = Field(default=0.3, gt=0, lt=1)
     """The share of a local competition's answers behind its public leaderboard."""
+
+    @model_validator(mode="after")
+    def _named(self) -> CompetitionSection:
+        if self.kind == "kaggle" and not self.slug:
+            raise ValueError("kind is kaggle, so slug must be the competition's name as in its address")
+        return self
 
 
 class CVSection(Section):
@@ -126,6 +134,8 @@ class SubmissionsSection(Section):
     """None: as many as the competition allows."""
     reserve: int = Field(default=0, ge=0)
     """Slots of each day left for a person."""
+    wait_minutes: float = Field(default=5.0, ge=0)
+    """How long the end of a campaign waits for scores that are still being computed; only where others score."""
 
 
 class Config(Section):

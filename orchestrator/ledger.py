@@ -45,18 +45,22 @@ def with_submission(folder: Path, entry: Entry) -> Entry:
     """The entry with what its submission's receipt and the leaderboard say by now."""
     files = RoundFiles(folder, entry["round"])
     board = read_json_or_none(files.path("lb.json"))
-    status = _receipt_status(files)
+    status, why = _receipt(files)
     if board is not None and status == "unknown":
         status = "accepted"
-    return {**entry, "submitted": status, "lb": board["public_score"] if board else None}
+    seen = {**entry, "submitted": status, "lb": board["public_score"] if board else None}
+    if board is not None and board.get("status") == "error":
+        why = "error: " + " ".join(str(board.get("error") or "the competition does not say why").split())
+    return {**seen, "submission_error": why[:300]} if why else seen
 
 
-def _receipt_status(files: RoundFiles) -> str:
-    """How the last try at submitting the round ended, empty without one."""
-    status, number = "", 1
+def _receipt(files: RoundFiles) -> tuple[str, str]:
+    """(how the last try at submitting the round ended, why it was refused for good), empty without one."""
+    status, why, number = "", "", 1
     while (record := read_json_or_none(files.path(f"submit{number if number > 1 else ''}_receipt.json"))) is not None:
         status, number = "" if record.get("retry") else record["status"], number + 1
-    return status
+        why = str(record.get("reason") or "") if status == "rejected" else ""
+    return status, why
 
 
 def best_entry(entries: Iterable[Entry]) -> Entry | None:

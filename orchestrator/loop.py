@@ -16,6 +16,7 @@ from orchestrator.final import grade_final
 from orchestrator.journal import Journal
 from orchestrator.phases import ROUND, ROUND_ZERO, Phase, Stage, run_phase
 from orchestrator.state import write_state
+from orchestrator.submitting import wait_for_scores
 
 
 def play(campaign: Campaign) -> str:
@@ -75,6 +76,8 @@ def finish(campaign: Campaign, why: str) -> None:
     """Grade what the campaign would hand in, write the summary and the report."""
     from orchestrator.report import write_report
 
+    if not endings.is_fatal(why):
+        wait_for_scores(campaign)
     final = grade_final(campaign)
     number = campaign.entries[-1]["round"] if campaign.entries else 0
     write_state(campaign, number, "ended", ending=why, final=final)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import build
+from orchestrator.competitions.base import NeedsPerson
 from orchestrator.competitions.profile import profile
-from orchestrator.errors import CampaignOver, CompetitionError, ProtocolError, Stopped
+from orchestrator.errors import CampaignOver, CompetitionError, FatalEnding, ProtocolError, Stopped
 from orchestrator.files import atomic_write, read_json, write_json
 from orchestrator.journal import Journal
 from orchestrator.ledger import best_entry, plan_header, rounds_since_keep, with_submission
@@ -129,31 +131,42 @@ def _findings(stage: Stage) -> str:
 
 
 def _submit(stage: Stage) -> str:
-    """Spend a submission when the policy says so: on this round or on an earlier one that teaches more."""
-    campaign, ledger = stage.campaign, stage.campaign.submissions
-    wish = stage.journal.reply("findings")
-    if wish.startswith("HOLD") and not build.held_back(wish):
-        return f"none: {wish.removeprefix('HOLD: ')}"
+    """Look at the scores that came in, and spend a submission when the policy says so."""
     try:
-        ledger.scores()
-        entries = [*campaign.entries, build.entry(stage)]
-        waiting = {number for number, receipt in ledger.receipts().items() if receipt.status == "sent"}
-        held = {entry["round"] for entry in entries if entry["held"] and entry["status"] == "keep"}
-        choice = decide(
-            entries,
-            remaining_today=ledger.remaining_today(),
-            hold=waiting | held,
-            config=campaign.config,
-            now=campaign.now(),
-        )
-        if choice.round is None:
-            return f"none: {choice.reason}"
-        receipt = ledger.submit(campaign.files(choice.round), choice.reason)
-        ledger.scores()
+        reply = _spend(stage)
+    except NeedsPerson as error:
+        raise FatalEnding(str(error)) from error
     except CompetitionError as error:
         return f"none: {error}"
-    campaign.progress("submit", round=choice.round, status=receipt.status, reason=choice.reason)
-    return f"R{choice.round:02d} {receipt.status}: {choice.reason}"
+    stage.campaign.count_submissions()
+    return reply
+
+
+def _spend(stage: Stage) -> str:
+    """A slot on this round, or on an earlier one that teaches more, or on none."""
+    campaign, ledger = stage.campaign, stage.campaign.submissions
+    wish = stage.journal.reply("findings")
+    ledger.scores()
+    if wish.startswith("HOLD") and not build.held_back(wish):
+        return f"none: {wish.removeprefix('HOLD: ')}"
+    entries = [*campaign.entries, build.entry(stage)]
+    waiting = {number for number, receipt in ledger.receipts().items() if receipt.status == "sent"}
+    held = {entry["round"] for entry in entries if entry["held"] and entry["status"] == "keep"}
+    choice = decide(
+        entries,
+        remaining_today=ledger.remaining_today(),
+        hold=waiting | held,
+        config=campaign.config,
+        now=campaign.now(),
+    )
+    if choice.round is None:
+        return f"none: {choice.reason}"
+    receipt = ledger.submit(campaign.files(choice.round), choice.reason)
+    with suppress(CompetitionError):  # what was just sent may well be looked at later
+        ledger.scores()
+    why = f"{choice.reason}: {receipt.reason}" if receipt.status in ("rejected", "held") else choice.reason
+    campaign.progress("submit", round=choice.round, status=receipt.status, reason=why)
+    return f"R{choice.round:02d} {receipt.status}: {why}"
 
 
 def _learn(stage: Stage) -> str:

@@ -254,6 +254,8 @@ def _submissions(entries: list[Entry], plot: str) -> Lines:
     if not sent:
         return []
     lines = ["## Submissions", "", *_rounds(sent[-TABLE_ROUNDS:], "round", "submission", "CV", "leaderboard")]
+    for entry in [entry for entry in sent if entry.get("submission_error")][-TABLE_ROUNDS:]:
+        lines += ["", f"- {label(entry['round'])} was not scored: {cell(entry['submission_error'], 300)}"]
     return [*lines, "", plot] if plot else lines
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrator.competitions.base import Competition, Submission, SubmissionRefused
+from orchestrator.competitions.base import Competition, NeedsPerson, Submission, SubmissionRefused
 from orchestrator.config import SubmissionsSection
 from orchestrator.errors import CompetitionError, FatalEnding, OutputRejected
 from orchestrator.rounds import RoundFiles, label
@@ -26,8 +26,8 @@ class SubmissionLedger:
     """Submits rounds of one campaign and knows how each of them stands.
 
     `now` is this machine's clock, for `created` alone: days and waiting times go by the competition's clock.
-    Methods that ask the competition raise CompetitionError when it can't be reached, except `submit`, and FatalEnding
-    when another player submits in this campaign's name.
+    Methods that ask the competition raise CompetitionError when it can't be reached, except `submit`; NeedsPerson
+    when no waiting helps; and FatalEnding when another player submits in this campaign's name.
     """
 
     store: Store
@@ -60,16 +60,19 @@ class SubmissionLedger:
         if not grade.valid:
             return self._close(replace(blank, reason=f"not sent: {grade.error}"))
         try:
-            listing = self._listing((files.number, frozen.sha256[:12]))
-            if (earlier := self._earlier(blank, listing)) is not None:
-                return self._close(earlier)
-            server = self.competition.server_time()
-            why_not = self._why_not(listing, server)
+            clear = self._look(blank)
+            if isinstance(clear, datetime):
+                self.competition.prepare(frozen.path)
+                clear = self._look(blank)  # preparing may have taken minutes
+        except SubmissionRefused as error:
+            return self._close(replace(blank, reason=str(error), retry=error.passing))
+        except NeedsPerson:
+            raise
         except CompetitionError as error:
             return replace(blank, status="held", reason=f"the competition could not be asked: {error}")
-        if why_not:
-            return replace(blank, status="held", reason=why_not)
-        sent = {**intent, "sent": server.isoformat()}
+        if isinstance(clear, Receipt):
+            return clear
+        sent = {**intent, "sent": clear.isoformat()}
         self.store.write(record_name(files.number, number, "sent"), sent)
         return self._post(replace(blank, sent=sent["sent"]), frozen, str(intent["description"]))
 
@@ -100,14 +103,29 @@ class SubmissionLedger:
                 scores[number] = entry.public_score
         return scores
 
+    def waiting(self) -> set[int]:
+        """Rounds that went out and have no score or error yet, by the files alone."""
+        found = set()
+        for number, receipt in self.receipts().items():
+            seen = self.store.read(_lb_name(number))
+            pending = seen["status"] == "pending" if seen else receipt.status == "accepted"
+            if receipt.status == "sent" or (pending and receipt.status != "rejected"):
+                found.add(number)
+        return found
+
     def used_today(self) -> int:
         """Slots of the competition's day that are gone, whoever used them."""
-        return self._allowance(self._listing(), self.competition.server_time())[0]
+        return self.counts()["today"]
 
     def remaining_today(self) -> int:
         """Slots that the campaign may still use today."""
+        return self.counts()["left_today"]
+
+    def counts(self) -> dict[str, int]:
+        """{"today": slots used, "left_today": slots that the campaign may still use}."""
         used, cap, allowed_now = self._allowance(self._listing(), self.competition.server_time())
-        return max(0, min(cap - used, allowed_now)) if self.config.enabled else 0
+        left = max(0, min(cap - used, allowed_now)) if self.config.enabled else 0
+        return {"today": used, "left_today": left}
 
     def _last(self, number: int) -> Attempt | None:
         return next((a for a in reversed(attempts(self.store)) if a.round == number), None)
@@ -131,7 +149,10 @@ class SubmissionLedger:
         try:
             ref = self.competition.submit(frozen.path, description)
         except SubmissionRefused as error:
-            return self._close(replace(blank, status="rejected", reason=str(error), retry=error.passing))
+            receipt = self._close(replace(blank, status="rejected", reason=str(error), retry=error.passing))
+            if error.needs_person:
+                raise NeedsPerson(str(error)) from error
+            return receipt
         except CompetitionError:
             ref = ""  # it may have arrived: only the listing can tell
         if ref:
@@ -143,6 +164,8 @@ class SubmissionLedger:
     def _reconcile(self, attempt: Attempt) -> Receipt:
         try:
             listing = self._listing()
+        except NeedsPerson:
+            raise
         except CompetitionError as error:
             return replace(self._pending(attempt), reason=f"sent, and the listing can't be read: {error}")
         return self._settle(attempt, listing)
@@ -203,6 +226,15 @@ class SubmissionLedger:
                 f"submitting stops: {why}; let one machine play, and start it with --takeover to go on from here"
             )
         return listing
+
+    def _look(self, blank: Receipt) -> Receipt | datetime:
+        """The competition's time when nothing speaks against sending now, else the receipt that says what does."""
+        listing = self._listing((blank.round, blank.csv_sha256[:12]))
+        if (earlier := self._earlier(blank, listing)) is not None:
+            return self._close(earlier)
+        server = self.competition.server_time()
+        why_not = self._why_not(listing, server)
+        return replace(blank, status="held", reason=why_not) if why_not else server
 
     def _earlier(self, blank: Receipt, listing: Listing) -> Receipt | None:
         """The receipt when these bytes are there already: this round's, another round's, or sent by a person."""

@@ -12,8 +12,8 @@ from agents.session import Turn
 from agents.transcript import generations
 from orchestrator.errors import OutputRejected
 from orchestrator.files import atomic_write
-from orchestrator.ledger import plan_header
-from orchestrator.rounds import RoundFiles
+from orchestrator.ledger import Entry, plan_header
+from orchestrator.rounds import RoundFiles, label
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
@@ -116,7 +116,8 @@ class Turns:
             "seconds_per_round": campaign.elapsed() / played if played else None,
             "experiment_seconds": config.execution.experiment_minutes * 60,
             "rounds_left": None if config.loop.max_rounds is None else config.loop.max_rounds - played,
-            "submissions_left": campaign.submissions.remaining_today(),
+            "submissions_left": campaign.submission_counts().get("left_today", "unknown"),
+            **_failed(campaign.entries),
             "strategies": config.loop.parallel_strategies,
             "keep_probability": config.referee.keep_probability,
             "final": config.referee.final,
@@ -144,6 +145,12 @@ class Turns:
             facts="\n".join(f"- {key}: {value}" for key, value in shown.items()),
             guidance=guidance.strip(),
         )
+
+
+def _failed(entries: list[Entry]) -> dict[str, Any]:
+    """What the competition said about submissions that it took and could not score, or did not take."""
+    found = {label(entry["round"]): entry["submission_error"] for entry in entries if entry.get("submission_error")}
+    return {"failed_submissions": dict(list(found.items())[-3:])} if found else {}
 
 
 def _land(targets: Mapping[str, Path], name: str, text: str) -> None:

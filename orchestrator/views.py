@@ -173,7 +173,7 @@ def _row(number: int, entry: Entry | None) -> list[str]:
     return [
         label(number),
         show.round_score(entry),
-        show.score(entry["lb"]),
+        "error" if entry.get("submission_error") else show.score(entry["lb"]),
         show.status(entry),
         show.one_line(entry["family"] or "", 20),
         show.money(entry["usd"]) if entry["usd"] else "",

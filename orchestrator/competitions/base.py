@@ -19,12 +19,18 @@ class SubmissionRefused(CompetitionError):
     """A definite no: this submission was not accepted, will not be, and cost nothing.
 
     `passing`: the refusal is about the moment (the day's allowance) and not the file, so another day may do.
+    `needs_person`: it is about the account, so no later round does better until a person mends it.
     Every other CompetitionError of `Competition.submit` leaves open whether the submission arrived.
     """
 
-    def __init__(self, reason: str, *, passing: bool = False) -> None:
+    def __init__(self, reason: str, *, passing: bool = False, needs_person: bool = False) -> None:
         super().__init__(reason)
         self.passing = passing
+        self.needs_person = needs_person
+
+
+class NeedsPerson(CompetitionError):
+    """Waiting does not help: credentials, rules, a closed competition. The sentence says what to do and where."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,15 @@ class Competition(Protocol):
 
     def limits(self) -> Limits: ...
 
+    def prepare(self, csv: Path) -> None:
+        """All of a submission that counts for nothing and may be repeated: what fails here was not sent."""
+        ...
+
     def submit(self, csv: Path, description: str) -> str:
-        """Send once, without a retry; the ref. SubmissionRefused is the only error that proves it did not arrive."""
+        """Send what was prepared once, without a retry; the ref.
+
+        SubmissionRefused is the only error that proves that it did not arrive.
+        """
         ...
 
     def submissions(self) -> list[Submission]:
@@ -94,6 +107,8 @@ class Competition(Protocol):
     def final_score(self, csv: Path) -> dict[str, Any] | None:
         """The grade on all answers and its place on the leaderboard; None where the answers are not here."""
         ...
+
+    def close(self) -> None: ...
 
 
 def read_regular(path: Path, limit: int = MAX_CSV_BYTES) -> bytes:

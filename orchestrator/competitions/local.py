@@ -78,6 +78,9 @@ class LocalCompetition:
             for record in self._records()
         ]
 
+    def prepare(self, csv: Path) -> None:
+        """Nothing: it is here already."""
+
     def submit(self, csv: Path, description: str) -> str:
         """Grade and list it. SubmissionRefused over the daily limit and for a CSV that can't be graded."""
         if self.limits().allowed_now <= 0:
@@ -147,6 +150,9 @@ class LocalCompetition:
         ahead = sum(other > score if self._maximize() else other < score for other in others)
         rank, teams = (ahead + 1, len(others) + 1) if others else (None, None)
         return {"score": score, "public": grade.public, "private": grade.private, "rank": rank, "teams": teams}
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def _records(self) -> list[dict[str, Any]]:
         path = self.private / "submissions.json"

@@ -4,7 +4,7 @@ CompetitionError
 ├── NeedsPerson   only a person can mend it: credentials, rules, phone, a closed competition
 ├── TryLater      the same call may work later; `after_s` when Kaggle said when
 ├── NotThere      no such competition, file, notebook or dataset, or not for this account
-└── NotSent       a submission failed before anything of it counted: trying again is free
+└── Refused       a definite no for another reason
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.competitions.base import NeedsPerson
 from orchestrator.errors import CompetitionError
+
+__all__ = ["Failure", "NeedsPerson", "NotThere", "Refused", "TryLater", "explain", "one_sentence"]
 
 SITE = "https://www.kaggle.com"
 TOKEN_FIX = f"make a new token at {SITE}/settings/api and put it into ~/.kaggle/access_token"
@@ -23,10 +26,6 @@ _PHONE = re.compile(r"phone|verify your (account|identity)|identity verification
 _CLOSED = re.compile(r"submissions have been disabled|has ended|is (closed|over)|deadline has passed", re.I)
 _DAILY = re.compile(r"daily submission allowance|submission limit|used its (daily|weekly)", re.I)
 _NOTEBOOKS = re.compile(r"only accepts submissions from notebooks", re.I)
-
-
-class NeedsPerson(CompetitionError):
-    """Waiting does not help; the sentence says what to do and where."""
 
 
 class TryLater(CompetitionError):
@@ -39,6 +38,14 @@ class TryLater(CompetitionError):
 
 class NotThere(CompetitionError):
     """Unknown, or hidden from this account: Kaggle does not tell which."""
+
+
+class Refused(CompetitionError):
+    """Kaggle said no, for certain; `passing`: another day may do."""
+
+    def __init__(self, reason: str, *, passing: bool = False) -> None:
+        super().__init__(reason)
+        self.passing = passing
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ def explain(failure: Failure, *, call: str, slug: str = "", source: str = "") ->
         what = f"competition {slug!r}" if slug else call
         hint = f"is the name right, and does {SITE}/competitions/{slug} open for you?" if slug else "is the name right?"
         return NotThere(f"Kaggle has no {what} for this account ({status}: {reason}): {hint}")
-    return CompetitionError(f"Kaggle refuses {call} ({status}: {reason})")
+    return Refused(f"Kaggle refuses {call} ({status}: {reason})", passing=_DAILY.search(reason) is not None)
 
 
 def _for_a_person(reason: str, status: int, slug: str) -> NeedsPerson | None:
@@ -125,8 +132,3 @@ def _for_a_person(reason: str, status: int, slug: str) -> NeedsPerson | None:
             "a notebook by hand"
         )
     return None
-
-
-def is_passing(reason: str) -> bool:
-    """Whether a refused submission may be accepted another day."""
-    return _DAILY.search(reason) is not None

@@ -1,0 +1,80 @@
+"""The campaign's side of its submissions: where they go, today's count for display, and waiting for the last scores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.competitions.base import Competition
+from orchestrator.config import Config
+from orchestrator.errors import CompetitionError, FatalEnding, Stopped
+
+if TYPE_CHECKING:
+    from orchestrator.campaign import Campaign
+
+FIRST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 30.0
+
+
+def open_competition(
+    root: Path, config: Config, *, now: Callable[[], datetime], environment: Mapping[str, str], own: Mapping[str, str]
+) -> Competition:
+    """The place that config.json names; `own` are the variables of the campaign's `.env`. Asks nobody anything."""
+    if config.competition.kind == "kaggle":
+        from orchestrator.competitions.kaggle.site import KaggleCompetition
+
+        return KaggleCompetition.open(root, config, environment, own)
+    from orchestrator.competitions.local import LocalCompetition
+
+    return LocalCompetition(root, config, now=now)
+
+
+def check_access(campaign: Campaign) -> None:
+    """At the start: raise CompetitionError when this campaign could never submit; a bad moment is only noted."""
+    if campaign.config.competition.kind != "kaggle" or not campaign.config.submissions.enabled:
+        return
+    from orchestrator.competitions.kaggle.errors import TryLater
+
+    try:
+        campaign.competition.limits()
+    except TryLater as error:
+        campaign.progress("note", text=str(error), level="warning")
+
+
+def counts(campaign: Campaign) -> dict[str, int]:
+    """{"today", "left_today"} as the competition tells now; empty when it can't be asked or nothing is submitted."""
+    if campaign.config.competition.kind != "local" and not campaign.config.submissions.enabled:
+        return {}
+    try:
+        return campaign.submissions.counts()
+    except CompetitionError:
+        return {}
+
+
+def wait_for_scores(campaign: Campaign) -> None:
+    """At the end: give what was submitted the time to show up and to be scored, as long as config.json says."""
+    if campaign.config.competition.kind == "local" or not campaign.submissions.receipts():
+        return
+    left = campaign.seconds_left()
+    patience = campaign.config.submissions.wait_minutes * 60
+    end = time.monotonic() + (patience if left is None else max(0.0, min(patience, left)))
+    pause = FIRST_PAUSE_S
+    while True:
+        try:
+            campaign.submissions.scores()
+        except (CompetitionError, FatalEnding) as error:
+            campaign.progress("note", text=f"the last scores are not known: {error}", level="warning")
+            return
+        campaign.take_up_scores()
+        waiting = sorted(campaign.submissions.waiting())
+        if not waiting or time.monotonic() >= end:
+            return
+        campaign.progress("note", text=f"waiting for the score of {', '.join(f'R{number:02d}' for number in waiting)}")
+        try:
+            campaign.sleep(min(pause, max(0.1, end - time.monotonic())))
+        except Stopped:
+            return
+        pause = min(2 * pause, LONGEST_PAUSE_S)
