@@ -46,7 +46,7 @@ class AgentSection(Section):
     """A session whose context is longer hands over at the next round."""
     cache_ttl: Literal["5m", "1h"] = "5m"
     web_search: bool = False
-    """The provider's own web search, for the Researcher; costs extra."""
+    """The provider's own web search, for the Researcher: each search costs, and what it brings is paid as input."""
     max_requests: int = Field(default=80, ge=2)
     """Of one turn."""
     unreachable_minutes: float = Field(default=720.0, gt=0)

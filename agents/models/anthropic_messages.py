@@ -73,17 +73,17 @@ class AnthropicMessages:
             status = _EVENT_STATUS.get(str(error.type), 400) if error.status_code < 400 else error.status_code
             raise of_status(
                 status, str(error.api_message or error), code=str(error.error_code or ""),
-                wait=retry_after(error.response.headers), costs=message is not None, **_billed(message),
+                wait=retry_after(error.response.headers), costs=message is not None, usage=_usage(message),
             ) from error  # fmt: skip
         except (APIError, httpx2.HTTPError, httpx2.InvalidURL, *UNREADABLE) as error:
-            raise of_connection(error, **_billed(message)) from error
+            raise of_connection(error, _usage(message)) from error
         if message is None or message.stop_reason is None:
-            raise Fault("the reply ended without its end mark", "retry", costs=True, **_billed(message))
+            raise Fault("the reply ended without its end mark", "retry", costs=True, usage=_usage(message))
         stop = _STOPS.get(message.stop_reason, "done")
         try:
             content = _replayable([_block(block) for block in message.content], stop)
         except UNREADABLE as error:
-            raise of_connection(error, **_billed(message)) from error
+            raise of_connection(error, _usage(message)) from error
         return Reply(content, stop, _usage(message), detail=_refusal(message))
 
     def messages(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -165,10 +165,3 @@ def _usage(message: Any) -> Usage | None:
         getattr(usage, "output_tokens", None),
         getattr(tools, "web_search_requests", None),
     )
-
-
-def _billed(message: Any) -> dict[str, Any]:
-    """What a broken stream had reported and brought."""
-    if message is None:
-        return {}
-    return {"usage": _usage(message), "came": sum(len(repr(block)) for block in message.content or [])}

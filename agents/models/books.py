@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.costs import CostBook
@@ -91,10 +91,10 @@ class Books:
             self._history.add("failed", req=booked.id, why=why)
             self._costs.release(booked.id, why[:200])
             return
-        known = fault.usage if fault.usage is not None and self._is_plausible(fault.usage, booked) else None
-        sent = known or Usage(cache_write=booked.most)
-        output = min(booked.limit, max(sent.output, fault.came)) if known or fault.came else booked.limit
-        usage = Usage(sent.input, sent.cache_read, sent.cache_write, output, sent.searches)
+        known = fault.usage if not self._searches else None  # what searches brought comes last
+        if known is not None and not self._is_plausible(known, booked):
+            known = None
+        usage = replace(known or Usage(cache_write=booked.most), output=booked.limit)  # thoughts may not be streamed
         usd = self._price.cost(usage, self._settings["cache_ttl"])
         self._history.add("failed", req=booked.id, why=why, usage=usage.as_dict(), usd=usd, source="estimate")
         self._costs.settle(booked.id, usage, usd, "estimate")
@@ -123,7 +123,12 @@ class Books:
         size = len(json.dumps(fresh, ensure_ascii=False).encode())
         known = self._history.context_tokens
         bound = max(known, int(reply.get("context_bound", 0))) if reply else 0
-        return known + size // 3, bound + size + _OVERHEAD_TOKENS
+        return known + size // 3, self._with_searches(bound + size + _OVERHEAD_TOKENS)
+
+    def _with_searches(self, most: int) -> int:
+        """After each search the model reads all again, and what the searches so far have brought."""
+        count = self._searches
+        return (count + 1) * most + SEARCH_TOKENS * count * (count + 1) // 2
 
     def _output_limit(self, round_number: int, expected: int, most: int) -> int:
         """Output tokens to allow: less than configured when the window or what is left of the budget is short."""

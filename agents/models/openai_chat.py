@@ -75,9 +75,9 @@ class OpenAIChat:
                 error.status_code, error.message, code=code, wait=retry_after(error.response.headers)
             ) from error
         except (APIError, httpx2.HTTPError, httpx2.InvalidURL, *UNREADABLE) as error:
-            raise of_connection(error, **_billed(usage, message)) from error
+            raise of_connection(error, _usage(usage)) from error
         if finish is None or finish == "error":
-            raise Fault("the reply ended without its end mark", "retry", costs=True, **_billed(usage, message))
+            raise Fault("the reply ended without its end mark", "retry", costs=True, usage=_usage(usage))
         refused = str(message.get("refusal") or "")
         stop: Stop = "refusal" if refused else _STOPS.get(finish, "done")
         if stop == "done" and message.get("tool_calls"):
@@ -85,7 +85,7 @@ class OpenAIChat:
         try:
             content = _cleaned(message)
         except UNREADABLE as error:
-            raise of_connection(error, **_billed(usage, message)) from error
+            raise of_connection(error, _usage(usage)) from error
         return Reply(content, stop, _usage(usage), _cost(usage), refused)
 
     def messages(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -226,10 +226,6 @@ def _usage(usage: Any) -> Usage | None:
 def _cost(usage: Any) -> float | None:
     """What the provider says that it charged."""
     cost = getattr(usage, "cost", None)
-    is_number = isinstance(cost, int | float) and not isinstance(cost, bool)
-    return float(cost) if is_number and 0 <= cost < math.inf else None
-
-
-def _billed(usage: Any, message: dict[str, Any]) -> dict[str, Any]:
-    """What a broken stream had reported and brought; usage comes last in this dialect."""
-    return {"usage": _usage(usage), "came": len(json.dumps(message).encode()) if len(message) > 1 else 0}
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < math.inf:
+        return None
+    return float(cost)

@@ -10,7 +10,8 @@ from agents.errors import ModelUnusable
 from agents.models.provider import Provider
 from agents.prices import Price, price_of
 
-MAX_SEARCHES = 5
+MAX_SEARCHES = 3
+"""A request; each may fill the context anew, and money is set aside for all of them."""
 KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 Settings = Mapping[str, Any]
 

@@ -44,7 +44,7 @@ class Fault(Exception):
 
     "invalid" is a request that is refused for what it says: with a new conversation a person must look, with a long one
     a new session may do. `wait` is the provider's own wish in seconds. `costs`: it was sent, and may be billed though
-    it failed; `usage` is then what the provider had reported by then, `came` the bytes of the reply that had come.
+    it failed; `usage` is then what the provider had reported by then, if anything.
     """
 
     def __init__(
@@ -55,10 +55,9 @@ class Fault(Exception):
         wait: float | None = None,
         costs: bool = False,
         usage: Usage | None = None,
-        came: int = 0,
     ) -> None:
         super().__init__(" ".join(message.split()))
-        self.kind, self.wait, self.costs, self.usage, self.came = kind, wait, costs, usage, came
+        self.kind, self.wait, self.costs, self.usage = kind, wait, costs, usage
 
     def without(self, secret: str) -> str:
         """The message, short, for files and screens: some servers repeat the key that they refuse."""
@@ -92,16 +91,18 @@ class Provider(Protocol):
         ...
 
 
-def of_status(status: int, message: str, *, code: str, wait: float | None, **billed: Any) -> Fault:
-    """The fault that an HTTP error (or an error event of that status) is; `billed` as a Fault takes it."""
+def of_status(
+    status: int, message: str, *, code: str, wait: float | None, costs: bool = False, usage: Usage | None = None
+) -> Fault:
+    """The fault that an HTTP error (or an error event of that status) is."""
     said = f"{code} {message}".lower()
     if status == 413 or any(sign in said for sign in CONTEXT_SIGNS):
-        return Fault(message, "context_full", **billed)
+        return Fault(message, "context_full", costs=costs, usage=usage)
     if any(sign in said for sign in SPEND_SIGNS):
-        return Fault(f"the provider's own spend limit is reached: {message}", "unusable", **billed)
+        return Fault(f"the provider's own spend limit is reached: {message}", "unusable", costs=costs, usage=usage)
     if status in (408, 409, 425, 429) or status >= 500:
-        return Fault(f"{status}: {message}", "retry", wait=wait, **billed)
-    return Fault(f"{status}: {message}", "invalid" if status in (400, 422) else "unusable", **billed)
+        return Fault(f"{status}: {message}", "retry", wait=wait, costs=costs, usage=usage)
+    return Fault(f"{status}: {message}", "invalid" if status in (400, 422) else "unusable", costs=costs, usage=usage)
 
 
 CONTEXT_SIGNS = (
@@ -122,7 +123,7 @@ SPEND_SIGNS = (
 )
 
 
-def of_connection(error: Exception, **billed: Any) -> Fault:
+def of_connection(error: Exception, usage: Usage | None) -> Fault:
     """The fault that a broken connection is, or a reply that can't be read; one that never stood has cost nothing."""
     import httpx2
 
@@ -134,7 +135,7 @@ def of_connection(error: Exception, **billed: Any) -> Fault:
     if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
         return Fault(f"the connection failed: {cause or type(cause).__name__}", "retry")
     what = "the connection failed" if isinstance(cause, httpx2.HTTPError) else "the reply can't be read"
-    return Fault(f"{what}: {cause or type(cause).__name__}", "retry", costs=True, **billed)
+    return Fault(f"{what}: {cause or type(cause).__name__}", "retry", costs=True, usage=usage)
 
 
 UNREADABLE = (ValueError, RuntimeError, AttributeError, TypeError, LookupError, AssertionError)

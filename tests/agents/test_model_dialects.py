@@ -33,11 +33,15 @@ def test_a_reply_that_is_only_thought_does_not_spoil_the_history(backend: str, t
 
 def test_a_search_pauses_and_is_paid(tmp_path: Path) -> None:
     """Only the Researcher may look outside."""
-    steps = [{"search": "tricks", "stop": "pause_turn"}, {"text": "Found.", "tools": [WRITE]}, DONE]
+    steps = [{"search": "tricks", "brings": 20_000, "stop": "pause_turn"}, {"text": "Found.", "tools": [WRITE]}, DONE]
     with desk(tmp_path, "anthropic", {"R01/plan": steps}) as here:
         assert here.open("researcher", web_search=True).ask(turn(here.root, role="researcher")) == "DONE"
         assert all(request["searching"] for request in here.server.requests())
         assert here.costs.totals().searches == 1
+        journal = events(here.root / "sessions" / "researcher" / "1.jsonl")
+        reserved = [event["reserved_usd"] for event in journal if event["event"] == "request"]
+        paid = [event["usd"] for event in journal if event["event"] == "reply"]
+        assert paid[0] > 0.1 and all(most >= usd for most, usd in zip(reserved, paid, strict=True))
         assert here.costs.totals().usd == pytest.approx(here.billed())
         assert "server_tool_use" in (here.root / "sessions" / "researcher" / "1.jsonl").read_text()
         here.server.play({"R02/plan": [{"tools": [WRITE]}, DONE]})

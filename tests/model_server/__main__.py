@@ -117,6 +117,8 @@ class Handler(BaseHTTPRequestHandler):
     ) -> None:  # fmt: skip
         read, total = counted
         fresh = total - read
+        if step.get("search"):  # what the search brings is read together with all that was there
+            read, fresh = read + total, fresh + step.get("brings", 0)
         if dialect == "anthropic":
             message: Any = streams.anthropic_content(step, serial)
             stop = streams.anthropic_stop(step)
