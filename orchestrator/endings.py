@@ -37,9 +37,10 @@ def is_fatal(why: str) -> bool:
 
 
 def _seconds_for_a_round(entries: list[Entry]) -> float:
-    """A round is not begun when less is left than its overhead and a short experiment need."""
-    shortest = min((entry["seconds"] for entry in entries if entry["seconds"]), default=5.0)
-    return max(5.0, min(shortest, 30.0))
+    """A round is not begun when less is left than a short experiment and a blend with it need."""
+    blends = [entry["seconds"] for entry in entries if entry["complete"] and entry["role"] == "blend"]
+    others = [entry["seconds"] for entry in entries if entry["complete"] and entry["role"] != "blend"]
+    return max(5.0, min(1.2 * min(others, default=5.0) + min(blends, default=0.0), 30.0))
 
 
 def _reached(campaign: Campaign, score: float, target: float) -> bool:

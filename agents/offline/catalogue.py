@@ -21,12 +21,17 @@ def lone_text(f: Facts) -> bool:
     return f.texts > 0 and f.columns <= 2
 
 
-def booster_seconds(relative: float) -> Judge:
+def booster_seconds(relative: float, outputs: float) -> Judge:
     """Seconds by rows x columns x models, `relative` to LightGBM (measured: a bag on 10,000 x 60 takes about 1 s)."""
 
     def seconds(f: Facts) -> float:
         width = f.columns + 60 * f.texts + 8
-        return relative * f.outputs**0.7 * f.usual_bags * (0.15 + (1e-6 * min(f.rows, 200_000) + 1e-6 * f.rows) * width)
+        return (
+            relative
+            * f.outputs**outputs
+            * f.usual_bags
+            * (0.15 + (1e-6 * min(f.rows, 200_000) + 1e-6 * f.rows) * width)
+        )
 
     return seconds
 
@@ -63,8 +68,12 @@ def booster(
     label: str = "",
     params: dict[str, Any] | None = None,
     fits: Callable[[Facts], bool] = anything,
+    slower: float = 1.0,
 ) -> Recipe:
-    """A gradient boosting recipe; the family gives model, defaults and space, `label` is another name for it."""
+    """A gradient boosting recipe; the family gives model, defaults and space, `label` is another name for it.
+
+    `slower` is its time for the family's usual one.
+    """
     defaults, space, seconds = BOOSTERS[family]
     return Recipe(
         name=name,
@@ -74,7 +83,7 @@ def booster(
         features=features,
         params={**defaults, **(params or {})},
         space=space,
-        seconds=booster_seconds(seconds),
+        seconds=booster_seconds(seconds * slower, 1.1 if family == "catboost" else 0.7),
         hint=hint,
         fits=fits,
         feature_space=TABLE_SPACE,
@@ -106,6 +115,7 @@ RECIPES: tuple[Recipe, ...] = (
         lambda f: 0.3 if lone_text(f) else 0.45,
         params={"learning_rate": 0.1, "rounds": 300, "patience": 15, "bags": 1},
         fits=tabular,
+        slower=0.2,
     ),
     language(
         "text_quick", "Naive Bayes on words, calibrated", ["nb_word"], 0.45, 2e-4, calibrate=True, max_terms=100_000
@@ -118,15 +128,17 @@ RECIPES: tuple[Recipe, ...] = (
         RICH,
         encoded_hint,
         params={"feature_fraction": 0.35},
+        slower=1.4,
     ),
     booster(
         "lightgbm_interactions",
         "lightgbm",
         "LightGBM with products and ratios of the strongest numbers and distances from category means",
         {**PLAIN, "related_numbers": 40, "interactions": 6, "group_means": 4, "frequency": 10},
-        lambda f: 0.7 if f.numbers >= 4 else 0.2,
+        lambda f: (0.85 if not f.categories and not f.coded else 0.65) if f.numbers >= 4 else 0.2,
         fits=lambda f: f.numbers >= 2,
         params={"feature_fraction": 0.35},
+        slower=2.5,
     ),
     booster(
         "xgboost_encoded", "xgboost", "XGBoost on target and count encodings and category pairs", RICH, encoded_hint
@@ -136,7 +148,7 @@ RECIPES: tuple[Recipe, ...] = (
         "catboost",
         "CatBoost with native categories and their combinations",
         PLAIN,
-        lambda f: 0.3 if lone_text(f) else 0.9 if f.categories else 0.7,
+        lambda f: 0.3 if lone_text(f) else 0.9 if f.categories or f.coded else 0.75,
     ),
     booster(
         "text_svd_boost",
@@ -175,7 +187,7 @@ RECIPES: tuple[Recipe, ...] = (
         LINEAR,
         params={"C": None, "least": 3, "l1_ratio": 0.0, "crosses": False, "max_iter": 200, "target": "auto"},
         space={"C": (0.003, 10.0, "log"), "least": [2, 3, 5, 10]},
-        seconds=lambda f: 2e-5 * f.rows * (f.columns + 20 * f.categories + 5) ** 0.7 * f.outputs**0.5,
+        seconds=lambda f: 0.2 + 8e-6 * f.rows * (f.columns + 20 * f.categories + 5) ** 0.7 * f.outputs**0.5,
         hint=lambda f: 0.5 if f.rows < 5000 else 0.35,
     ),
     Recipe(
@@ -200,8 +212,8 @@ RECIPES: tuple[Recipe, ...] = (
         params={"C": None, "least": 5, "l1_ratio": 0.5, "crosses": False, "target": "log"},
         space={"C": (0.1, 30.0, "log"), "least": [2, 5, 10], "l1_ratio": [0.0, 0.2, 0.5, 0.9]},
         fits=lambda f: f.values and f.columns > 0,
-        seconds=lambda f: 6e-5 * min(f.rows, 100_000) * (f.columns + 20 * f.categories) ** 0.7 * f.outputs,
-        hint=lambda f: 0.75 if f.rows < 3000 else 0.4,
+        seconds=lambda f: 0.2 + 1e-5 * min(f.rows, 100_000) * (f.columns + 20 * f.categories) ** 0.7 * f.outputs,
+        hint=lambda f: 0.8 if f.rows < 3000 and f.columns >= 20 else 0.4,
     ),
     Recipe(
         "svm_rbf",
@@ -212,7 +224,7 @@ RECIPES: tuple[Recipe, ...] = (
         params={"C": 8.0, "gamma": 1.0, "most_rows": 12_000, "target": "auto"},
         space={"C": (0.5, 50.0, "log"), "gamma": (0.1, 5.0, "log")},
         fits=tabular,
-        seconds=square_seconds(12_000, 0.5),
+        seconds=square_seconds(12_000, 0.2),
         hint=smooth_hint,
     ),
     Recipe(
@@ -236,7 +248,7 @@ RECIPES: tuple[Recipe, ...] = (
         params={"C": None, "gamma": 0.5, "components": 500, "most_rows": 4_000, "target": "auto"},
         space={"C": (0.3, 300.0, "log"), "gamma": (0.05, 5.0, "log"), "components": [300, 600, 1000]},
         fits=tabular,
-        seconds=square_seconds(4_000, 1.0),
+        seconds=square_seconds(4_000, 0.25),
         hint=lambda f: 0.8 * smooth_hint(f),
     ),
     Recipe(
@@ -262,7 +274,10 @@ RECIPES: tuple[Recipe, ...] = (
             "bags": [3, 5],
         },
         fits=tabular,
-        seconds=lambda f: 3 * f.outputs**0.5 * (1 + 1.5e-3 * min(f.rows, 100_000) * (1 + f.columns / 100)),
+        seconds=lambda f: (
+            (1.0 if f.task == "multiclass" else f.outputs**0.8)
+            * (0.4 + 7e-4 * min(f.rows, 100_000) * (1 + f.columns / 100))
+        ),
         hint=lambda f: 0.55 if f.rows > 1000 else 0.35,
     ),
     Recipe(
@@ -276,7 +291,7 @@ RECIPES: tuple[Recipe, ...] = (
         feature_space=TABLE_SPACE,
         fits=tabular,
         seconds=lambda f: 4e-5 * min(f.rows, 300_000) * (f.columns + 5) * (f.outputs if f.task != "multiclass" else 1),
-        hint=lambda f: 0.6,
+        hint=lambda f: 0.5 if f.values else 0.7 if f.numbers >= 10 else 0.6,
     ),
     Recipe(
         "blend_weights",

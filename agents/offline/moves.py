@@ -13,6 +13,8 @@ from agents.offline.notebook import Notebook, Run, fingerprint
 from agents.offline.options import Option, applicable, bags_of, closeness
 from agents.offline.recipe import Recipe, draw
 
+HASTE = 900.0
+"""With fewer seconds left, boldness has no time to pay."""
 QUICK = ("lightgbm_quick", "text_quick")
 """First scores: they leave their families as good as untried."""
 TUNE_DRAWS = 40
@@ -47,14 +49,14 @@ def bases(notebook: Notebook, by_name: dict[str, Recipe]) -> list[Run]:
 def fresh(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
     """Recipes never played, worth their prior strength and their novelty."""
     top = strongest(notebook, recipes)
-    played = {run.family for run in notebook.runs if run.recipe not in QUICK}
+    played = [run.family for run in notebook.runs if run.recipe not in QUICK and not run.parent]
     kinds = {wishes.kind_of(family) for family in played}
     names = {run.recipe for run in notebook.runs}
     why = "makes errors of another kind than what is there" if notebook.best else "sets the score to beat"
     for recipe in recipes:
         if recipe.name in names:
             continue
-        novelty = 0.6 if recipe.family in played else 1.25 if wishes.kind_of(recipe.family) not in kinds else 1.0
+        novelty = 0.6 ** played.count(recipe.family) * (1.25 if wishes.kind_of(recipe.family) not in kinds else 1.0)
         crashes = sum(run.status == "crash" for run in notebook.of_family(recipe.family))
         strength = recipe.hint(notebook.data) / top
         yield Option(
@@ -161,6 +163,7 @@ def bold(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
         for name, choices in sorted(recipe.feature_space.items()):
             features[name] = next((value for value in reversed(choices) if value), features.get(name))
         units = (0.3 + 0.1 * min(8, notebook.stuck)) * 0.6**failed * closeness(notebook, recipe.family)
+        units *= 0.2 if notebook.limit("seconds_left") < HASTE and not asked else 1.0
         yield Option(
             recipe=recipe,
             role="bold",

@@ -92,7 +92,7 @@ def blend_reserve(notebook: Notebook, costs: Costs) -> float:
     """Seconds kept for the last act, a blend, once there is something to blend."""
     if not notebook.members or "blend" in notebook.guidance.banned_roles:
         return 0.0
-    return 5.0 + 1.2 * costs.estimate(BY_NAME["blend_weights"], {})
+    return 3.0 + 1.3 * costs.estimate(BY_NAME["blend_weights"], {})
 
 
 def time_limit(notebook: Notebook, option: Option, reserve: float) -> float:
