@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import queue
+import shutil
 import sys
 import threading
 import time
@@ -21,9 +22,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).resolve().parents[3]))
-
 CONNECT_S = 10.0
+HOME_PREFIX = "autokaggle-client-"
 _SET_DUMPABLE = 4
 
 
@@ -228,6 +228,9 @@ def listen(handle: int, requests: queue.Queue[bytes]) -> None:
     with os.fdopen(handle, "rb") as file:
         for line in file:
             requests.put(line)
+    home = Path(os.environ["HOME"])
+    if home.name.startswith(HOME_PREFIX):
+        shutil.rmtree(home, ignore_errors=True)
     os._exit(0)
 
 
@@ -236,6 +239,7 @@ def main(incoming: int, out: int) -> None:
         os.set_inheritable(handle, False)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)  # nobody reads the credentials out of this process
+    sys.path.append(str(Path(__file__).resolve().parents[3]))
     requests: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=listen, args=(incoming, requests), daemon=True).start()
     serve(requests, out)

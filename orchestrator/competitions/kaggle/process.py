@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from orchestrator.competitions.kaggle.child import HOME_PREFIX
 from orchestrator.competitions.kaggle.credentials import Credentials
 
 MOST_ANSWER_BYTES = 256 << 20
@@ -74,7 +75,7 @@ class Child:
             self._end()
 
     def _start(self) -> None:
-        self._home = Path(tempfile.mkdtemp(prefix="autokaggle-client-"))  # mode 0700
+        self._home = Path(tempfile.mkdtemp(prefix=HOME_PREFIX))  # mode 0700
         requests, to_child = os.pipe()
         from_child, answers = os.pipe()
         log, printed = os.pipe()

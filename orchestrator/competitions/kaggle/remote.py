@@ -54,9 +54,25 @@ def official() -> Any:
             if len(request.files or []) != len(wanted):
                 raise Unusable("network", f"only {len(request.files or [])} of {len(wanted)} files could be uploaded")
 
+    _take_unknown_words()
     client = Client()
     client.config_values = {}
     return client
+
+
+def _take_unknown_words() -> None:
+    """A status that this client does not know yet counts as its first one, which is to wait, instead of an error."""
+    from kagglesdk.kaggle_object import EnumSerializer
+
+    known = EnumSerializer._from_str
+
+    def lenient(kind: Any, word: Any) -> Any:
+        try:
+            return known(kind, word)
+        except (KeyError, AttributeError):
+            return next(iter(kind))
+
+    EnumSerializer._from_str = staticmethod(lenient)
 
 
 def probe(api: Any, one: dict[str, str]) -> str:
