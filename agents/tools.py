@@ -125,8 +125,23 @@ TOOLS = (
         lent=True,
     ),
     Tool("leaderboard", "The top of the leaderboard, our place, our scores.", {}, lent=True, foreign=True),
-    Tool("notebooks", "The competition's public notebooks.", {}, roles=_RESEARCHER, lent=True, foreign=True),
-    Tool("discussions", "The competition's public discussions.", {}, roles=_RESEARCHER, lent=True, foreign=True),
+    Tool(
+        "notebooks",
+        "The competition's public notebooks, most voted and best scoring: new ones in full, those of earlier rounds by "
+        "name, with the file that holds them.",
+        {},
+        roles=_RESEARCHER,
+        lent=True,
+        foreign=True,
+    ),
+    Tool(
+        "discussions",
+        "The competition's public discussions with their messages, told like the notebooks.",
+        {},
+        roles=_RESEARCHER,
+        lent=True,
+        foreign=True,
+    ),
     Tool(
         "report",
         "End this turn with its one line, in the very words that the turn asks for. Call it alone, after all else.",

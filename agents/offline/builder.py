@@ -13,6 +13,7 @@ from agents.offline import text
 from agents.offline.catalogue import NAMES
 from agents.offline.notebook import Notebook, fingerprint_of, read, read_text
 from agents.offline.options import Option
+from agents.offline.published import heard
 from agents.offline.strategy import Choice, choose
 from agents.session import Turn
 
@@ -125,6 +126,8 @@ def _why_now(notebook: Notebook, choice: Choice) -> list[str]:
     asked = next((option.asked for option in choice.chosen if option.asked), "")
     count = len(choice.chosen) + len(choice.others)
     lines = [asked or f"best value for time of {count} options that may be played"]
+    if choice.chosen and (said := heard(notebook, choice.chosen[0])[0]):
+        lines.append(f"public sources use {said}, and it was not measured here yet")
     if notebook.facts.get("force_bold"):
         lines.append(f"a bold round is due: nothing was kept for {notebook.stuck} rounds")
     if notebook.best and notebook.blend_leads and choice.chosen[0].role != "blend":

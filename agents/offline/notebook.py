@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import median
 from typing import Any
 
 from agents.offline import guidance as wishes
+from agents.offline import published
 from agents.offline.catalogue import NAMES
 from agents.offline.recipe import Facts
+from agents.offline.vocabulary import brought_by
 from agents.session import Turn
 
 NO_PROFILE: dict[str, Any] = {
@@ -74,6 +76,8 @@ class Notebook:
     knowledge: dict[str, str]
     guidance: wishes.Guidance
     facts: Mapping[str, Any]
+    others: Mapping[str, float] = field(default_factory=dict)
+    """Technique → how many of the public sources use it, 0 to 1; empty where there are none."""
 
     @cached_property
     def best(self) -> Run | None:
@@ -90,6 +94,14 @@ class Notebook:
     def members(self) -> tuple[Run, ...]:
         """What a blend can draw from: complete runs that are no blends themselves, best first."""
         return tuple(run for run in self.scored if not run.is_blend)
+
+    @cached_property
+    def hearsay(self) -> dict[str, float]:
+        """`others` without what a complete run measured here."""
+        if not self.others:
+            return {}
+        used = [brought_by(run.family, run.recipe, run.role, run.params, run.features) for run in self.scored]
+        return {name: weight for name, weight in self.others.items() if not any(name in one for one in used)}
 
     @cached_property
     def noise(self) -> float:
@@ -165,6 +177,7 @@ def read(turn: Turn) -> Notebook:
         knowledge={path.name: read_text(turn, n) for n, path in turn.needs.items() if n.startswith("knowledge_")},
         guidance=wishes.parse(read_text(turn, "guidance"), NAMES),
         facts=turn.facts,
+        others=published.weights(read_text(turn, "research_brief")),
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import combinations
 
-from agents.offline import ledgers, text
+from agents.offline import ledgers, published, text
 from agents.offline.blending import blend_members, measured
 from agents.offline.eda import shape
 from agents.offline.notebook import Notebook, read
@@ -14,20 +15,24 @@ from agents.offline.strategy import choose
 from agents.session import Turn
 
 BRIEF_WORDS = 500
-LAST = 8
+LAST, CLAIMS = 8, 40
 
 
 def research(turn: Turn) -> str:
     """Write research_raw.md and research_brief.md."""
     notebook = read(turn)
+    found = published.find(turn.tools, turn.campaign, notebook.profile["column_details"])
+    best = notebook.best.cv if notebook.best else None
+    others = text.bullets(published.brief_lines(found, best, notebook.facts["maximize"]))
+    notebook = replace(notebook, others=published.weights(others))
     options = choose(notebook, max(3, turn.facts["strategies"])).chosen
-    turn.write("research_raw.md", raw(notebook, options))
-    turn.write("research_brief.md", brief(notebook, options))
+    turn.write("research_raw.md", raw(notebook, options, found))
+    turn.write("research_brief.md", brief(notebook, options, others))
     return "DONE"
 
 
-def raw(notebook: Notebook, options: list[Option]) -> str:
-    """The whole picture, as tables."""
+def raw(notebook: Notebook, options: list[Option], found: published.Findings) -> str:
+    """The whole picture, as tables, and what others wrote word for word."""
     return text.page(
         f"Research for R{notebook.round:02d}",
         ("By family", ledgers.table(notebook.runs, "family")),
@@ -35,16 +40,20 @@ def raw(notebook: Notebook, options: list[Option]) -> str:
         ("Best options now", text.bullets(_option(option) for option in options)),
         ("Learnings", text.bullets(lessons(notebook.learnings))),
         *((f"From {name}", text.bullets(lessons(body))) for name, body in notebook.knowledge.items()),
+        ("What others use", _uses(found)),
+        ("What others claim", _claims(found)),
+        *found.pages.items(),
     )
 
 
-def brief(notebook: Notebook, options: list[Option]) -> str:
+def brief(notebook: Notebook, options: list[Option], others: str = "") -> str:
     """The same in fewer than 500 words: the sections that matter most come first and the last ones give way."""
     members = ", ".join(f"{text.link(run)} {text.number(run.cv)}" for run in blend_members(notebook))
     sections = [
         ("Where we stand", text.bullets(_standing(notebook))),
         ("Next", text.bullets(_option(option) for option in options)),
         ("Untried families", ", ".join(untried(notebook))),
+        ("What others use", others),
         ("What worked", ledgers.table(notebook.runs, "role")),
         ("Members for a blend", members),
         ("What a person wants", text.bullets(notebook.guidance.understood + notebook.guidance.unknown)),
@@ -88,6 +97,17 @@ def _standing(notebook: Notebook) -> list[str]:
 def _option(option: Option) -> str:
     figures = f"expected {text.signed(option.gain)}, {text.duration(option.cost)}"
     return f"{option.role} `{option.recipe.name}`: {text.one_line(option.hypothesis, 160)} ({figures})"
+
+
+def _uses(found: published.Findings) -> str:
+    header = ("technique", "sources", "against", "votes", "most voted")
+    rows = [(use.name, str(use.sources), str(use.against), str(use.votes), use.link) for use in found.uses]
+    return text.table(header, rows)
+
+
+def _claims(found: published.Findings) -> str:
+    rows = [(claim.kind, f"{claim.score:g}", str(claim.votes), claim.link) for claim in found.claims[:CLAIMS]]
+    return text.table(("where", "score, claimed", "votes", "source"), rows)
 
 
 def _correlations(notebook: Notebook) -> str:

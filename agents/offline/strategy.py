@@ -10,6 +10,7 @@ from agents.offline.ledgers import calibration
 from agents.offline.moves import all_options
 from agents.offline.notebook import Notebook
 from agents.offline.options import Costs, Option, turns
+from agents.offline.published import prior
 
 OVERHEAD = 20.0
 """Seconds that a round costs besides its experiment, where time is long: reading, and the risk of a slow fold."""
@@ -147,7 +148,7 @@ def appraise(notebook: Notebook, option: Option, costs: Costs) -> Option:
     urgency = LAST_CALL if last else wish(notebook, option)
     by = "in guidance.md" if notebook.guidance.understood else "by the review"
     asked = f"asked for {by}" if urgency >= GUIDED else "the last call for a blend" if last else ""
-    value = units / slowness(notebook, cost) * urgency
+    value = units / slowness(notebook, cost) * urgency * prior(notebook, option)
     if option.role == "blend" and not last:
         value *= patience(notebook, cost)
     lone = notebook.blend_leads and option.role != "blend"

@@ -119,7 +119,9 @@ class Desk:
     def turn(self, role: str, phase: str, *makes: str, tools: dict[str, Any] | None = None, **facts: Any) -> Turn:
         places = {"registry": "experiments.json", "profile": "rounds/R00_profile.json", "guidance": "guidance.md"}
         places |= {"learnings": "LEARNINGS.md", "knowledge_1": "notes.md"}
-        places |= {name.split(".")[0]: self.name(name) for name in ("plan.md", "plan_v1.md", "review.md")}
+        places |= {
+            name.split(".")[0]: self.name(name) for name in ("plan.md", "plan_v1.md", "review.md", "research_brief.md")
+        }
         places |= {name.split(".")[0]: self.name(name) for name in ("scores.json", "probes.json")}
         targets = {name: self.root / self.name(name) for name in makes}
 
