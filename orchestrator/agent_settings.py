@@ -35,8 +35,11 @@ class AgentSection(Section):
     """The variable that holds the API key (ANTHROPIC_API_KEY, OPENAI_API_KEY); "" for a server that wants none."""
     price: PriceSection | None = None
     """None: from the tables that come along; for the fallback model as well."""
-    fallback_model: str | None = None
-    """Takes over in a session of its own when the model refuses a turn."""
+    fallback_model: str | None = "auto"
+    """Takes over in a session of its own when the model refuses a turn. auto: an older model of the same provider, none
+    where `base_url` or `price` is set."""
+    summary_model: str | None = None
+    """A cheap model of the same server that says what is cut out of long logs; `price`, where set, holds for it too."""
     max_output_tokens: int = Field(default=32_000, ge=1024)
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     """Older servers of the openai dialect want `max_tokens`."""

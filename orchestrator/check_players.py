@@ -80,7 +80,9 @@ def _role(config: Config, own: Mapping[str, str], shell: Mapping[str, str], role
     if settled["backend"] not in MODELS:
         return Check(role, True, {"offline": "the built-in player (offline)"}.get(settled["backend"], "a script"))
     where = f" at {settled['base_url']}" if settled["base_url"] else ""
-    return Check(role, True, f"{settled['model']} ({settled['backend']}{where}), {_price(config, settled, role)}")
+    price = _price(config, settled, role)
+    fallback = f"; {settled['fallback_model']} where it refuses" if settled["fallback_model"] else ""
+    return Check(role, True, f"{settled['model']} ({settled['backend']}{where}), {price}{fallback}")
 
 
 def _price(config: Config, settled: Mapping[str, Any], role: str) -> str:

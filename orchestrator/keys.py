@@ -23,6 +23,8 @@ from orchestrator.files import read_regular
 
 DEFAULT_MODELS = {"anthropic": "claude-sonnet-5-5", "openai": "gpt-6.1-terra"}
 """For a back end whose model config.json leaves open: mid-priced ones."""
+DEFAULT_FALLBACKS = {"anthropic": "claude-sonnet-4-6", "openai": "gpt-5.6-terra"}
+"""For `fallback_model` auto: models of a generation before, which refuse other things."""
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
 
@@ -69,7 +71,15 @@ def settings(config: Config, own: Mapping[str, str], role: str) -> dict[str, Any
         found["backend"] = keys[0] if keys else "offline"
     if found["backend"] in MODELS and found["model"] is None:
         found["model"] = DEFAULT_MODELS[found["backend"]]
+    if found["fallback_model"] == "auto":
+        found["fallback_model"] = _usual_fallback(found)
     return found
+
+
+def _usual_fallback(found: Mapping[str, Any]) -> str | None:
+    """None where nobody knows what else the server serves, or at which price."""
+    usual = DEFAULT_FALLBACKS.get(found["backend"])
+    return None if found["base_url"] or found["price"] or found["model"] == usual else usual
 
 
 def idle_keys(config: Config, own: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
@@ -111,7 +121,7 @@ def trouble(config: Config, own: Mapping[str, str], environment: Mapping[str, st
         )
     try:
         opening.key(found, role, {**environment, **own})
-        for model in filter(None, (found["model"], found["fallback_model"])):
+        for model in filter(None, (found["model"], found["fallback_model"], found["summary_model"])):
             opening.price({**found, "model": model}, role, Caps(**config.budget.model_dump()))
     except ModelUnusable as error:
         return str(error)

@@ -82,8 +82,10 @@ class Players:
             except errors.ModelRefused as error:
                 fallback = self._settings(role)["fallback_model"]
                 if not fallback or self._model(role) == fallback:
-                    return self._stand_in(role, turn, error)
-                self._succeed(role, turn.round, str(error), {**self._settings(role), "model": fallback})
+                    another = f"{error}: name {'another' if fallback else 'a'} model as agents.{role}.fallback_model"
+                    return self._stand_in(role, turn, errors.ModelRefused(another))
+                settings = {**self._settings(role), "model": fallback, "effort": None}
+                self._succeed(role, turn.round, f"{error}; {fallback} takes over", settings)
             except (errors.ModelUnreachable, errors.ModelUnusable) as error:
                 return self._stand_in(role, turn, error)
             except errors.OffProtocol as error:

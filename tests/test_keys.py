@@ -71,6 +71,23 @@ def test_who_plays() -> None:
     assert keys.settings(chosen, {NAME: "x"}, "researcher")["model"] == keys.DEFAULT_MODELS["anthropic"]
 
 
+@pytest.mark.parametrize("backend", ["anthropic", "openai"])
+def test_the_usual_fallback_model(backend: str) -> None:
+    """Only where its price is known; `null` turns it off."""
+    usual, own = keys.DEFAULT_FALLBACKS[backend], {keys.KEY_VARIABLES[backend]: "x"}
+
+    def fallback(**builder: Any) -> Any:
+        chosen = settings(builder={"backend": backend, **builder})
+        keys.check(chosen, own, {})
+        return keys.settings(chosen, own, "builder")["fallback_model"]
+
+    assert fallback() == fallback(model=keys.DEFAULT_MODELS[backend]) == usual
+    assert fallback(fallback_model=None) is None and fallback(model=usual) is None
+    assert fallback(model="m", base_url="http://localhost:1/v1") is None
+    assert fallback(model="m", price={"input": 1.0, "output": 1.0}) is None
+    assert keys.settings(settings(), {}, "builder")["fallback_model"] is None
+
+
 def test_a_key_of_the_shell_is_mentioned_only() -> None:
     shell = {NAME: "x", "OPENAI_API_KEY": "y"}
     keys.check(settings(), {}, shell)
@@ -88,6 +105,7 @@ def test_a_key_of_the_shell_is_mentioned_only() -> None:
         ({"backend": "anthropic"}, {}, {NAME: "x"}, "agents.builder.model"),
         ({"model": "claude-opus-5-5"}, {}, {NAME: "x"}, "agents.builder.backend"),
         ({"backend": "openai", "model": "nobody"}, {"OPENAI_API_KEY": "x"}, {}, "agents.builder.price"),
+        ({"summary_model": "nobody"}, {NAME: "x"}, {}, "agents.builder.price"),
         ({"fallback_model": "nobody"}, {NAME: "x"}, {}, "agents.builder.price"),
         ({"backend": "anthropic", "model": "m", "key_variable": "MINE"}, {NAME: "x"}, {}, "MINE is not set"),
     ],

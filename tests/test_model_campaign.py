@@ -125,6 +125,7 @@ def test_a_refusal_goes_to_the_fallback_model(tmp_path: Path) -> None:
         heard: list[dict[str, Any]] = []
         why, _ = start(folder)
         assert why.startswith("fatal") and "refused R01/plan twice" in why
+        assert "name another model as agents.builder.fallback_model" in why
         server.play({**model_campaign.turns(), "R01/plan": model_campaign.turns()["*/plan"]})
         assert start(folder, heard)[0] == "max rounds: 2 played"
         assert {request["model"] for request in server.requests()} == {"scripted-model", "second-model"}
