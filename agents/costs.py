@@ -95,7 +95,17 @@ class CostBook:
             self._apply(event)
 
     def reserve(
-        self, id: str, *, role: str, round: int, turn: str, model: str, source: str, usd: float, tokens: int
+        self,
+        id: str,
+        *,
+        role: str,
+        round: int,
+        turn: str,
+        model: str,
+        source: str,
+        usd: float,
+        tokens: int,
+        purpose: str = "turn",
     ) -> None:
         """Set the worst case of a request aside. Raises BudgetSpent when a cap could be passed.
 
@@ -108,7 +118,7 @@ class CostBook:
                     raise BudgetSpent(_sentence(kind, span, cap, spent, wanted), span)
         self._append(
             "reserve", id=id, day=day, role=role, round=round, turn=turn, model=model, price=source, usd=usd,
-            tokens=tokens,
+            tokens=tokens, purpose=purpose,
         )  # fmt: skip
 
     def settle(self, id: str, usage: Usage, usd: float, source: str) -> None:

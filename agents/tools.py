@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from agents.shelf import Refused, Shelf, open_text, put
 RESULT_CHARS = 12_000
 """What a result may take of the conversation."""
 EXPERIMENT = "run_experiment"
+Summarise = Callable[[Turn, str], str]
 _LARGEST_EDITED = 1_000_000
 
 
@@ -151,9 +152,13 @@ TOOLS = (
 
 
 class Toolbox:
-    """The tools of one role in one campaign; `results` is the folder that long results go to whole."""
+    """The tools of one role in one campaign; `results` is the folder that long results go to whole.
 
-    def __init__(self, campaign: Path, role: str, results: Path) -> None:
+    `summarise(turn, text)` tells what a long text says, or nothing: then the cut text stands alone.
+    """
+
+    def __init__(self, campaign: Path, role: str, results: Path, summarise: Summarise | None = None) -> None:
+        self._summarise = summarise
         self._shelf = Shelf(campaign, role)
         self._results = results
         self._tools = {tool.name: tool for tool in TOOLS if role in tool.roles}
@@ -173,7 +178,7 @@ class Toolbox:
                 text = _shown(self._lent(turn, name)(**arguments))
             else:
                 text = getattr(self, f"_{name}")(turn, **arguments)
-            text = self._bounded(text, call_id)
+            text = self._bounded(turn, text, call_id)
         except (ValueError, KeyError, OSError) as error:
             return f"{type(error).__name__}: {error}"[:RESULT_CHARS], True
         return fence(text, name) if tool.foreign else text, False
@@ -223,16 +228,18 @@ class Toolbox:
             raise Refused(f"{name} is not available in this phase ({turn.phase})")
         return turn.tools[name]
 
-    def _bounded(self, text: str, call_id: str) -> str:
-        """Head and tail, and where all of it is."""
+    def _bounded(self, turn: Turn, text: str, call_id: str) -> str:
+        """Head and tail, where all of it is, and what a cheap model says of it, which makes shorter ones do."""
         if len(text) <= RESULT_CHARS:
             return text or "(empty)"
         path = self._results / (re.sub(r"[^A-Za-z0-9_-]", "_", call_id)[:80] + ".txt")
         put(path, text)
-        half = RESULT_CHARS // 2
+        summary = self._summarise(turn, text) if self._summarise else ""
+        shown = RESULT_CHARS // (6 if summary else 2)
+        told = f"\n{summary}" if summary else ""
         return (
-            f"{text[:half]}\n… {len(text) - 2 * half:,} characters are left out here; read_file gives all of it: "
-            f"{path} …\n{text[-half:]}"
+            f"{text[:shown]}\n… {len(text) - 2 * shown:,} characters are left out here; read_file gives all of it: "
+            f"{path} …{told}\n{text[-shown:]}"
         )
 
 

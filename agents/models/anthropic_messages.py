@@ -56,15 +56,16 @@ class AnthropicMessages:
         import httpx2
         from anthropic import APIError, APIStatusError
 
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"tools": self._tools(tools)} if tools else {}
+        if self._settings["cache_ttl"]:
+            options["cache_control"] = self._cache()
         if self._settings["effort"]:
             options["output_config"] = {"effort": self._settings["effort"]}
         message: Any = None
         self._watch.begin(max_tokens)
         try:
             with self._client.messages.stream(
-                model=self._settings["model"], messages=messages, system=system, tools=self._tools(tools),
-                max_tokens=max_tokens, cache_control=self._cache(), **options,
+                model=self._settings["model"], messages=messages, system=system, max_tokens=max_tokens, **options,
             ) as stream:  # fmt: skip
                 for _ in stream:
                     self._watch.word()

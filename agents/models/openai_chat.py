@@ -58,10 +58,9 @@ class OpenAIChat:
             with create(
                 model=self._settings["model"],
                 messages=[{"role": "system", "content": system}, *messages],
-                tools=[{"type": "function", "function": tool} for tool in tools],
                 stream=True,
                 stream_options={"include_usage": True},
-                **self._options(max_tokens),
+                **self._options(tools, max_tokens),
             ) as stream:
                 for chunk in stream:
                     self._watch.word()
@@ -111,8 +110,10 @@ class OpenAIChat:
     def close(self) -> None:
         self._client.close()
 
-    def _options(self, max_tokens: int) -> dict[str, Any]:
+    def _options(self, tools: Sequence[Schema], max_tokens: int) -> dict[str, Any]:
         options: dict[str, Any] = {self._settings["max_tokens_field"]: max_tokens}
+        if tools:
+            options["tools"] = [{"type": "function", "function": tool} for tool in tools]
         if self._settings["effort"]:
             options["reasoning_effort"] = self._settings["effort"]
         if urlsplit(self._url).hostname == "api.openai.com":

@@ -17,6 +17,7 @@ from agents.models.books import Books
 from agents.models.history import Event, History
 from agents.models.provider import Fault, Provider, Reply, ToolCall
 from agents.models.retry import Patience
+from agents.models.summary import Summariser
 from agents.services import Services
 from agents.session import Turn
 from agents.tools import Toolbox
@@ -46,12 +47,16 @@ class ModelSession:
         assert services is not None, "a model session needs services"
         self.role, self.generation, self.backend = role, generation, str(settings["backend"])
         self._services = services
-        self._toolbox = Toolbox(services.campaign, role, folder / "results")
         path = folder / f"{generation}.jsonl"
         frozen = (spawn_event(path) or {}).get("settings", {})
         self._settings = {**settings, **frozen}
         self._price = opening.price(self._settings, role, services.costs.caps)
         self._key = opening.key(self._settings, role, services.environment)
+        self._summariser = (
+            Summariser(role, generation, self._settings, self._key, services) if settings["summary_model"] else None
+        )
+        tell = self._summariser.tell if self._summariser else None
+        self._toolbox = Toolbox(services.campaign, role, folder / "results", tell)
         self._history = History(path)
         is_new = not self._history.events
         if is_new:
@@ -102,6 +107,8 @@ class ModelSession:
 
     def close(self) -> None:
         self._provider.close()
+        if self._summariser is not None:
+            self._summariser.close()
         self._history.close()
 
     def _step(self, turn: Turn) -> str | None:

@@ -23,6 +23,7 @@ SETTINGS: dict[str, Any] = {
     "key_variable": None,
     "price": PRICE,
     "fallback_model": None,
+    "summary_model": None,
     "web_search": False,
     "cache_ttl": "5m",
     "max_output_tokens": 4000,

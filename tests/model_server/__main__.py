@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
             state.number += 1
             serial = state.number
         record = {"dialect": dialect, "model": body["model"], "turn": turn, "step": number, "status": 200}
-        record["searching"] = any("web_search" in tool.get("type", "") for tool in body["tools"])
+        record["searching"] = any("web_search" in tool.get("type", "") for tool in body.get("tools", []))
         if fault in REFUSED:
             state.log(**{**record, "status": int(fault[:3]), "fault": fault, "billed": 0.0})
             code = "enforced_spend_limit_reached" if fault == "429_spend_limit" else "overloaded"
