@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import OutputRejected
+from orchestrator.errors import OutputRejected, Written
 from orchestrator.files import atomic_write, read_json_or_none, write_json
 from orchestrator.ledger import Entry, best_entry, plan_header
 from orchestrator.rounds import RoundFiles
@@ -57,6 +57,8 @@ def _build_one(campaign: Campaign, files: RoundFiles, strategy: dict[str, Any]) 
                 "failure": record.get("failure"),
             },
         )
+        if not campaign.execute:
+            raise Written(f"{files.path('experiment.py')} is written and was not to be run")
         record = _run(campaign, files, strategy)
         _check_claim(campaign, files, reply, record)
         if record["status"] != "failed":

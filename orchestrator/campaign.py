@@ -46,7 +46,8 @@ class Campaign:
     """Everything that a round needs. Opening it repairs what a kill left behind.
 
     `now` gives UTC time; `progress(event, **fields)` hears what happens; `overrides` are the command line's settings,
-    as dotted keys of config.json; `takeover` binds a campaign that another machine played to this one.
+    as dotted keys of config.json; `takeover` binds a campaign that another machine played to this one; without
+    `execute` the campaign ends where its next experiment is written.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Campaign:
         progress: Progress,
         overrides: dict[str, Any] | None = None,
         takeover: bool = False,
+        execute: bool = True,
     ) -> None:
         self._opened = time.monotonic()
         self.root = root = root.resolve()
         self.now = now
         self.progress = progress
         self.place = (0, "start")
+        self.execute = execute
         self.stopping = False
         """Set by the first Ctrl-C: the loop stops after this step."""
         self._overrides = overrides or {}

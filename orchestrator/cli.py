@@ -1,4 +1,4 @@
-"""The commands: `python -m orchestrator [-C DIR] loop | status | logs | report | new | doctor | grade`."""
+"""The commands: `python -m orchestrator [-C DIR] run | loop | status | logs | report | new | doctor | grade`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from orchestrator.errors import AutoKaggleError, BadInput, Stopped
+from orchestrator.errors import AutoKaggleError, BadInput
 
 Clock = Callable[[], datetime]
 
@@ -61,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
+    _add_run(command("run", _run, "a Kaggle competition or a folder of tables, from nothing to submission.csv"))
     loop = command("loop", _loop, "play rounds until the campaign ends; resumes where it was")
     loop.add_argument(
         "--rounds", type=int, metavar="N", help="end after N rounds, earlier runs counted in (loop.max_rounds)"
@@ -68,17 +68,19 @@ def parser() -> argparse.ArgumentParser:
     loop.add_argument(
         "--minutes", type=float, metavar="N", help="end after N minutes, earlier runs counted in (loop.minutes)"
     )
-    loop.add_argument("--plain", action="store_true", help="plain lines instead of the live display")
-    loop.add_argument("--i-accept-no-sandbox", action="store_true", help="run what agents write without any sandbox")
+    _add_display(loop)
     loop.add_argument("--takeover", action="store_true", help="go on with a campaign that another machine played")
     command("status", _status, "where the campaign stands")
     logs = command("logs", _logs, "the campaign's log, or one round's")
     logs.add_argument("round", nargs="?", type=int, metavar="ROUND")
     logs.add_argument("--follow", action="store_true", help="go on printing what is added")
     command("report", _report, "write REPORT.md with plots")
-    new = command("new", _new, "make a campaign from a folder of train, test and sample submission")
+    new = command("new", _new, "make a campaign from a Kaggle competition, or from a folder of train and test tables")
     new.add_argument("directory", type=Path, metavar="NEW_DIR", help="the campaign's new folder")
-    new.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="default: the built-in competition")
+    source = new.add_mutually_exclusive_group()
+    source.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="default: the built-in competition")
+    source.add_argument("--kaggle", metavar="SLUG_OR_URL", help="a competition on kaggle.com")
+    _add_kaggle(new)
     inputs = command("inputs", _inputs, "lay out a fold's files, to run one experiment by hand")
     inputs.add_argument("round", type=int, metavar="ROUND")
     inputs.add_argument("target", type=Path, metavar="IN", help="the new folder")
@@ -89,50 +91,56 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("source", metavar="SOURCE", help="the competition's page or slug, or a folder of tables")
+    run.add_argument("directory", nargs="?", type=Path, metavar="DIR", help="the campaign's folder (default: ./SLUG)")
+    run.add_argument("--rounds", type=int, metavar="N", help="end after N rounds (default: the first that is kept)")
+    run.add_argument("--minutes", type=float, metavar="N", help="end after N minutes, earlier runs counted in")
+    run.add_argument("--no-execute", action="store_true", help="write the first experiment and do not run it")
+    _add_kaggle(run)
+    _add_display(run)
+
+
+def _add_kaggle(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--submit", action="store_true", help="let submissions go out by themselves")
+    made.add_argument(
+        "--skip-download",
+        action="store_true",
+        help="use the data that lie in DIR/competition/data or were downloaded before",
+    )
+
+
+def _add_display(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--plain", action="store_true", help="plain lines instead of the live display")
+    made.add_argument("--i-accept-no-sandbox", action="store_true", help="run what agents write without any sandbox")
+
+
 def _loop(arguments: argparse.Namespace, now: Clock) -> int:
-    from orchestrator.execution import harden_self
-    from orchestrator.files import campaign_lock
-    from orchestrator.ui import Display
+    from orchestrator.open_and_play import open_and_play, overrides_of
 
     root = _campaign(arguments)
-    harden_self()
-    overrides: dict[str, Any] = {}
-    for option in ("rounds", "minutes"):
-        if (value := getattr(arguments, option)) is not None and value <= 0:
-            raise BadInput(f"--{option} {value:g}: give a number above 0")
-    if arguments.rounds is not None:
-        overrides["loop.max_rounds"] = arguments.rounds
-    if arguments.minutes is not None:
-        overrides["loop.minutes"] = arguments.minutes
-    if arguments.i_accept_no_sandbox:
-        overrides["execution.sandbox"] = "none"
-    with campaign_lock(root), Display(root, now=now, plain=arguments.plain) as display:
-        from orchestrator.campaign import Campaign
-        from orchestrator.endings import is_fatal
-        from orchestrator.loop import play
+    overrides = overrides_of(
+        rounds=arguments.rounds, minutes=arguments.minutes, no_sandbox=arguments.i_accept_no_sandbox
+    )
+    return open_and_play(root, overrides, now=now, plain=arguments.plain, takeover=arguments.takeover)
 
-        campaign = Campaign(root, now=now, progress=display, overrides=overrides, takeover=arguments.takeover)
-        display(
-            "campaign",
-            name=campaign.config.competition.name,
-            metric=campaign.metric.name,
-            maximize=campaign.metric.maximize,
-            sandbox=campaign.executor.sandbox.level,
-            round=campaign.next_round,
-            minutes=campaign.config.loop.minutes,
-            max_rounds=campaign.config.loop.max_rounds,
-            usd_cap=campaign.config.budget.usd,
-            paid=campaign.is_paid,
-            submissions=campaign.config.submissions.enabled,
-        )
-        try:
-            why = play(campaign)
-        except Stopped:
-            display("note", text="stopped after the current step; the same command goes on")
-            return 130
-        finally:
-            campaign.close()
-    return 5 if is_fatal(why) else 0
+
+def _run(arguments: argparse.Namespace, now: Clock) -> int:
+    from orchestrator.run import Run
+
+    named = arguments.directory or (None if arguments.campaign == Path(".") else arguments.campaign)
+    asked = Run(
+        arguments.source,
+        named,
+        arguments.rounds,
+        arguments.minutes,
+        execute=not arguments.no_execute,
+        skip_download=arguments.skip_download,
+        submit=arguments.submit,
+        plain=arguments.plain,
+        no_sandbox=arguments.i_accept_no_sandbox,
+    )
+    return asked.go(now, lambda line: print(line, flush=True))
 
 
 def _status(arguments: argparse.Namespace, now: Clock) -> int:
@@ -157,9 +165,26 @@ def _report(arguments: argparse.Namespace, now: Clock) -> int:
 
 
 def _new(arguments: argparse.Namespace, now: Clock) -> int:
-    from orchestrator.competitions.create import create
+    if arguments.kaggle is not None:
+        from orchestrator.competitions.kaggle.slug import slug_of
+        from orchestrator.competitions.kaggle.start import Start
 
-    for line in create(arguments.directory, arguments.source):
+        asked = Start(
+            slug_of(arguments.kaggle),
+            arguments.directory,
+            now,
+            lambda line: print(line, flush=True),
+            submit=arguments.submit,
+            skip_download=arguments.skip_download,
+        )
+        lines = asked.make()
+    else:
+        from orchestrator.competitions.create import create
+
+        if arguments.submit or arguments.skip_download:
+            raise BadInput("--submit and --skip-download belong to --kaggle: name the competition")
+        lines = create(arguments.directory, arguments.source)
+    for line in lines:
         print(line)
     return 0
 

@@ -10,6 +10,7 @@ AutoKaggleError                 one clear sentence for the person; the command e
 ├── CompetitionError   (5)      the competition refused or could not be reached
 │   └── SubmissionRefused  (5)  a definite no (beside what raises it, in competitions/base.py)
 └── CampaignOver       (0)      an ending: carries the reason for state.json and REPORT.md
+    ├── Capped, Written    (0)  caps of money and tokens; an experiment that was to be written and not run
     └── FatalEnding    (5)      ends the campaign because going on makes no sense
 """
 
@@ -70,6 +71,10 @@ class Stopped(AutoKaggleError):
 
 class Capped(CampaignOver):
     """A cap of money or tokens is reached: all is well, and a higher cap goes on."""
+
+
+class Written(CampaignOver):
+    """The next experiment stands there and was not to be run."""
 
 
 class FatalEnding(CampaignOver):

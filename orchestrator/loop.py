@@ -11,7 +11,16 @@ from typing import Any
 
 from orchestrator import endings
 from orchestrator.campaign import Campaign
-from orchestrator.errors import AutoKaggleError, BadInput, CampaignOver, Capped, FatalEnding, ProtocolError, Stopped
+from orchestrator.errors import (
+    AutoKaggleError,
+    BadInput,
+    CampaignOver,
+    Capped,
+    FatalEnding,
+    ProtocolError,
+    Stopped,
+    Written,
+)
 from orchestrator.final import grade_final
 from orchestrator.journal import Journal
 from orchestrator.phases import ROUND, ROUND_ZERO, Phase, Stage, run_phase
@@ -34,7 +43,7 @@ def _play_on(campaign: Campaign) -> str:
             campaign.reload_config()
             play_round(campaign, campaign.next_round, ROUND)
     except CampaignOver as over:
-        return str(over) if isinstance(over, Capped) else f"fatal: {over}"
+        return str(over) if isinstance(over, Capped | Written) else f"fatal: {over}"
     return why
 
 

@@ -53,6 +53,8 @@ class Toolset:
         """What a build turn may use besides; `run` gives the script that stands there to the referee."""
 
         def run_experiment(folds: str = "all") -> dict[str, Any]:
+            if not self._campaign.execute:
+                return {"cv": None, "status": "not run", "reason": "the person wants it written and not run"}
             return run() if folds == "all" else self.trial(files, strategy)
 
         return {"run_experiment": run_experiment}
