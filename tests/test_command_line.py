@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.kill import harness
@@ -103,25 +104,30 @@ def test_experiments_die_with_the_loop(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "orchestrator", "loop", "--plain"]
     loop = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
     try:
-        assert wait_until(lambda: bool(sleepers()), 60)
+        assert wait_until(lambda: any(runs_the_experiment(child) for child in below(loop)), 60)
+        children = below(loop)
     finally:
         loop.kill()
         loop.wait()
-    assert wait_until(lambda: not sleepers(), 5), "an experiment outlived the loop"
+    assert wait_until(lambda: not any(alive(child) for child in children), 5), "an experiment outlived the loop"
 
 
-def sleepers() -> list[int]:
-    """Processes below any campaign's scratch that run R01_experiment.py."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                text = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"R01_experiment.py" in text and b"/work/" in text:
-                found.append(int(entry.name))
-    return found
+def below(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def runs_the_experiment(process: psutil.Process) -> bool:
+    try:
+        return "/work/R01_experiment.py" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def wait_until(happens: object, seconds: float) -> bool:
