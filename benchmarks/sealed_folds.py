@@ -101,7 +101,9 @@ def make_referee(folder: Path) -> Referee:
         "submission_columns": ["y"],
     }
     config = settings.parse({"competition": spec, "cv": {"folds": FOLDS}}, "benchmark")
-    return Referee(folder, config, LocalExecutor(probe("auto"), CORES))
+    sandbox = probe("auto")
+    sandbox.warm_up()
+    return Referee(folder, config, LocalExecutor(sandbox, CORES))
 
 
 def run_sealed(referee: Referee, folder: Path, number: int) -> float:

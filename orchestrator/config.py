@@ -118,6 +118,8 @@ class ExecutionSection(Section):
     poll_seconds: float = Field(default=20.0, ge=0.05)
     """Between two looks at a kernel."""
     sandbox: Literal["auto", "A", "B", "C", "none"] = "auto"
+    warm: bool = True
+    """Experiments start with the usual libraries imported, forked from one process that has them (sandbox level A)."""
     cores: int | None = Field(default=None, ge=1)
     """None: all that this process may use."""
     experiment_minutes: float = Field(default=30.0, gt=0)

@@ -38,6 +38,8 @@ def play(campaign: Campaign) -> str:
 
 def _play_on(campaign: Campaign) -> str:
     try:
+        if campaign.config.execution.warm:
+            campaign.executor.here.sandbox.warm_up()
         play_round(campaign, 0, ROUND_ZERO)
         while (why := endings.reason(campaign)) is None:
             campaign.reload_config()

@@ -23,6 +23,9 @@ class Bare:
     def __init__(self, python: Installation) -> None:
         self._python = python
 
+    def warm_up(self) -> None:
+        """Every run starts from nothing at this level."""
+
     def run(self, job: Job, cancel: threading.Event | None = None) -> Outcome:
         with Stage(job) as stage:
             return run_supervised(job, stage, self._python, cancel)
@@ -43,5 +46,5 @@ def run_supervised(
     status = os.pipe()
     argv = [*prefix, str(python.python), str(stage.script), str(stage.inputs), str(job.out.resolve())]
     spec = {"narrates": False, "cwd": str(stage.home), "argv": argv, **confinement}
-    environment = python.environment(job, stage.home, stage.tmp)
+    environment = python.environment(job.cores, stage.home, stage.tmp, job.env)
     return launch(job, stage, python, spec, environment, status, cancel, shared_mb=shared_mb)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -13,9 +14,12 @@ from pathlib import Path
 from orchestrator.errors import SandboxUnavailable
 from orchestrator.execution import seccomp
 from orchestrator.execution.jobs import Job, Outcome
+from orchestrator.execution.nursery import MODULES, Nursery, NurseryGone
 from orchestrator.execution.stage import SYSTEM_ETC, Installation, Stage
-from orchestrator.execution.watch import Running, launch
+from orchestrator.execution.watch import Running, Warm, launch
 
+_KEEP_OPEN = ["/bin/sh", "-c", "echo >&0; read line; exit 0"]
+"""Tells on its stdin, a socket, that the sandbox stands, and ends when the other side is closed."""
 _IN, _OUT, _HOME, _TMP = Path("/work/in"), Path("/work/out"), Path("/work/home"), Path("/tmp")
 
 
@@ -33,31 +37,81 @@ class Bubblewrap:
         self._bwrap, self._python = program, python
         usage = subprocess.run([program, "--help"], capture_output=True, text=True).stdout
         self._can_size = "--size BYTES" in usage
+        self._nursery: Nursery | None = None
+
+    def warm_up(self, modules: str = MODULES) -> None:
+        """Begin to import the usual libraries, for runs to start with them, until the calling thread ends."""
+        if self._nursery is None:
+            cores = len(os.sched_getaffinity(0))
+            with contextlib.suppress(NurseryGone):
+                environment = self._python.environment(cores, _HOME, _TMP)
+                self._nursery = Nursery(self._bwrap, self._python, environment, modules)
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether runs start with the usual libraries; known for sure after a first run."""
+        return self._nursery is not None
+
+    @property
+    def warm_pid(self) -> int | None:
+        return self._nursery.pid if self._nursery else None
 
     def run(self, job: Job, cancel: threading.Event | None = None) -> Outcome:
-        with Stage(job) as stage, os.fdopen(os.memfd_create("filter"), "r+b") as program:
+        if self._nursery is not None:
+            try:
+                return self._run_warm(self._nursery, job, cancel)
+            except (NurseryGone, SandboxUnavailable):
+                self._nursery = None  # what hurts bubblewrap itself shows again below
+        with Stage(job) as stage:
+            argv = [str(self._python.python), _script(job), str(_IN), str(_OUT)]
+            return self._launch(job, stage, argv, cancel)
+
+    def _run_warm(self, nursery: Nursery, job: Job, cancel: threading.Event | None) -> Outcome:
+        """The same sandbox around a program that only keeps it open, and the experiment forked into it."""
+        ours, theirs = socket.socketpair()
+        with Stage(job) as stage, ours, theirs:
+
+            def join(log: int, status: int) -> None:
+                request = {
+                    "argv": [_script(job), str(_IN), str(_OUT)],
+                    "env": self._python.environment(job.cores, _HOME, _TMP, job.env),
+                    "cwd": str(_HOME),
+                    "cores": job.cores,
+                    "file_bytes": job.limits.disk_mb << 20,
+                }
+                nursery.fork(request, [ours.fileno(), log, status])
+                ours.close()
+
+            return self._launch(job, stage, _KEEP_OPEN, cancel, Warm(theirs, join))
+
+    def _launch(
+        self, job: Job, stage: Stage, argv: list[str], cancel: threading.Event | None, warm: Warm | None = None
+    ) -> Outcome:
+        with os.fdopen(os.memfd_create("filter"), "r+b") as program:
             program.write(seccomp.program(strict=False))
             program.seek(0)
             status = os.pipe()
-            environment = self._python.environment(job, _HOME, _TMP)
-            argv = self._command(job, stage, environment, status[1], program.fileno())
+            environment = self._python.environment(job.cores, _HOME, _TMP, job.env)
+            command = self._command(job, stage, environment, status[1], program.fileno(), argv)
             return launch(
-                job, stage, self._python, {"narrates": True, "cwd": "/", "argv": argv}, environment, status, cancel,
+                job, stage, self._python, {"narrates": True, "cwd": "/", "argv": command}, environment, status, cancel,
                 fds=(program.fileno(),), shared_mb=lambda run: _tmpfs_mb(run, self._size(job)), namespace=True,
+                warm=warm,
             )  # fmt: skip
 
-    def _command(self, job: Job, stage: Stage, environment: dict[str, str], status: int, program: int) -> list[str]:
+    def _command(
+        self, job: Job, stage: Stage, environment: dict[str, str], status: int, program: int, argv: list[str]
+    ) -> list[str]:
         binds = [word for name, path in job.inputs.items() for word in ("--ro-bind", str(path), str(_IN / name))]
-        script = f"/work/{job.script.name}"
         return [
             *(self._bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
             *("--json-status-fd", str(status), "--seccomp", str(program), "--clearenv"),
             *(word for name, value in environment.items() for word in ("--setenv", name, value)),
             *self._system(job),
-            *("--dir", str(_IN), *binds, "--ro-bind", str(stage.script), script),
+            *("--dir", str(_IN), *binds, "--ro-bind", str(stage.script), _script(job)),
             *("--bind", str(job.out.resolve()), str(_OUT), "--bind", str(stage.home), str(_HOME)),
             *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(_HOME)),
-            *("--", str(self._python.python), script, str(_IN), str(_OUT)),
+            *("--", *argv),
         ]
 
     def _system(self, job: Job) -> list[str]:
@@ -83,6 +137,10 @@ class Bubblewrap:
     def _size(self, job: Job) -> int | None:
         """Bytes of each file system in RAM, None where this bubblewrap leaves that to the kernel."""
         return job.limits.memory_mb * 5 // 4 << 20 if self._can_size else None
+
+
+def _script(job: Job) -> str:
+    return f"/work/{job.script.name}"
 
 
 def _tmpfs_mb(run: Running, size: int | None) -> float:

@@ -98,6 +98,10 @@ class Sandbox(Protocol):
     level: str
     """"A", "B", "C" or "none"."""
 
+    def warm_up(self) -> None:
+        """Do in the background what makes later runs start sooner, where there is such a thing."""
+        ...
+
     def run(self, job: Job, cancel: threading.Event | None = None) -> Outcome:
         """Run the job to its end and leave no process behind.
 

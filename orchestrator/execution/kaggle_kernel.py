@@ -134,6 +134,9 @@ class _Remote:
     def is_here(self) -> bool:
         return self._spent_until is not None and self._site.now() < self._spent_until
 
+    def warm_up(self) -> None:
+        """Kernels start from nothing."""
+
     def run(self, job: Job, cancel: threading.Event | None = None) -> Outcome:
         stop = cancel or threading.Event()
         try:

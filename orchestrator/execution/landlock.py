@@ -56,6 +56,9 @@ class Landlock:
         self._python = python
         self._shared = SharedMemory()
 
+    def warm_up(self) -> None:
+        """Every run starts from nothing at this level."""
+
     def run(self, job: Job, cancel: threading.Event | None = None) -> Outcome:
         with Stage(job) as stage, self._shared.use():
             return run_supervised(

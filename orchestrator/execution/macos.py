@@ -42,6 +42,9 @@ class SandboxExec:
             raise SandboxUnavailable("sandbox-exec is only on macOS")
         self._python = python
 
+    def warm_up(self) -> None:
+        """Every run starts from nothing at this level."""
+
     def run(self, job: Job, cancel: threading.Event | None = None) -> Outcome:
         with Stage(job) as stage:
             prefix = (_PROGRAM, "-p", profile(self._python, job, stage))

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,8 +102,8 @@ class Installation:
     folders: tuple[Path, ...]
     user_base: str | None
 
-    def environment(self, job: Job, home: Path, tmp: Path) -> dict[str, str]:
-        """The allow-list; nothing is inherited."""
+    def environment(self, cores: int, home: Path, tmp: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The allow-list and what a job adds; nothing is inherited."""
         fixed = {
             "PATH": f"{self.python.parent}:/usr/bin:/bin",
             "HOME": str(home),
@@ -117,9 +118,9 @@ class Installation:
             "MPLBACKEND": "Agg",
             "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin at barriers take ten times as long on a busy machine
         }
-        threads = dict.fromkeys(_THREAD_VARIABLES.split(), str(job.cores))
+        threads = dict.fromkeys(_THREAD_VARIABLES.split(), str(cores))
         user = {"PYTHONUSERBASE": self.user_base} if self.user_base else {}
-        return {**fixed, **threads, **user, **job.env}
+        return {**fixed, **threads, **user, **(more or {})}
 
 
 _ASK = """

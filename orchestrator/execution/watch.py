@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -25,6 +26,18 @@ _FAST, _FULL = 0.05, 0.2
 _FREE_FLOOR_MB = 100.0
 _OWN_PROCESSES = 2
 """Bubblewrap itself, and the first process of its namespace."""
+_WARM_PROCESSES = 1
+"""What keeps the sandbox of a warm run open."""
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A run whose experiment is forked into its sandbox from outside."""
+
+    keeper: socket.socket
+    """stdin of the program in the sandbox."""
+    join: Callable[[int, int], None]
+    """Ask for the fork, which gets the write ends of the log and of the status pipe."""
 
 
 @dataclass
@@ -39,6 +52,9 @@ class Running:
     """Memory that lies in files in RAM, mapped or not."""
     namespace: bool
     """The child is the first process of a process namespace: its death is everybody's."""
+    warm: bool = False
+    """The experiment is no child of `process`: its guide, `guide`, tells how it ended."""
+    guide: int | None = None
     child: int | None = None
     child_handle: int | None = None
     exit_code: int | None = None
@@ -66,10 +82,14 @@ class Running:
             if self.namespace:
                 with contextlib.suppress(OSError):
                     self.child_handle = os.pidfd_open(child)
-        if isinstance(code := news.get("exit-code"), int):
+        if isinstance(guide := news.get("guide-pid"), int):
+            self.guide = guide
+        if isinstance(code := news.get("code"), int):
+            self.exit_code = code
+        if not self.warm and isinstance(code := news.get("exit-code"), int):
             self.exit_code = 128 - code if self.namespace and 128 < code <= 192 else code
         if isinstance(peak := news.get("peak-mb"), float):
-            self.peak_mb = peak
+            self.peak_mb = max(self.peak_mb, peak)
         if isinstance(error := news.get("error"), str):
             self.error = error
 
@@ -142,8 +162,10 @@ class Gauge:
     def _look_at_tree(self) -> None:
         table = process_table()
         tree = descendants(self.run.process.pid, table)
+        if self.run.guide in table:
+            tree += descendants(self.run.guide, table)
         self.run.seen = {pid: table[pid][1] for pid in tree}
-        own = _OWN_PROCESSES if self.run.namespace else 0
+        own = (_OWN_PROCESSES if self.run.namespace else 0) + (_WARM_PROCESSES if self.run.warm else 0)
         self._threads = sum(table[pid][2] for pid in tree) - own
         self._processes = len(tree) - own
         if not 0 < self._processes <= self.limits.processes // 4:  # not begun yet, or in a hurry
@@ -194,6 +216,7 @@ def launch(
     fds: tuple[int, ...] = (),
     shared_mb: Callable[[Running], float],
     namespace: bool = False,
+    warm: Warm | None = None,
 ) -> Outcome:
     """Start the launcher on `spec`, with nothing inherited but the write end of `status` and `fds`, and watch it.
 
@@ -205,9 +228,11 @@ def launch(
     )
     reader, writer = os.pipe()
     try:
+        if warm:
+            warm.join(writer, status[1])
         process = subprocess.Popen(
             [str(python.python), "-I", "-S", "-B", str(LAUNCHER), str(path)],
-            stdin=subprocess.DEVNULL,
+            stdin=warm.keeper.fileno() if warm else subprocess.DEVNULL,
             stdout=writer,
             stderr=writer,
             env=environment,
@@ -215,14 +240,18 @@ def launch(
             pass_fds=(status[1], *fds),
             start_new_session=True,
         )
-    except OSError as error:
+    except BaseException as error:
         os.close(reader)
         os.close(status[0])
-        raise SandboxUnavailable(f"{python.python} is gone or does not start: {error}") from None
+        if isinstance(error, OSError):
+            raise SandboxUnavailable(f"{python.python} is gone or does not start: {error}") from None
+        raise
     finally:
         os.close(writer)
         os.close(status[1])
-    run = Running(process, status[0], (job.out, stage.scratch), shared_mb, namespace)
+        if warm:
+            warm.keeper.close()
+    run = Running(process, status[0], (job.out, stage.scratch), shared_mb, namespace, warm is not None)
     return watch(run, LogKeeper(reader, job.limits.log_kb * 1024), job, cancel)
 
 

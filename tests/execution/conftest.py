@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import SandboxUnavailable
+from orchestrator.execution.bubblewrap import Bubblewrap
 from orchestrator.execution.jobs import Job, Limits, Sandbox
 from orchestrator.execution.ladder import check, probe
 from orchestrator.execution.landlock import Landlock
@@ -18,8 +19,15 @@ PYTHON = Path(sys.executable)
 
 @cache
 def sandbox_or_reason(name: str) -> Sandbox | str:
-    """ "A", "B", "none", or "B3": level B as on a kernel with the oldest Landlock that is accepted."""
+    """ "A", "B", "none"; "warm": level A with runs forked from a warm process; "B3": the oldest Landlock accepted."""
     try:
+        if name == "warm":
+            warm = Bubblewrap(installation(PYTHON))
+            warm.warm_up()
+            check(warm)
+            if not warm.is_warm:
+                raise SandboxUnavailable("no warm process works here")
+            return warm
         if name == "B3":
             sandbox: Sandbox = Landlock(installation(PYTHON), abi=3)
             check(sandbox)
@@ -36,7 +44,7 @@ def sandbox_or_skip(name: str) -> Sandbox:
     return found
 
 
-@pytest.fixture(params=["A", "B"])
+@pytest.fixture(params=["A", "warm", "B"])
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     return sandbox_or_skip(request.param)
 

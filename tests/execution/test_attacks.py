@@ -30,7 +30,7 @@ def attack(level: str, folder: Path) -> set[str]:
         return world.effects(out)
 
 
-@pytest.mark.parametrize("level", ["A", "B", "B3"])
+@pytest.mark.parametrize("level", ["A", "warm", "B", "B3"])
 def test_no_attack_gets_through(level: str, tmp_path: Path) -> None:
     through = attack(level, tmp_path)
     print(f"level {level}: {len(through)} of {ATTACKS} attacks got through: {sorted(through)}")

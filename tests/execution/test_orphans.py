@@ -21,7 +21,10 @@ from orchestrator.execution.jobs import Job, Limits
 from orchestrator.execution.ladder import LEVELS
 from orchestrator.execution.stage import installation
 
-sandbox = LEVELS[sys.argv[1]](installation(Path(sys.executable)))
+sandbox = LEVELS["A" if sys.argv[1] == "warm" else sys.argv[1]](installation(Path(sys.executable)))
+if sys.argv[1] == "warm":
+    sandbox.warm_up("threadpoolctl")
+    sandbox.run(Job(Path(sys.argv[2]) / "first.py", {}, Path(sys.argv[2]) / "first", Limits(60, 500)))
 folder = Path(sys.argv[2])
 limits = Limits(seconds=60, memory_mb=500, disk_mb=10, processes=10, log_kb=4)
 print("now", flush=True)
@@ -41,13 +44,15 @@ def alive(script: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("level", ["A", "B"])
+@pytest.mark.parametrize("level", ["A", "warm", "B"])
 def test_killed_while_it_starts(level: str, tmp_path: Path) -> None:
     sandbox_or_skip(level)
     rng = random.Random(level)
     script = f"orphan_{level}.py"
     (tmp_path / script).write_text("import time\ntime.sleep(300)\n")
     (tmp_path / "out").mkdir()
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first.py").touch()
     for _ in range(KILLS):
         host = subprocess.Popen(
             [sys.executable, "-c", RUN, level, str(tmp_path), script], stdout=subprocess.PIPE, text=True
