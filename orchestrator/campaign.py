@@ -24,7 +24,7 @@ from orchestrator.competitions.metrics import get_metric
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, Stopped
 from orchestrator.execution.ladder import probe
-from orchestrator.executors import open_executor
+from orchestrator.executors import bind_notebooks, open_executor
 from orchestrator.files import read_json, read_json_or_none, sweep_temps, write_json
 from orchestrator.journal import Journal
 from orchestrator.ledger import Entry, load_entries, with_submission, write_views
@@ -98,6 +98,7 @@ class Campaign:
         self.competition = submitting.open_competition(
             root, self.config, now=now, environment=os.environ, own=self._own_variables
         )
+        bind_notebooks(self)
         self._counts: dict[str, int] | None = None
         self._variables = {**os.environ, **self._own_variables}
         self.services = Services(
@@ -170,6 +171,7 @@ class Campaign:
         """End what runs beside this process."""
         self.players.close()
         self.competition.close()
+        self.executor.close()
 
     def take_up(self, number: int) -> None:
         """Add the round that just finished, see which leaderboard scores came in, bring the views up to date."""

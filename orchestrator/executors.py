@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.campaign import Campaign
+    from orchestrator.competitions.kaggle.client import KaggleClient
     from orchestrator.execution.kaggle_kernel import KaggleKernels
+    from orchestrator.execution.kernel_site import KernelSite
 
 
 def open_executor(campaign: Campaign, sandbox: Sandbox, own: Mapping[str, str]) -> LocalExecutor | KaggleKernels:
@@ -24,27 +26,30 @@ def open_executor(campaign: Campaign, sandbox: Sandbox, own: Mapping[str, str]) 
     return _kaggle(campaign, here, own)
 
 
+def bind_notebooks(campaign: Campaign) -> None:
+    """Let a Kaggle competition that takes code alone have its submissions computed by notebooks."""
+    if campaign.config.competition.kind != "kaggle":
+        return
+    from orchestrator.code_submission import CodeSubmissions
+    from orchestrator.competitions.kaggle.site import KaggleCompetition
+
+    place = campaign.competition
+    assert isinstance(place, KaggleCompetition)
+    site = _site(campaign, place.client)
+    place.notebooks = CodeSubmissions(campaign.root, campaign.config, site, campaign.sleep)
+
+
 def _kaggle(campaign: Campaign, here: LocalExecutor, own: Mapping[str, str]) -> KaggleKernels:
     from orchestrator.competitions.kaggle.client import KaggleClient
     from orchestrator.competitions.kaggle.credentials import find
     from orchestrator.competitions.kaggle.errors import TOKEN_FIX
     from orchestrator.execution.kaggle_kernel import KaggleKernels, KernelPolicy
-    from orchestrator.execution.kernel_site import KernelSite, Pace
 
     credentials = find(os.environ, own)
     if not credentials.found:
         trouble = "; ".join(credentials.problems) or "there are none"
         raise BadInput(f'execution.backend is "kaggle_kernel" without Kaggle credentials ({trouble}): {TOKEN_FIX}')
     section = campaign.config.execution
-    site = KernelSite(
-        KaggleClient(credentials),
-        rounds=campaign.rounds,
-        scratch=campaign.root / ".work" / "kernels",
-        run=campaign.identity.run,
-        now=campaign.now,
-        tell=lambda text, level="info": campaign.progress("note", text=text, level=level),
-        pace=Pace(poll_s=section.poll_seconds),
-    )
     policy = KernelPolicy(
         accelerator=section.accelerator,
         when_quota_is_spent=section.when_quota_is_spent,
@@ -53,4 +58,18 @@ def _kaggle(campaign: Campaign, here: LocalExecutor, own: Mapping[str, str]) -> 
         time_is_up=lambda: (left := campaign.seconds_left()) is not None and left <= 0,
         facts_file=campaign.root / "KAGGLE_API.md",
     )
-    return KaggleKernels(site, here, policy)
+    return KaggleKernels(_site(campaign, KaggleClient(credentials)), here, policy)
+
+
+def _site(campaign: Campaign, client: KaggleClient) -> KernelSite:
+    from orchestrator.execution.kernel_site import KernelSite, Pace
+
+    return KernelSite(
+        client,
+        rounds=campaign.rounds,
+        scratch=campaign.root / ".work" / "kernels",
+        run=campaign.identity.run,
+        now=campaign.now,
+        tell=lambda text, level="info": campaign.progress("note", text=text, level=level),
+        pace=Pace(poll_s=campaign.config.execution.poll_seconds),
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from orchestrator.execution.jobs import Job, Outcome, Status
-from orchestrator.execution.kernel_runner import OUTPUTS, RESULT
+from orchestrator.execution.kernel_runner import RESULT
 from orchestrator.execution.kernel_site import Client
 from orchestrator.execution.output import clean
 from orchestrator.files import sha256_file
@@ -29,18 +29,18 @@ class Harvest:
     """What was wrong with the mounted datasets; then nothing ran."""
 
 
-def harvest(client: Client, ref: str, nonce: str, job: Job) -> Harvest | None:
-    """The result of the session of `nonce`, its predictions copied into the job's OUT; None when it is not there (yet).
+def harvest(client: Client, ref: str, nonce: str, job: Job, outputs: tuple[str, ...]) -> Harvest | None:
+    """The result of the session of `nonce`, its `outputs` copied into the job's OUT; None when it is not there (yet).
 
     Files that are not what the result says (half a download, an error page) count as not there.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        client.kernel_output(ref, folder, names=(RESULT, *OUTPUTS))
+        client.kernel_output(ref, folder, names=(RESULT, *outputs))
         result = _result(folder / RESULT, _RESULT_BYTES + job.limits.log_kb * 4096)
         if result is None or result["nonce"] != nonce:
             return None
-        for name in OUTPUTS:
+        for name in outputs:
             told = result["files"].get(name)
             if told is not None and not _take(folder / name, told, job):
                 return None

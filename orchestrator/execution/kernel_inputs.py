@@ -42,15 +42,19 @@ class Part:
         return slugify(self.title)
 
 
-def parts(job: Job, run: str, fold: str) -> list[Part]:
-    """The datasets of a job of fold `fold`, of the campaign `run`: shared, its fold's, its earlier predictions."""
-    named: dict[str, dict[str, Path]] = {f"fold {fold}": {}, f"fold {fold} earlier": {}, "shared": {}}
+def parts(job: Job, run: str, what: str) -> list[Part]:
+    """The datasets of a job of the campaign `run`: its own, its earlier predictions, and what all folds share.
+
+    `what` is "fold 0", …, or "submission", which shares nothing.
+    """
+    shared = "shared" if what.startswith("fold") else what
+    named: dict[str, dict[str, Path]] = {what: {}, f"{what} earlier": {}, shared: {}}
     for name, path in job.inputs.items():
         if name == "task.json":
             continue
-        what = f"fold {fold}" if name in OWN else f"fold {fold} earlier" if name == EARLIER else "shared"
-        named[what].update(_files(name, path))
-    return [Part(f"AutoKaggle {run} {what}", files) for what, files in named.items() if files]
+        place = what if name in OWN else f"{what} earlier" if name == EARLIER else shared
+        named[place].update(_files(name, path))
+    return [Part(f"AutoKaggle {run} {place}", files) for place, files in named.items() if files]
 
 
 def _files(name: str, path: Path) -> Iterator[tuple[str, Path]]:
@@ -59,7 +63,7 @@ def _files(name: str, path: Path) -> Iterator[tuple[str, Path]]:
         yield name, path
         return
     for entry in sorted(path.rglob("*")):
-        if entry.is_file() and not entry.is_symlink():
+        if entry.is_file() and not entry.is_symlink() and entry.parent.name != "__pycache__":
             yield f"{name}/{entry.relative_to(path)}", entry
 
 

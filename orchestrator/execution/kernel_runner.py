@@ -22,6 +22,7 @@ import tarfile
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,7 +31,19 @@ PACK = "inputs.bin"
 RESULT = "autokaggle_result.json"
 OUTPUTS = ("valid.npy", "test.npy")
 _PLACES = ("{}", "*/{}", "*/*/{}", "*/*/{}/versions/*")
-_KEPT = ("CUDA", "NVIDIA", "TPU", "XLA", "PJRT", "LIBTPU", "LD_LIBRARY_PATH", "LIBRARY_PATH", "PYTHONPATH", "PATH")
+_KEPT = (
+    "AUTOKAGGLE_KERNEL_INPUT",
+    "CUDA",
+    "NVIDIA",
+    "TPU",
+    "XLA",
+    "PJRT",
+    "LIBTPU",
+    "LD_LIBRARY_PATH",
+    "LIBRARY_PATH",
+    "PYTHONPATH",
+    "PATH",
+)
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS", "LOKY_MAX_CPU_COUNT")
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "lightgbm", "xgboost", "catboost", "torch", "tensorflow", "jax")
 
@@ -43,7 +56,7 @@ def main(run: dict[str, Any], source: str) -> None:
     """Run the experiment `source` as `run` says; whatever happens ends in RESULT in the working folder.
 
     `run`: nonce, key, script (its name), task (task.json), datasets ([{slug, sha256}]), accelerator, seconds,
-    most_bytes (of one prediction file), log_bytes.
+    most_bytes (of one file handed over), log_bytes, outputs (their names).
     """
     print(f"autokaggle run {run['nonce']}", flush=True)
     work = Path.cwd()
@@ -54,7 +67,7 @@ def main(run: dict[str, Any], source: str) -> None:
         try:
             lay_out(place, root, run, source)
             result.update(experiment(place, run))
-            result["files"] = hand_over(place / "out", work, run["most_bytes"])
+            result["files"] = hand_over(place / "out", work, run.get("outputs", OUTPUTS), run["most_bytes"])
         except Stale as error:
             result.update(status="stale", returncode=None, seconds=0.0, peak_mb=0.0, log=str(error))
         temp = work / f".{RESULT}"
@@ -126,10 +139,10 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, **fixed, **quiet, **dict.fromkeys(_THREADS, str(cores()))}
 
 
-def hand_over(out: Path, work: Path, most_bytes: int) -> dict[str, Any]:
-    """Move the predictions to the working folder, whose files Kaggle keeps; what is no regular file stays behind."""
+def hand_over(out: Path, work: Path, names: Sequence[str], most_bytes: int) -> dict[str, Any]:
+    """Copy the predictions to the working folder, whose files Kaggle keeps; what is no regular file stays behind."""
     files = {}
-    for name in OUTPUTS:
+    for name in names:
         source = out / name
         if source.exists() and stat.S_ISREG(source.lstat().st_mode) and source.stat().st_size <= most_bytes:
             shutil.copyfile(source, work / name)

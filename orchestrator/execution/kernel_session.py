@@ -24,6 +24,7 @@ from orchestrator.execution.jobs import Job, Outcome
 from orchestrator.execution.kernel_bundle import Pushed, script, write
 from orchestrator.execution.kernel_harvest import Harvest, harvest, log_text
 from orchestrator.execution.kernel_inputs import Datasets, Digests, Part, parts
+from orchestrator.execution.kernel_runner import OUTPUTS
 from orchestrator.execution.kernel_site import KernelSite, absent
 
 OVERHEAD_S = 900
@@ -50,6 +51,10 @@ class _Stale(Exception):
 class Settings:
     accelerator: str
     log_bytes: int
+    outputs: tuple[str, ...] = OUTPUTS
+    """Files of OUT that are handed over."""
+    competitions: tuple[str, ...] = ()
+    """Whose files are mounted too."""
 
 
 class Session:
@@ -60,8 +65,9 @@ class Session:
         pause: Callable[[float], None],
     ) -> None:  # fmt: skip
         self.site, self.datasets, self.settings, self.job, self.pause = site, datasets, settings, job, pause
-        self.fold = job.name.rpartition("_")[2]
-        self.parts: list[Part] = parts(job, site.run, self.fold)
+        self.what = job.name.rpartition("/")[2].replace("_", " ")
+        """ "fold 0", …, "fold full" or "submission": the kernel's and the datasets' names."""
+        self.parts: list[Part] = parts(job, site.run, self.what)
         self.source = job.script.read_bytes()
         self.task: dict[str, Any] = json.loads(job.inputs["task.json"].read_text())
         self.key = self._key(digests)
@@ -112,6 +118,8 @@ class Session:
             read = absent(lambda: self.site.client.notebook_source(entry["ref"]))
             found = self.site.patiently(read, self.pause)
             if found is not None and entry["nonce"] in found.text:
+                if entry["state"] == "intent":
+                    self.site.write(self.job.name, state="pushed", version=found.version)
                 return True
             if not last:
                 self.pause(self.site.pace.seen_s)
@@ -122,9 +130,11 @@ class Session:
         while True:
             mounted = [self.datasets.ready(part, self.pause) for part in self.parts]
             nonce = secrets.token_hex(12)
-            title = f"AutoKaggle {self.site.run} fold {self.fold}"
+            title = f"AutoKaggle {self.site.run} {self.what}"
             refs = tuple(one["ref"] for one in mounted)
-            pushed = Pushed(self.site.owner(self.pause), title, self.settings.accelerator, refs)
+            pushed = Pushed(
+                self.site.owner(self.pause), title, self.settings.accelerator, refs, self.settings.competitions
+            )
             text = script(self._told(nonce, mounted), self.source)
             entry = self.site.write(
                 self.job.name, key=self.key, nonce=nonce, ref=pushed.ref, state="intent", version=None, url=None
@@ -132,7 +142,7 @@ class Session:
             answer = self._send(pushed, text)
             if answer is None:
                 if self._is_there(entry):
-                    return self.site.write(self.job.name, state="pushed")
+                    return entry
                 continue
             if not answer.error and not answer.invalid:
                 self.site.tell(f"{self.job.name}: pushed to Kaggle, {answer.url}")
@@ -170,6 +180,7 @@ class Session:
             "seconds": self.job.limits.seconds,
             "most_bytes": self.job.limits.disk_mb << 20,
             "log_bytes": self.settings.log_bytes,
+            "outputs": list(self.settings.outputs),
         }
 
     def _refused(self, answer: KernelPush) -> None:
@@ -214,7 +225,7 @@ class Session:
 
     def _harvest(self, entry: dict[str, Any]) -> Harvest | None:
         try:
-            return harvest(self.site.client, entry["ref"], entry["nonce"], self.job)
+            return harvest(self.site.client, entry["ref"], entry["nonce"], self.job, self.settings.outputs)
         except TryLater as error:
             self.site.tell(f"{self.job.name}: {error}", "warning")
             return None

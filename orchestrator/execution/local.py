@@ -19,6 +19,9 @@ class LocalExecutor:
         self.sandbox = sandbox
         self.cores = max(1, cores)
 
+    def close(self) -> None:
+        """Nothing stays between runs."""
+
     @property
     def here(self) -> LocalExecutor:
         """What runs jobs on this machine."""

@@ -64,6 +64,7 @@ class NotebookSource:
     kind: str
     """notebook (`text` is JSON) or script"""
     licence: str | None = None
+    version: int | None = None
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,17 @@ def notebook_source(api: Any, ref: str) -> dict[str, Any]:
     request = ApiGetKernelRequest()
     request.user_name, _, request.kernel_slug = ref.partition("/")
     with api.build_kaggle_client() as kaggle:
-        blob = kaggle.kernels.kernels_api_client.get_kernel(request).blob
+        found = kaggle.kernels.kernels_api_client.get_kernel(request)
+    blob = found.blob
     if blob is None:
         raise Unusable("shape", "it holds no source")
-    return {"text": blob.source or "", "language": blob.language or "", "kind": blob.kernel_type or "", "licence": None}
+    return {
+        "text": blob.source or "",
+        "language": blob.language or "",
+        "kind": blob.kernel_type or "",
+        "licence": None,
+        "version": found.metadata.current_version_number if found.metadata else None,
+    }
 
 
 def topics(api: Any, slug: str, sort: str, page: int) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from orchestrator.competitions.base import Grade, Limits, NeedsPerson, Submission, SubmissionRefused, read_regular
 from orchestrator.competitions.kaggle.client import KaggleClient
@@ -14,6 +14,17 @@ from orchestrator.competitions.kaggle.errors import NotThere, Refused
 from orchestrator.competitions.kaggle.records import CompetitionInfo
 from orchestrator.config import Config
 from orchestrator.errors import OutputRejected
+
+CODE_OUTPUT = "submission.csv"
+"""The name that code-only competitions want."""
+
+
+class Notebooks(Protocol):
+    """How a code-only competition is served: a round's submission is computed by a notebook at Kaggle."""
+
+    def prepare(self, frozen: Path) -> tuple[str, int]:
+        """Run the notebook for the round of this frozen CSV; (owner/slug, version). Raises SubmissionRefused."""
+        ...
 
 
 class KaggleCompetition:
@@ -33,7 +44,10 @@ class KaggleCompetition:
         self.root = root
         self.spec = config.competition
         self.client = client
+        self.notebooks: Notebooks | None = None
+        """What code-only competitions need; set by whoever can run notebooks."""
         self._uploaded: dict[Path, str] = {}
+        self._computed: dict[Path, tuple[str, int]] = {}
         self._info: CompetitionInfo | None = None
 
     @classmethod
@@ -65,10 +79,13 @@ class KaggleCompetition:
     def prepare(self, csv: Path) -> None:
         """Raises SubmissionRefused when Kaggle does not want this file, NeedsPerson, or that it can't be reached."""
         if self.info().code_only:
-            raise NeedsPerson(
-                f"{self.slug} takes submissions from notebooks only: set submissions.enabled to false and hand in a "
-                "notebook by hand"
-            )
+            if self.notebooks is None:
+                raise NeedsPerson(
+                    f"{self.slug} takes submissions from notebooks only: set submissions.enabled to false and hand in "
+                    "a notebook by hand"
+                )
+            self._computed[csv] = self.notebooks.prepare(csv)
+            return
         try:
             self._uploaded[csv] = self.client.upload(self.slug, csv, csv.name)
         except Refused as error:
@@ -76,11 +93,13 @@ class KaggleCompetition:
 
     def submit(self, csv: Path, description: str) -> str:
         """The one request. An answer that says no for certain is SubmissionRefused; all else leaves it open."""
-        token = self._uploaded.pop(csv, None)
-        if token is None:
+        token, computed = self._uploaded.pop(csv, None), self._computed.pop(csv, None)
+        if token is None and computed is None:
             raise SubmissionRefused(f"{csv.name} is not at Kaggle's storage", passing=True)
         try:
-            return self.client.create_submission(self.slug, token, description)
+            if computed is not None:
+                return self.client.submit_kernel(self.slug, *computed, CODE_OUTPUT, description)
+            return self.client.create_submission(self.slug, str(token), description)
         except NeedsPerson as error:
             raise SubmissionRefused(str(error), passing=True, needs_person=True) from error
         except Refused as error:

@@ -122,19 +122,19 @@ def make_job(folder: Path, *earlier: str) -> Job:
 
 
 def test_each_dataset_holds_its_part_alone(tmp_path: Path) -> None:
-    found = {part.slug: sorted(part.files) for part in parts(make_job(tmp_path), "0a1b", "3")}
+    found = {part.slug: sorted(part.files) for part in parts(make_job(tmp_path), "0a1b", "fold 3")}
     shared = ["data/hint.txt", "data/images/a b.png", "test.parquet"]
     assert found == {
         "autokaggle-0a1b-fold-3": ["train.parquet", "valid.parquet"],
         "autokaggle-0a1b-shared": shared,
     }
     (tmp_path / "images" / "link").unlink()
-    more = {part.slug: sorted(part.files) for part in parts(make_job(tmp_path, "R01_valid.npy"), "0a1b", "3")}
+    more = {part.slug: sorted(part.files) for part in parts(make_job(tmp_path, "R01_valid.npy"), "0a1b", "fold 3")}
     assert more == {**found, "autokaggle-0a1b-fold-3-earlier": ["previous/R01_valid.npy"]}
 
 
 def test_a_pack_depends_on_names_and_contents_alone(tmp_path: Path) -> None:
-    (part, _) = parts(make_job(tmp_path), "0a1b", "3")
+    (part, _) = parts(make_job(tmp_path), "0a1b", "fold 3")
     pack(tmp_path / "first", part.files)
     digest = Digests().of(part)
     for path in part.files.values():
