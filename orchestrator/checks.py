@@ -1,15 +1,12 @@
-"""What `doctor` looks at on the machine itself: processors, memory, file systems, keys and credentials."""
+"""What `doctor` looks at on the machine itself: processors, memory, file systems."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import math
 import os
-import stat
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -132,45 +129,3 @@ def _is_locked(handle: int) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def kaggle_credentials(home: Path, environment: Mapping[str, str], needed: bool) -> Check:
-    """Which form of Kaggle credentials is there, as the client would take them; nothing of them is shown."""
-    missing: bool | None = False if needed else None
-    given = environment.get("KAGGLE_CONFIG_DIR")
-    folders = [Path(given)] if given else [home / ".kaggle", home / ".config" / "kaggle"]
-    token = environment.get("KAGGLE_API_TOKEN", "").strip()
-    if token.startswith("{"):
-        what = "KAGGLE_API_TOKEN holds JSON, which current clients don't take"
-        fix = "put that JSON into ~/.kaggle/kaggle.json (chmod 600) and unset KAGGLE_API_TOKEN"
-        return Check("Kaggle", missing, what, fix)
-    if token:
-        return Check("Kaggle", True, "KAGGLE_API_TOKEN is set")
-    if environment.get("KAGGLE_USERNAME") and environment.get("KAGGLE_KEY"):
-        return Check("Kaggle", True, "KAGGLE_USERNAME and KAGGLE_KEY are set")
-    for path in [folder / name for folder in folders for name in ("access_token", "access_token.txt", "kaggle.json")]:
-        with contextlib.suppress(OSError):
-            return _credential_file(path, path.stat(), missing)
-    where = f"no credentials in {folders[0]} or in the environment"
-    if not needed:
-        return Check("Kaggle", True, f"{where}; a local competition needs none")
-    return Check("Kaggle", False, where, "kaggle.com → Settings → API: make a token and put it into ~/.kaggle/")
-
-
-def _credential_file(path: Path, status: os.stat_result, missing: bool | None) -> Check:
-    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        mode = stat.S_IMODE(status.st_mode)
-        return Check("Kaggle", missing, f"{path} can be read by others (mode {mode:o})", f"chmod 600 {path}")
-    if path.name == "kaggle.json" and not _is_kaggle_json(path):
-        return Check("Kaggle", missing, f"{path} is not the JSON of a token", "download it again from kaggle.com")
-    if status.st_size == 0:
-        return Check("Kaggle", missing, f"{path} is empty", "make a new token on kaggle.com")
-    return Check("Kaggle", True, f"{path} is there")
-
-
-def _is_kaggle_json(path: Path) -> bool:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and bool(record.get("username")) and bool(record.get("key"))

@@ -1,4 +1,7 @@
-"""`doctor`: what this machine and this campaign need, each failing check with its fix. Looks only; no network."""
+"""`doctor`: what this machine and this campaign need, each failing check with its fix.
+
+Looks only. The network is asked where the campaign plays on Kaggle, and there alone.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ def diagnose(root: Path | None, *, sandbox: str | None = None) -> list[Check]:
     installed = packages()
     if exit_code(installed):
         return [_python(), *installed]  # the other checks need them
+    from orchestrator.check_kaggle import kaggle as check_kaggle
     from orchestrator.check_players import players
 
     config, campaign = _campaign(root)
@@ -49,7 +53,7 @@ def diagnose(root: Path | None, *, sandbox: str | None = None) -> list[Check]:
         checks.file_system(folder),
         sandbox_level(sandbox or config.execution.sandbox),
         *players(root, config, os.environ),
-        checks.kaggle_credentials(Path.home(), os.environ, kaggle),
+        *check_kaggle(root, config, os.environ, kaggle, lambda: datetime.now(UTC)),
         *campaign,
     ]
 

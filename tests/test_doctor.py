@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator import checks, doctor
+from orchestrator.check_kaggle import credentials
 from orchestrator.checks import Check
+from orchestrator.competitions.kaggle.credentials import find
 from orchestrator.config import Config, as_json
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -127,16 +129,16 @@ GOOD = json.dumps({"username": "me", "key": SECRET})
     ("environment", "files", "ok", "what"),
     [
         ({}, {}, False, "no credentials"),
-        ({"KAGGLE_API_TOKEN": GOOD}, {"kaggle.json": (GOOD, 0o600)}, False, "holds JSON"),
-        ({"KAGGLE_API_TOKEN": SECRET}, {}, True, "KAGGLE_API_TOKEN is set"),
-        ({"KAGGLE_USERNAME": "me", "KAGGLE_KEY": SECRET}, {}, True, "KAGGLE_USERNAME and KAGGLE_KEY are set"),
+        ({"KAGGLE_API_TOKEN": GOOD}, {}, True, "credentials in the variable KAGGLE_API_TOKEN"),
+        ({"KAGGLE_API_TOKEN": SECRET}, {}, True, "credentials in the variable KAGGLE_API_TOKEN"),
+        ({"KAGGLE_USERNAME": "me", "KAGGLE_KEY": SECRET}, {}, True, "credentials in the variable KAGGLE_KEY"),
         ({"KAGGLE_USERNAME": "me"}, {}, False, "no credentials"),
-        ({}, {"kaggle.json": (GOOD, 0o600)}, True, "kaggle.json is there"),
+        ({}, {"kaggle.json": (GOOD, 0o600)}, True, "kaggle.json"),
         ({}, {"kaggle.json": (GOOD, 0o644)}, False, "can be read by others (mode 644)"),
-        ({}, {"kaggle.json": ("{", 0o600)}, False, "is not the JSON of a token"),
-        ({}, {"kaggle.json": ('{"username": "me"}', 0o600)}, False, "is not the JSON of a token"),
-        ({}, {"access_token": (SECRET, 0o600), "kaggle.json": ("{", 0o600)}, True, "access_token is there"),
-        ({}, {"access_token": ("", 0o600)}, False, "is empty"),
+        ({}, {"kaggle.json": ("{", 0o600)}, False, "is not the JSON of a key"),
+        ({}, {"kaggle.json": ('{"username": "me"}', 0o600)}, False, "is not the JSON of a key"),
+        ({}, {"access_token": (SECRET, 0o600), "kaggle.json": ("{", 0o600)}, True, "access_token"),
+        ({}, {"access_token": ("", 0o600)}, False, "no credentials"),
     ],
 )
 def test_kaggle_credentials(
@@ -147,18 +149,12 @@ def test_kaggle_credentials(
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         path.chmod(mode)
-    check = checks.kaggle_credentials(tmp_path, environment, True)
+    found = find({**environment, "HOME": str(tmp_path)})
+    check = credentials(found, True)
     assert check.ok is ok and what in check.what
     assert check.ok or check.fix
     assert SECRET not in f"{check.what}{check.fix}"
-    assert checks.kaggle_credentials(tmp_path, environment, False).ok is not False
-
-
-def test_kaggle_credentials_in_a_folder_of_ones_own(tmp_path: Path) -> None:
-    (tmp_path / "access_token").write_text(SECRET)
-    (tmp_path / "access_token").chmod(0o600)
-    environment = {"KAGGLE_CONFIG_DIR": str(tmp_path)}
-    assert checks.kaggle_credentials(tmp_path / "nobody", environment, True).ok
+    assert credentials(found, False).ok is not False
 
 
 @pytest.mark.parametrize(

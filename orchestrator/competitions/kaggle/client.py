@@ -28,7 +28,7 @@ LONGEST_WAIT_S = 60.0
 
 
 class KaggleClient:
-    """One account on Kaggle. `sleep` is how it waits between tries; close it when done.
+    """One account on Kaggle. `sleep` is how it waits between the `tries` of a reading call; close it when done.
 
     Its process starts at the first call and dies with this one.
     """
@@ -41,6 +41,7 @@ class KaggleClient:
         timeout_s: float = 60.0,
         python: Path | None = None,
         sleep: Callable[[float], object] = time.sleep,
+        tries: int = TRIES,
     ) -> None:
         self.credentials = credentials
         self.timeout_s = timeout_s
@@ -48,6 +49,7 @@ class KaggleClient:
         """Where the credentials stand that Kaggle accepted; empty before the first answer."""
         self._child = Child(credentials, environment, python or default_python())
         self._sleep = sleep
+        self._tries = tries
         self._date: str | None = None
 
     def close(self) -> None:
@@ -190,7 +192,7 @@ class KaggleClient:
     def _read(self, call: str, /, **arguments: Any) -> Any:
         """A call that changes nothing, tried again while it may help."""
         wait = FIRST_WAIT_S
-        for left in range(TRIES - 1, -1, -1):
+        for left in range(self._tries - 1, -1, -1):
             try:
                 return self._call(call, self.timeout_s, True, **arguments)
             except TryLater as error:

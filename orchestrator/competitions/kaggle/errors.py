@@ -86,7 +86,7 @@ def explain(failure: Failure, *, call: str, slug: str = "", source: str = "") ->
     """The exception for a failed call: `slug` is its competition, `source` where the credentials come from."""
     status, reason = failure.status, failure.reason or "no reason given"
     if failure.kind == "credentials":
-        return NeedsPerson(f"Kaggle accepts no credentials: {reason}; {TOKEN_FIX}")
+        return NeedsPerson(f"Kaggle accepts none of the credentials ({reason}): {TOKEN_FIX}")
     if failure.kind == "network":
         return TryLater(f"Kaggle can't be reached ({call}: {reason}): check the network; it is tried again later")
     if failure.kind == "shape":

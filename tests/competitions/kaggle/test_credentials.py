@@ -176,9 +176,9 @@ def test_none_is_accepted(server: Kaggle, tmp_path: Path) -> None:
     with pytest.raises(NeedsPerson) as caught:
         signed_in(server, tmp_path, **variables)
     assert str(caught.value) == (
-        "Kaggle accepts no credentials: the variable KAGGLE_API_TOKEN: expired or revoked; the variable KAGGLE_KEY: "
-        "refused (401: Unauthenticated); make a new token at https://www.kaggle.com/settings/api and put it into "
-        "~/.kaggle/access_token"
+        "Kaggle accepts none of the credentials (the variable KAGGLE_API_TOKEN: expired or revoked; the variable "
+        "KAGGLE_KEY: refused (401: Unauthenticated)): make a new token at https://www.kaggle.com/settings/api and put "
+        "it into ~/.kaggle/access_token"
     )
 
 
@@ -197,5 +197,5 @@ def test_a_token_that_is_revoked_while_we_play(server: Kaggle, tmp_path: Path, s
         server.control("user", name=USER, key=KEY, token="KGAT_new", refresh=REFRESH)
         assert client.submissions("revoked") == [] and "kaggle.json" in client.source
         server.control("user", name=USER, key="new", token="KGAT_new", refresh=REFRESH)
-        with pytest.raises(NeedsPerson, match=r"accepts no credentials.*settings/api"):
+        with pytest.raises(NeedsPerson, match=r"none of the credentials.*settings/api"):
             client.submissions("revoked")

@@ -83,7 +83,7 @@ DAILY = (
         (
             {"kind": "credentials", "reason": "x: refused"},
             NeedsPerson,
-            "accepts no credentials: x: refused; make a new",
+            "accepts none of the credentials (x: refused): make a new",
         ),
         ({"kind": "local", "reason": "ValueError: no folder"}, CompetitionError, "GetX: ValueError: no folder"),
     ],

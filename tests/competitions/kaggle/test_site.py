@@ -199,7 +199,7 @@ def test_a_file_that_is_not_the_samples_is_never_sent(desk: Desk) -> None:
     (data / "sample_submission.csv").write_text("id,y\n1,0\n2,0\n")
     receipt = desk.submit(1)
     assert receipt.status == "rejected" and "1 rows, the sample 2" in receipt.reason
-    assert desk.server.count("StartSubmissionUpload") >= 0 and desk.accepted == []
+    assert desk.requests() == 0 and desk.accepted == []
 
 
 def test_the_board_and_the_slug(desk: Desk) -> None:
