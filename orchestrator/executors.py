@@ -30,7 +30,7 @@ def bind_notebooks(campaign: Campaign) -> None:
     """Let a Kaggle competition that takes code alone have its submissions computed by notebooks."""
     if campaign.config.competition.kind != "kaggle":
         return
-    from orchestrator.code_submission import CodeSubmissions
+    from orchestrator.competitions.kaggle.code_submission import CodeSubmissions
     from orchestrator.competitions.kaggle.site import KaggleCompetition
 
     place = campaign.competition

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.code_submission import CodeSubmissions
 from orchestrator.competitions.base import SubmissionRefused
 from orchestrator.competitions.kaggle.client import KaggleClient
+from orchestrator.competitions.kaggle.code_submission import CodeSubmissions
 from orchestrator.competitions.kaggle.site import KaggleCompetition
 from orchestrator.execution.kernel_site import KernelSite, Pace
 from orchestrator.files import sha256_file, write_json

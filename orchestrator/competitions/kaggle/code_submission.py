@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.code_kernel import SUBMISSION
 from orchestrator.competitions.base import SubmissionRefused, read_regular
+from orchestrator.competitions.kaggle.code_kernel import SUBMISSION
 from orchestrator.config import Config
 from orchestrator.errors import Damaged, OutputRejected
 from orchestrator.execution.jobs import Job, Limits
@@ -27,13 +27,15 @@ from orchestrator.files import read_json
 from orchestrator.referee.submission_file import validate
 from orchestrator.rounds import RoundFiles
 
+PACKAGE = Path(__file__).parents[2]
+"""This package, of which the notebook gets a copy."""
 _FROZEN = re.compile(r"R(\d{2,})_frozen_")
 _READS_EARLIER = re.compile(rb"\bprevious\b")
 DRIVER = """import sys
 from pathlib import Path
 IN, OUT = map(Path, sys.argv[1:])
 sys.path.insert(0, str(IN / "code"))
-from orchestrator.code_kernel import main
+from orchestrator.competitions.kaggle.code_kernel import main
 main(IN, OUT)
 """
 
@@ -112,7 +114,7 @@ class CodeSubmissions:
         (folder / "experiment.py").write_bytes(source)
         (folder / "out").mkdir()
         inputs = {name: folder / name for name in ("task.json", "experiment.py")}
-        inputs["code/orchestrator"] = Path(__file__).parent
+        inputs["code/orchestrator"] = PACKAGE
         if spec.metric_file:
             inputs["metric.py"] = self.root / spec.metric_file
         limits = Limits(seconds, machine.memory_mb, int(execution.disk_gb * 1024), log_kb=execution.log_kb)
