@@ -39,12 +39,15 @@ def standing(
 ) -> dict[str, Any] | None:
     """Our place on `board`, (team, score) in any order; None where there is no other team with a score.
 
-    `score` is our best as we know it, None before the first; a better one of the row of `team` counts instead.
+    `score` is our best as we know it, None before the first; a better one of the row of `team` counts instead. Where
+    our team's name is not known (""), a row with our very score is taken for ours.
     {"teams", "rank", "score", "medal", "lines": {medal: {"place", "score", "gap"}}}: `gap` is what our score still has
     to gain in metric units, at most 0 where the line is reached and None without a score.
     """
     sign = 1.0 if maximize else -1.0
     others = sorted((value for name, value in board if name != team and math.isfinite(value)), key=lambda v: -sign * v)
+    if not team and score in others:
+        others.remove(score)
     if not others:
         return None
     known = [value for name, value in board if name == team and math.isfinite(value)]

@@ -62,6 +62,12 @@ def test_our_own_row_counts_once_and_the_better_of_both_scores_counts() -> None:
         assert found is not None and (found["rank"], found["score"], found["teams"]) == (rank, score, 3)
 
 
+def test_a_row_with_our_score_is_ours_where_our_name_is_not_known() -> None:
+    for score, rank, teams in ((0.8, 2, 3), (0.75, 3, 4), (None, None, 3)):
+        found = standing(board(0.9, 0.8, 0.7), team="", score=score, maximize=True)
+        assert found is not None and (found["rank"], found["teams"]) == (rank, teams)
+
+
 def test_without_a_score_of_ours_only_the_lines_are_known() -> None:
     found = standing(board(0.9, 0.8, 0.7), team="us", score=None, maximize=True)
     assert found is not None and found["rank"] is None and found["medal"] is None

@@ -150,10 +150,14 @@ class Researched:
         return self._research().discussions(number)
 
     def _research(self) -> PublicResearch:
+        from orchestrator.competitions.metrics import get_metric
+
+        own = self.root / self.spec.metric_file if self.spec.metric_file else None
+        maximize = self.spec.maximize
+        if maximize is None:
+            maximize = get_metric(self.spec.metric, own, task=self.spec.task).maximize
         folder = self.root / "competition" / "research"
-        return PublicResearch(
-            self.client, self.slug, folder, maximize=self.spec.maximize, now=lambda: datetime.now(UTC)
-        )
+        return PublicResearch(self.client, self.slug, folder, maximize=maximize, now=lambda: datetime.now(UTC))
 
 
 def _told(kind: Kind, entry: Item, text: str, known: Item | None, before: str) -> str:

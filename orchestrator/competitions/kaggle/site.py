@@ -12,6 +12,7 @@ from orchestrator.competitions.kaggle.client import KaggleClient
 from orchestrator.competitions.kaggle.credentials import find
 from orchestrator.competitions.kaggle.errors import NotThere, Refused
 from orchestrator.competitions.kaggle.records import CompetitionInfo
+from orchestrator.competitions.kaggle.research import Researched
 from orchestrator.config import Config
 from orchestrator.errors import OutputRejected
 
@@ -27,7 +28,7 @@ class Notebooks(Protocol):
         ...
 
 
-class KaggleCompetition:
+class KaggleCompetition(Researched):
     """One competition for one account. Nothing is asked before the first call; close it when done.
 
     A submission goes out in two steps: `prepare` brings the file to Kaggle's storage, which may fail and be repeated,

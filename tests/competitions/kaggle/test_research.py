@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,13 +14,14 @@ import pytest
 
 from agents.shelf import Refused, Shelf
 from orchestrator.competitions.kaggle.client import KaggleClient
-from orchestrator.competitions.kaggle.credentials import find
 from orchestrator.competitions.kaggle.errors import NotThere, TryLater
 from orchestrator.competitions.kaggle.reading import bounded, notebook_text, prose
 from orchestrator.competitions.kaggle.records import Message, NotebookInfo, NotebookSource, TopicInfo
 from orchestrator.competitions.kaggle.research import PAGE_ITEM_CHARS, READ_A_ROUND, REFRESH, PublicResearch
+from orchestrator.competitions.kaggle.site import KaggleCompetition
+from orchestrator.config import parse
 from orchestrator.errors import CompetitionError
-from tests.kaggle_server.start import Kaggle, kaggle
+from tests.kaggle_server.start import Kaggle
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
@@ -249,13 +249,7 @@ def test_the_players_may_read_the_items_and_nothing_else_there(reader: Reader) -
             shelf.find(closed)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kaggle]:
-    with kaggle(tmp_path_factory.mktemp("kaggle")) as running:
-        yield running
-
-
-def test_the_real_client_against_a_local_kaggle(server: Kaggle, tmp_path: Path) -> None:
+def test_the_real_client_against_a_local_kaggle(server: Kaggle, client: KaggleClient, tmp_path: Path) -> None:
     thread = {
         "author": "Ann",
         "text": "CV: 0.912 with **catboost**",
@@ -276,18 +270,30 @@ def test_the_real_client_against_a_local_kaggle(server: Kaggle, tmp_path: Path) 
         competitions=["digits"],
     )
     server.kernel("bob/cat", title="Cat", source="import catboost", votes=3, score=0.95, competitions=["digits"])
-    variables = server.environment(tmp_path / "home")
-    with KaggleClient(find(variables, {}), environment=variables, sleep=lambda seconds: None) as client:
-        research = PublicResearch(client, "digits", tmp_path / "research", maximize=True, now=lambda: NOON)
-        notebooks, discussions = research.notebooks(1), research.discussions(1)
-        before = len(server.log())
-        again = research.notebooks(2)
-        assert len(server.log()) == before
-        server.fault("ListKernels", {"kind": "error", "status": 503}, always=True)
-        late = PublicResearch(client, "digits", tmp_path / "research", maximize=True, now=lambda: NOON + REFRESH)
-        troubled = late.notebooks(3)
+    research = PublicResearch(client, "digits", tmp_path / "research", maximize=True, now=lambda: NOON)
+    notebooks, discussions = research.notebooks(1), research.discussions(1)
+    before = len(server.log())
+    again = research.notebooks(2)
+    assert len(server.log()) == before
+    server.fault("ListKernels", {"kind": "error", "status": 503}, always=True)
+    late = PublicResearch(client, "digits", tmp_path / "research", maximize=True, now=lambda: NOON + REFRESH)
+    troubled = late.notebooks(3)
+    server.control("clear")
     assert "import lightgbm as lgb" in notebooks and "import catboost" in notebooks and "votes: 30" in notebooks
     assert "number 1 by votes, number 2 by score" in notebooks and "number 2 by votes, number 1 by score" in notebooks
     assert "CV: 0.912 with **catboost**" in discussions and "LB 0.905" in discussions and "[Bob, " in discussions
     assert again.count("seen in R01") == 2
     assert "Trouble: the list is of" in troubled and troubled.count("seen in R01") == 2 and not server.leaks()
+
+
+def test_a_kaggle_competition_offers_both(server: Kaggle, client: KaggleClient, tmp_path: Path) -> None:
+    names = {"name": "low", "kind": "kaggle", "slug": "low", "id_column": "id", "target_columns": ["y"]}
+    spec = {**names, "task": "regression", "metric": "rmse", "submission_columns": ["y"], "submission_kind": "value"}
+    server.competition("low", title="Low", topics=[{"title": "Talk", "messages": [{"text": "ridge"}]}])
+    for ref, score in (("ann/good", 0.1), ("ann/bad", 9.0)):
+        server.kernel(ref, source="fit()", score=score, votes=1, competitions=["low"])
+    (tmp_path / "competition").mkdir()
+    site = KaggleCompetition(tmp_path, parse({"competition": spec}, "config.json"), client)
+    text = site.notebooks(1)
+    assert text.index("code/ann/good") < text.index("code/ann/bad") and "number 1 by score" in text
+    assert "ridge" in site.discussions(1) and (tmp_path / "competition/research/R01_discussions.md").is_file()
