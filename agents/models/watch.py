@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import lru_cache
+from ssl import SSLContext
 from typing import Any
 
 import httpx2
@@ -64,4 +66,10 @@ class _Watched(httpx2.SyncByteStream):
 
 def client(kind: Any, watch: Watch) -> Any:
     """An SDK's own kind of HTTP client, watched."""
-    return kind(timeout=watch.timeout(), event_hooks={"response": [watch.guard]})
+    return kind(timeout=watch.timeout(), event_hooks={"response": [watch.guard]}, verify=_certificates())
+
+
+@lru_cache
+def _certificates() -> SSLContext:
+    """Read once: that takes longer than all else that a session needs at its start."""
+    return httpx2.create_ssl_context()

@@ -51,9 +51,9 @@ class State:
 
     def cached(self, units: list[Any], written: bool) -> tuple[int, int]:
         """(tokens read from the cache, tokens of all units); the whole prefix is then in the cache when `written`."""
-        total, read, key = 0, 0, ""
+        total, read, key, size = 0, 0, "", self.script["bytes_per_token"]
         for unit in units:
-            total += tokens(unit)
+            total += tokens(unit, size)
             key = digest([key, unit])
             if key in self.prefixes:
                 read = total
@@ -116,13 +116,16 @@ class Handler(BaseHTTPRequestHandler):
         counted: tuple[int, int], record: dict[str, Any],
     ) -> None:  # fmt: skip
         read, total = counted
+        size, limit = self.state.script["bytes_per_token"], body.get("max_tokens") or body["max_completion_tokens"]
+        if tokens(streams.openai_message(step, serial), size) > limit:
+            step = {"text": step.get("text", "")[: limit * size // 4] or "cut", "stop": "max_tokens"}
         fresh = total - read
         if step.get("search"):  # what the search brings is read together with all that was there
             read, fresh = read + total, fresh + step.get("brings", 0)
         if dialect == "anthropic":
             message: Any = streams.anthropic_content(step, serial)
             stop = streams.anthropic_stop(step)
-            output = tokens(message)
+            output = min(tokens(message, size), limit)
             usage: dict[str, Any] = {"input_tokens": 0, "cache_read_input_tokens": read}
             usage["cache_creation_input_tokens"] = fresh
             usage["server_tool_use"] = {"web_search_requests": 1} if step.get("search") else None
@@ -130,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             message = streams.openai_message(step, serial)
             stop = streams.openai_stop(step)
-            output = tokens(message)
+            output = min(tokens(message, size), limit)
             details = {"cached_tokens": read, "cache_write_tokens": fresh}
             counts: dict[str, Any] = {
                 "prompt_tokens": total,
@@ -147,6 +150,7 @@ class Handler(BaseHTTPRequestHandler):
         if step.get("search"):
             billed += 0.01
         record = {**record, "fault": fault, "read": read, "total": total, "output": output, "billed": billed}
+        record["tokens"] = read + fresh + made
         sent = False
         try:
             self._send_events(list(events), dialect, fault, step)

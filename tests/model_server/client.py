@@ -26,9 +26,10 @@ class ModelServer:
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
 
-    def play(self, turns: dict[str, Any]) -> None:
-        """Change the script."""
-        self._script.write_text(json.dumps({"price": PRICE, "turns": turns}))
+    def play(self, turns: dict[str, Any], bytes_per_token: int = 4) -> None:
+        """Change the script, and how dense tokens are."""
+        script = {"price": PRICE, "turns": turns, "bytes_per_token": bytes_per_token}
+        self._script.write_text(json.dumps(script))
 
     def url(self, backend: str) -> str:
         base = f"http://127.0.0.1:{self.port}"

@@ -17,8 +17,9 @@ class Invalid(Exception):
         self.status, self.code = status, code
 
 
-def tokens(value: Any) -> int:
-    return len(json.dumps(value)) // 4 + 1
+def tokens(value: Any, size: int = 4) -> int:
+    """`size` bytes are a token."""
+    return len(json.dumps(value, ensure_ascii=False).encode(errors="replace")) // size + 1
 
 
 def digest(value: Any) -> str:
