@@ -36,7 +36,7 @@ def bind_notebooks(campaign: Campaign) -> None:
     place = campaign.competition
     assert isinstance(place, KaggleCompetition)
     site = _site(campaign, place.client)
-    place.notebooks = CodeSubmissions(campaign.root, campaign.config, site, campaign.sleep)
+    place.code_submissions = CodeSubmissions(campaign.root, campaign.config, site, campaign.sleep)
 
 
 def _kaggle(campaign: Campaign, here: LocalExecutor, own: Mapping[str, str]) -> KaggleKernels:

@@ -45,7 +45,7 @@ class KaggleCompetition(Researched):
         self.root = root
         self.spec = config.competition
         self.client = client
-        self.notebooks: Notebooks | None = None
+        self.code_submissions: Notebooks | None = None
         """What code-only competitions need; set by whoever can run notebooks."""
         self._uploaded: dict[Path, str] = {}
         self._computed: dict[Path, tuple[str, int]] = {}
@@ -80,12 +80,12 @@ class KaggleCompetition(Researched):
     def prepare(self, csv: Path) -> None:
         """Raises SubmissionRefused when Kaggle does not want this file, NeedsPerson, or that it can't be reached."""
         if self.info().code_only:
-            if self.notebooks is None:
+            if self.code_submissions is None:
                 raise NeedsPerson(
                     f"{self.slug} takes submissions from notebooks only: set submissions.enabled to false and hand in "
                     "a notebook by hand"
                 )
-            self._computed[csv] = self.notebooks.prepare(csv)
+            self._computed[csv] = self.code_submissions.prepare(csv)
             return
         try:
             self._uploaded[csv] = self.client.upload(self.slug, csv, csv.name)

@@ -58,7 +58,7 @@ class Code:
             pace=Pace(poll_s=0.04),
         )
         self.place = KaggleCompetition(stand.root, stand.config, client)
-        self.place.notebooks = CodeSubmissions(stand.root, stand.config, site, lambda seconds: None)
+        self.place.code_submissions = CodeSubmissions(stand.root, stand.config, site, lambda seconds: None)
 
     def play(self, script: str) -> Path:
         """Round 1, with what of its record counts here; its frozen CSV."""
