@@ -102,12 +102,10 @@ def _competition(client: KaggleClient, slug: str, config: Config) -> Check:
     ends = f", ends {info.deadline:%Y-%m-%d}" if info.deadline else ""
     if not config.submissions.enabled:
         return Check(name, True, f"{info.title or slug}{ends}; this campaign submits nothing")
-    if info.code_only:
-        fix = "set submissions.enabled to false, and hand in a notebook by hand"
-        return Check(name, False, f"{slug} takes submissions from notebooks only", fix)
     if info.deadline is not None and info.deadline < datetime.now(UTC):
         return Check(name, None, f"{slug} ended on {info.deadline:%Y-%m-%d}", "late submissions may still be scored")
-    return Check(name, True, f"{info.title or slug}{ends}; {left}")
+    by = "; submissions are computed by notebooks at Kaggle" if info.code_only else ""
+    return Check(name, True, f"{info.title or slug}{ends}; {left}{by}")
 
 
 def _failed(name: str, error: CompetitionError) -> Check:

@@ -42,6 +42,9 @@ def check_access(campaign: Campaign) -> None:
         campaign.competition.limits()
     except TryLater as error:
         campaign.progress("note", text=str(error), level="warning")
+    except CompetitionError:
+        campaign.competition.close()
+        raise
 
 
 def counts(campaign: Campaign) -> dict[str, int]:

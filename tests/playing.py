@@ -56,7 +56,7 @@ class Script:
         try:
             why = play(campaign)
         finally:
-            campaign.players.close()
+            campaign.close()
         return Played(self.folder, why, events, campaign.entries)
 
 

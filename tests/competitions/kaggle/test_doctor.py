@@ -44,7 +44,7 @@ def test_all_is_well(server: Kaggle, tmp_path: Path) -> None:
     [
         ({"entered": False}, False, "has not joined", "https://www.kaggle.com/competitions/sick/rules"),
         ({"phone_needed": True}, False, "verify your phone number", "https://www.kaggle.com/settings"),
-        ({"code_only": True}, False, "from notebooks only", "submissions.enabled"),
+        ({"code_only": True}, True, "computed by notebooks at Kaggle", ""),
         ({"deadline": "2020-01-01T00:00:00Z"}, None, "ended on 2020-01-01", "late"),
     ],
 )
