@@ -6,6 +6,7 @@ from typing import Any
 
 # What a booster sees: dates, parts of strings and text directions always; encodings when asked.
 PLAIN: dict[str, Any] = {
+    "row_files": True,
     "date_parts": True,
     "list_counts": True,
     "string_parts": True,
@@ -81,8 +82,9 @@ CATBOOST: dict[str, Any] = {
     "depth": 6,
     "l2_leaf_reg": 3.0,
     "subsample": 0.8,
-    "one_hot_max_size": 4,
+    "one_hot_max_size": 20,
     "max_ctr_complexity": None,
+    "border_count": 128,
     "bags": None,
     "refit": None,
     "target": "auto",
@@ -92,14 +94,15 @@ CATBOOST_SPACE: dict[str, Any] = {
     "depth": [4, 5, 6, 7, 8],
     "l2_leaf_reg": (1.0, 20.0, "log"),
     "subsample": (0.6, 1.0),
-    "one_hot_max_size": [2, 4, 10, 30],
+    "one_hot_max_size": [2, 5, 20, 60],
     "max_ctr_complexity": [1, 2, 3],
+    "border_count": [32, 64, 128, 254],
     "bags": [1, 3],
 }
 
 BOOSTERS = {
     "lightgbm": (LIGHTGBM, LIGHTGBM_SPACE, 1.0),
     "xgboost": (XGBOOST, XGBOOST_SPACE, 2.5),
-    "catboost": (CATBOOST, CATBOOST_SPACE, 6.0),
+    "catboost": (CATBOOST, CATBOOST_SPACE, 2.5),
 }
 """Family → default params, what to tune, seconds relative to LightGBM."""

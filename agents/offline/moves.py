@@ -41,7 +41,7 @@ def bases(notebook: Notebook, by_name: dict[str, Recipe]) -> list[Run]:
     """The best run of each of the three best families: what tuning starts from."""
     found: dict[str, Run] = {}
     for run in notebook.members:
-        if run.recipe in by_name:
+        if run.recipe in by_name and run.recipe not in QUICK:
             found.setdefault(run.family, run)
     return list(found.values())[:3]
 
@@ -63,10 +63,16 @@ def fresh(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
             recipe=recipe,
             role="diversify" if notebook.best else "improve",
             hypothesis=f"{recipe.title} fits this data and {why}",
-            params=dict(recipe.params),
+            params={**recipe.params, **in_haste(notebook, recipe)},
             features=dict(recipe.features),
             units=1.5 * strength**2 * novelty * 0.4**crashes * closeness(notebook, recipe.family),
         )
+
+
+def in_haste(notebook: Notebook, recipe: Recipe) -> dict[str, Any]:
+    """Half the bags while time is short: another family brings more than a second bag."""
+    hasty = notebook.limit("seconds_left") < HASTE and "patience" in recipe.params and recipe.params["bags"] is None
+    return {"bags": notebook.data.usual_bags // 2} if hasty else {}
 
 
 def strongest(notebook: Notebook, recipes: Sequence[Recipe]) -> float:
@@ -76,10 +82,10 @@ def strongest(notebook: Notebook, recipes: Sequence[Recipe]) -> float:
 
 def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> Iterator[Option]:
     """Feature blocks, bags and a random step of the hyper-parameters, all around one earlier run."""
-    weight *= closeness(notebook, recipe.family)
+    weight *= closeness(notebook, recipe.family) * (0.5 if notebook.limit("seconds_left") < HASTE else 1.0)
     fails = sum(run.parent is not None and run.role != "tune" for run in notebook.of_family(recipe.family))
     role = "diversify" if notebook.blend_leads else "improve"
-    for what, params, features in [*_feature_moves(recipe, base), *_bag_moves(notebook, recipe, base)]:
+    for what, params, features in [*_feature_moves(notebook, recipe, base), *_bag_moves(notebook, recipe, base)]:
         hypothesis = f"{recipe.title} gains from {what} over {text.link(base)}"
         yield Option(recipe, role, hypothesis, params, features, 0.6 * weight * 0.8**fails, base.label)
     if step := tune_step(notebook, recipe, base):
@@ -92,8 +98,14 @@ def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> Iter
         yield Option(recipe, role, hypothesis, step, dict(base.features), units, base.label)
 
 
-def _feature_moves(recipe: Recipe, base: Run) -> Iterator[Move]:
+def _feature_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[Move]:
+    facts = notebook.data
+    levels, numbers = bool(facts.categories or facts.coded), facts.numbers >= 2
+    useful = {"related_numbers": numbers, "interactions": numbers, "group_means": numbers and levels}
+    useful |= {"target_encoding": levels, "frequency": levels, "crosses": levels}
     for name, choices in sorted(recipe.feature_space.items()):
+        if not useful.get(name, True):
+            continue
         now = base.features.get(name, recipe.features.get(name))
         for value in choices:
             if value != now and (value or now):
@@ -152,6 +164,8 @@ def bold(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
     failed = sum(run.role == "bold" and run.round > since for run in notebook.runs)
     top = strongest(notebook, recipes)
     for recipe in recipes:
+        if recipe.name in QUICK:
+            continue
         base = bases_by_name.get(recipe.name)
         rng = random.Random(f"{notebook.facts['seed']}/{notebook.round}/bold/{recipe.name}")
         params = {**recipe.params, **(base.params if base else {})}

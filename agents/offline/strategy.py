@@ -18,9 +18,9 @@ LONG = 3600.0
 """From so many seconds left on, time is long."""
 SHARE_OF_CAP = 0.8
 """An option that would fill more of an experiment's time limit than this is not started."""
-SHARE_OF_LEFT = 0.6
+SHARE_OF_LEFT = 0.8
 """Nor one of a family never measured here that would take more of the campaign's remaining time."""
-SHARE_MEASURED = 0.85
+SHARE_MEASURED = 0.9
 """Nor one of a family that was measured."""
 SHARE_BEFORE_A_SCORE = 0.1
 """While there is no score at all, quick options come first: a good answer early, and a clock for the estimates."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-ORDER = ("core", "table", "strings", "texts", "design", "boosters", "linear", "language", "classic", "blend")
+ORDER = ("core", "table", "strings", "texts", "files", "design", "boosters", "linear", "language", "classic", "blend")
 OWN = "agents.offline.blocks"
 
 

@@ -147,6 +147,7 @@ def xgboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             "colsample_bytree": float(params["colsample"]),
             "lambda": float(params["reg_lambda"]),
             "tree_method": "hist",
+            "max_bin": 64 if len(goal.rows) < 5000 else 256,
             "nthread": threads(data, matrix.size),
             "verbosity": 0,
         }
@@ -200,7 +201,8 @@ def catboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             "learning_rate": 2.0 * learning_rate(params, len(goal.rows)),
             "depth": int(params["depth"]),
             "l2_leaf_reg": float(params["l2_leaf_reg"]),
-            "one_hot_max_size": int(params.get("one_hot_max_size", 4)),
+            "one_hot_max_size": int(params.get("one_hot_max_size", 20)),
+            "border_count": int(params.get("border_count", 128)),
             "max_ctr_complexity": int(params.get("max_ctr_complexity") or (2 if len(codes) <= 12 else 1)),
             "thread_count": threads(data, table.size),
             "allow_writing_files": False,

@@ -42,6 +42,7 @@ class Data:
     texts: dict[str, list[str]] = field(default_factory=dict)
     strings: dict[str, pd.Series] = field(default_factory=dict)  # raw strings with a possible structure
     term_counts: dict[tuple[str, str], Any] = field(default_factory=dict)  # sparse, by text and kind, made once
+    ids: list[str] = field(default_factory=list)  # of every row, where there is an id column
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
 
@@ -161,6 +162,8 @@ def load(folder: Path, seed: int, seconds: float | None = None) -> Data:
 def read_column(data: Data, name: str, column: pd.Series) -> None:
     """Ids are no features, but dates and structured strings in them are; groups and times also steer the folds."""
     task = data.task
+    if name == task.get("id_column"):
+        data.ids = [label_key(value) for value in column]
     if name == task.get("group_column"):
         data.groups = pd.factorize(column.astype(str))[0][: data.n_train]
     if name == task.get("time_column"):

@@ -21,6 +21,7 @@ def tree_table(data: Data) -> tuple[pd.DataFrame, list[str]]:
 def scaled_numbers(data: Data) -> np.ndarray:
     """float32 (rows, columns): skew tamed, standardised on the training rows, gaps at 0 with a flag of their own."""
     n, columns = data.n_train, []
+    tail = min(0.01, max(0.001, 5 / n))  # a lone extreme value must not pull a linear model far out
     shared = same_scale(data)
     for values in data.numbers.values():
         if shared:
@@ -30,7 +31,7 @@ def scaled_numbers(data: Data) -> np.ndarray:
         if 0.002 < gaps[:n].mean() < 0.998:
             columns.append(gaps.astype(float))
         filled = np.where(gaps, np.nanmedian(values[:n]) if not gaps[:n].all() else 0.0, values)
-        low, high = np.quantile(filled[:n], [0.001, 0.999])
+        low, high = np.quantile(filled[:n], [tail, 1 - tail])
         filled = np.clip(filled, low, high) if high > low else filled
         spread = filled[:n].std() or 1.0
         if abs(np.mean(((filled[:n] - filled[:n].mean()) / spread) ** 3)) > 1.0:

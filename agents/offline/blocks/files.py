@@ -1,0 +1,121 @@
+"""Features from small text files that belong to single rows: the row's id is in the file's path."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.offline.blocks.core import Clock, Data
+
+MOST_BYTES = 200_000
+MOST_POINTS = 400
+Table = dict[str, float]
+
+
+def row_files(data: Data, option: Any) -> None:
+    """Counts and statistics of the numbers in each row's files; distances where they hold points in space."""
+    places = files_of_rows(data)
+    if not places:
+        return
+    clock = Clock(0.5 * data.clock.left())
+    found: list[Table] = []
+    for path in places:
+        found.append(summary(path) if path is not None and clock.left() > 0 else {})
+    counts: dict[str, int] = {}
+    for table in found:
+        for key in table:
+            counts[key] = counts.get(key, 0) + 1
+    names = sorted((key for key in counts if counts[key] > 0.02 * len(found)), key=lambda key: -counts[key])[:200]
+    for key in names:
+        values = np.array([table.get(key, np.nan) for table in found])
+        if len(np.unique(values[: data.n_train])) > 1:
+            data.numbers[f"file.{key}"] = values
+    print(f"row files: {len(names)} columns from {sum(path is not None for path in places)} files", flush=True)
+
+
+def files_of_rows(data: Data) -> list[Path | None]:
+    """For each row the file whose folder or name is its id, in the folder named as the row's table if there is one."""
+    root = data.folder / "data"
+    by_side: dict[str, dict[str, Path]] = {"train": {}, "test": {}}
+    walked = os.walk(root, followlinks=True)
+    for path in sorted(Path(folder) / name for folder, _, names in walked for name in names):
+        parts = path.relative_to(root).parts
+        if len(parts) < 2 or path.stat().st_size > MOST_BYTES:
+            continue
+        sides = [side for side in by_side if any(side in part.lower() for part in parts[:-1])] or list(by_side)
+        for side in sides:
+            for key in (*parts[1:-1], path.stem):
+                by_side[side].setdefault(key, path)
+    labelled = data.sizes[0] + data.sizes[1]
+    sides = ["train" if row < labelled else "test" for row in range(len(data.ids))]
+    places = [by_side[side].get(key) for side, key in zip(sides, data.ids, strict=True)]
+    return places if sum(path is not None for path in places) > 0.5 * max(1, len(places)) else []
+
+
+def summary(path: Path) -> Table:
+    """What one text file says: lines of each kind (their words), and the numbers in them by position."""
+    kinds: dict[tuple[str, ...], list[list[float]]] = {}
+    for line in path.read_text(errors="replace").splitlines():
+        if line.startswith("#"):
+            continue
+        tokens = re.split(r"[\s,;]+", line.strip())
+        numbers = [value for token in tokens if (value := number(token)) is not None]
+        words = tuple(token[:20] for token in tokens if token and number(token) is None)[:3]
+        if numbers:
+            kinds.setdefault(words, []).append(numbers[:8])
+    found: Table = {}
+    box, clouds = None, {}
+    for words, rows in list(kinds.items())[:20]:
+        name, width = "_".join(words) or "plain", min(map(len, rows))
+        table = np.array([row[:width] for row in rows], dtype=float)
+        found[f"{name}.lines"] = float(len(rows))
+        for i in range(width):
+            found |= {f"{name}.{i}.mean": table[:, i].mean(), f"{name}.{i}.std": table[:, i].std()}
+            found |= {f"{name}.{i}.low": table[:, i].min(), f"{name}.{i}.high": table[:, i].max()}
+        if width == 3 and len(rows) == 3 and len(words) == 1:
+            box = table
+        elif width == 3:
+            clouds["_".join(words[1:]) or name] = table
+    if box is not None:
+        found |= {"box.volume": abs(float(np.linalg.det(box))), "box.longest": float(np.linalg.norm(box, axis=1).max())}
+    if sum(map(len, clouds.values())) >= 4:
+        found |= distances(clouds, box)
+    return found
+
+
+def number(token: str) -> float | None:
+    try:
+        value = float(token)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
+
+
+def distances(clouds: dict[str, np.ndarray], box: np.ndarray | None) -> Table:
+    """Nearest neighbours among points of each pair of labels; across the faces of a periodic box when there is one."""
+    found: Table = {}
+    labels = sorted(clouds)[:6]
+    points = np.vstack([clouds[label] for label in labels])[:MOST_POINTS]
+    kinds = np.concatenate([np.full(len(clouds[label]), i) for i, label in enumerate(labels)])[:MOST_POINTS]
+    gaps = points[:, None, :] - points[None, :, :]
+    if box is not None and abs(np.linalg.det(box)) > 1e-9:
+        shifts = gaps @ np.linalg.inv(box)
+        gaps = (shifts - np.round(shifts)) @ box
+        found["box.per_point"] = abs(float(np.linalg.det(box))) / len(points)
+    far = np.sqrt((gaps**2).sum(axis=2))
+    np.fill_diagonal(far, np.inf)
+    for i, a in enumerate(labels):
+        for j, b in enumerate(labels):
+            block = np.sort(far[np.ix_(kinds == i, kinds == j)], axis=1)
+            if not block.size or not np.isfinite(block[:, 0]).any():
+                continue
+            first = block[:, 0][np.isfinite(block[:, 0])]
+            near = block[np.isfinite(block) & (block < 1.3 * np.median(first))]
+            name = f"near.{a}.{b}"
+            found |= {f"{name}.mean": first.mean(), f"{name}.std": first.std(), f"{name}.low": first.min()}
+            found |= {f"{name}.count": len(near) / len(block), f"{name}.around": float(near.mean())}
+    return {key: float(value) for key, value in found.items()}
