@@ -57,12 +57,17 @@ def main() -> None:
     atomic_write(arguments.out / "suite.md", table(results, others, arguments.minutes))
 
 
-def measure(folder: Path, campaign: Path, minutes: float, settings: list[str]) -> dict[str, Any]:
-    """One campaign from nothing to its end; what is there already of a run that was cut off goes."""
+def measure(folder: Path, campaign: Path, minutes: float, settings: list[str], guidance: str = "") -> dict[str, Any]:
+    """One campaign from nothing to its end; what is there already of a run that was cut off goes.
+
+    `settings` are KEY=VALUE of config.json, `guidance` is the text of its guidance.md.
+    """
     shutil.rmtree(campaign, ignore_errors=True)
     variables = {**os.environ, **dict(_variable(item) for item in settings)}
     load, started = os.getloadavg()[0], time.monotonic()
     _command(["new", str(campaign), "--from", str(folder)], variables)
+    if guidance:
+        atomic_write(campaign / "guidance.md", guidance)
     left = minutes - (time.monotonic() - started) / 60
     _command(["-C", str(campaign), "loop", "--plain", "--minutes", f"{left:.4f}"], variables)
     seconds = time.monotonic() - started
