@@ -34,10 +34,12 @@ _READS_EARLIER = re.compile(rb"\bprevious\b")
 DRIVER = """import sys
 from pathlib import Path
 IN, OUT = map(Path, sys.argv[1:])
+(IN / "experiment.py").write_bytes(SOURCE)
 sys.path.insert(0, str(IN / "code"))
 from orchestrator.competitions.kaggle.code_kernel import main
 main(IN, OUT)
 """
+"""The experiment stands in the script, so the dataset is the same for all rounds, whichever version Kaggle mounts."""
 
 
 class CodeSubmissions:
@@ -110,11 +112,9 @@ class CodeSubmissions:
             "seconds": seconds,
         }
         (folder / "task.json").write_text(json.dumps(task))  # scratch
-        (folder / "hand_in.py").write_text(DRIVER)
-        (folder / "experiment.py").write_bytes(source)
+        (folder / "hand_in.py").write_text(f"SOURCE = {source!r}\n{DRIVER}")
         (folder / "out").mkdir()
-        inputs = {name: folder / name for name in ("task.json", "experiment.py")}
-        inputs["code/orchestrator"] = PACKAGE
+        inputs = {"task.json": folder / "task.json", "code/orchestrator": PACKAGE}
         if spec.metric_file:
             inputs["metric.py"] = self.root / spec.metric_file
         limits = Limits(seconds, machine.memory_mb, int(execution.disk_gb * 1024), log_kb=execution.log_kb)
