@@ -64,7 +64,9 @@ def _take_unknown_words() -> None:
     """A status that this client does not know yet counts as its first one, which is to wait, instead of an error."""
     from kagglesdk.kaggle_object import EnumSerializer
 
-    known = EnumSerializer._from_str
+    known = getattr(EnumSerializer, "_from_str", None)
+    if known is None:
+        return
 
     def lenient(kind: Any, word: Any) -> Any:
         try:
