@@ -33,6 +33,8 @@ LONE = 0.3
 """The share of its worth that a lone model shows at once against a blend; the next blend shows the rest."""
 PLANNED_ROUNDS = 12
 PLANNED_ROUNDS_SHORT = 20
+STUCK = 4
+"""After so many rounds without a keep a blend is due."""
 LAST_CALL = 100.0
 GUIDED = 1000.0
 """A wish of the guidance outweighs every estimate."""
@@ -178,8 +180,13 @@ def time_pressure(notebook: Notebook, cost: float) -> float:
 
 
 def patience(notebook: Notebook, cost: float) -> float:
-    """A blend that takes much of the time left waits to be the last act: it gets better with every member."""
-    return 1.0 if cost < 0.02 * notebook.limit("seconds_left") else 0.02
+    """A blend that takes much of the time left waits to be the last act: it gets better with every member.
+
+    Not for long, though: a campaign ends when nothing was kept for many rounds, and blends are what is kept.
+    """
+    if notebook.stuck >= STUCK:
+        return 3.0
+    return 1.0 if cost < 0.03 * notebook.limit("seconds_left") else 0.02
 
 
 def is_last_call(notebook: Notebook) -> bool:

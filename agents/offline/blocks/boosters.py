@@ -29,7 +29,8 @@ def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit
         out = holdout(data, 5 if n < 5000 else 10, bag)[goal.rows]
         whole = goal.kind == "value" or len(np.unique(goal.y[~out])) == len(np.unique(goal.y))
         usable = 0 < out.sum() < n and whole  # a model that lacks a class has no column for it
-        part, rounds = fit(every[~out] if usable else every, every[out] if usable else None, most, bag, clock)
+        own = Clock(1.25 * max(0.45, 0.9 / (bags - bag)) * clock.left())
+        part, rounds = fit(every[~out] if usable else every, every[out] if usable else None, most, bag, own)
         total, done = part + (total if done else 0.0), done + 1
         print(f"bag {bag}: {rounds} rounds, {started - clock.left():.1f} s", flush=True)
         if clock.left() < 1.3 * (started - clock.left()) / done:
@@ -98,11 +99,8 @@ def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             )
 
         def fit(rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock) -> tuple[np.ndarray, int]:
-            limit = 0.45 * clock.left()
-            end = Clock(1.25 * limit)
-
             def stop(env: Any) -> None:
-                if end.left() < 0:
+                if clock.left() < 0:
                     raise lgb.callback.EarlyStopException(env.iteration, env.evaluation_result_list)
 
             train = dataset(rows)
@@ -164,7 +162,7 @@ def xgboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
                 most,
                 evals=watch,
                 verbose_eval=False,
-                callbacks=[*patience, Deadline(Clock(1.25 * 0.45 * clock.left()))],
+                callbacks=[*patience, Deadline(clock)],
             )
             rounds = model.best_iteration + 1 if watch else model.num_boosted_rounds()
             return model.predict(apply_matrix, iteration_range=(0, rounds)), rounds
@@ -215,8 +213,7 @@ def catboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             extra = {} if out is None else {"od_type": "Iter", "od_wait": int(params["patience"])}
             model = CatBoost({**settings, **extra, "iterations": most, "random_seed": data.seed + 17 * bag})
             watch = None if out is None else pool(goal.rows[out], goal.y[out])
-            deadline = Deadline(Clock(1.25 * 0.45 * clock.left()))
-            model.fit(pool(goal.rows[rows], goal.y[rows]), eval_set=watch, callbacks=[deadline])
+            model.fit(pool(goal.rows[rows], goal.y[rows]), eval_set=watch, callbacks=[Deadline(clock)])
             kind = {"binary": "Probability", "multiclass": "Probability", "value": "RawFormulaVal"}[goal.kind]
             raw = np.asarray(model.predict(apply_pool, prediction_type=kind))
             return raw[:, 1] if goal.kind == "binary" else raw, int(model.tree_count_)
