@@ -100,8 +100,8 @@ def _research(stage: Stage) -> str:
 
 
 def _plan(stage: Stage) -> str:
-    since = rounds_since_keep(stage.campaign.entries)
-    return stage.ask("builder", "plan", "plan.md", force_bold=since >= stage.campaign.config.loop.patience)
+    since, patience = rounds_since_keep(stage.campaign.entries), stage.campaign.config.loop.patience
+    return stage.ask("builder", "plan", "plan.md", force_bold=since > 0 and since % patience == 0)
 
 
 def _review(stage: Stage) -> str:
