@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,8 @@ class Start:
     skip_download: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     sleep: Callable[[float], object] = time.sleep
+    client: KaggleClient | None = None
+    """An open one to use, which stays open; None: one of its own."""
 
     def make(self) -> list[str]:
         """Make the campaign; lines to print. What has arrived stays in the cache whatever happens, so a second try
@@ -51,8 +54,8 @@ class Start:
         own = self.skip_download and given.is_dir() and any(given.iterdir())
         if not own or (directory / "config.json").exists():
             check_place(directory, None)
-        client = KaggleClient(find(self.environment), environment=self.environment, sleep=self.sleep)
-        with client, cache_of(self.slug, cache_home(self.environment), self.say) as home:
+        with self._client() as client, cache_of(self.slug, cache_home(self.environment), self.say) as home:
+            _sweep(directory)
             if self.skip_download:
                 facts = ask_or_remember(lambda: client, self.slug, home)
             else:
@@ -63,6 +66,11 @@ class Start:
             data = self._data(client, home)
             _check_disk(data.folder, directory)
             return build(directory, self._source(facts, data))
+
+    def _client(self) -> AbstractContextManager[KaggleClient]:
+        if self.client is not None:
+            return nullcontext(self.client)
+        return KaggleClient(find(self.environment), environment=self.environment, sleep=self.sleep)
 
     def _data(self, client: KaggleClient, home: Path) -> Data:
         if not self.skip_download:
@@ -142,6 +150,14 @@ def _layout(folder: Path, slug: str) -> Layout:
 
 def _own_description(layout: Layout) -> str:
     return layout.description.read_text(encoding="utf-8", errors="replace") if layout.description else ""
+
+
+def _sweep(directory: Path) -> None:
+    """Delete what a kill left of this campaign beside its place; the cache's lock keeps other makers of it out."""
+    if directory.parent.is_dir():
+        for path in directory.parent.iterdir():
+            if path.name.startswith(f".{directory.name}.") and path.name.endswith(".new"):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _check_disk(data: Path, directory: Path) -> None:
