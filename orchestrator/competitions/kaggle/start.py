@@ -117,6 +117,8 @@ class Start:
         )
         if why:
             return settings, {"submissions.enabled": why}, [*notes, f"Submissions are off: {why}."]
+        if info.code_only:
+            notes.append(f"{self.slug} takes notebooks only: a private one at Kaggle computes each submission anew.")
         if over:
             notes.append(f"Submissions to {self.slug} count for no ranking any more.")
         if not info.entered:
@@ -127,8 +129,6 @@ class Start:
         """Why nothing is submitted; empty when submissions may go out."""
         if facts.info.submissions_disabled:
             return f"{self.slug} takes none any more"
-        if facts.info.code_only:
-            return f"{self.slug} takes notebooks only, so hand in a notebook that makes submission.csv"
         if not self.submit:
             return f"{self.slug} is over" if over else "nobody asked for them; submissions.enabled turns them on"
         return ""

@@ -120,7 +120,7 @@ class TestSubmitting:
             ({"deadline": "2020-01-01T00:00:00Z"}, False, False, "is over"),
             ({"deadline": "2020-01-01T00:00:00Z"}, True, True, "count for no ranking any more"),
             ({"submissions_disabled": True}, True, False, "takes none any more"),
-            ({"code_only": True}, True, False, "takes notebooks only"),
+            ({"code_only": True}, True, True, "takes notebooks only"),
             ({"entered": False}, True, True, "has not joined"),
         ],
     )
