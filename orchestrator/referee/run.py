@@ -173,9 +173,12 @@ class _Trial:
             self.config, self.metric, self.referee.executor, work, self.files, self.strategy, seconds,
             self.quick_score, self.referee.progress,
         )  # fmt: skip
-        if runner.run([0]) and champion is not None and (stopped := self._gate(runner.valid[0], champion)) is not None:
+        gated = champion is not None and self._gate_sigmas() is not None
+        began = runner.run([0] if gated or runner.alone_first() else range(self.folds.folds))
+        if began and champion is not None and (stopped := self._gate(runner.valid[0], champion)) is not None:
             return stopped
-        if runner.failure is not None or not runner.run(range(1, self.folds.folds)):
+        rest = [fold for fold in range(self.folds.folds) if fold not in runner.outcomes]
+        if runner.failure is not None or (rest and not runner.run(rest)):
             assert runner.failure is not None
             return self.fail(runner.failure)
         oof = np.full((self.folds.rows, self.folds.outputs), np.nan)
@@ -237,9 +240,7 @@ class _Trial:
 
     def _gate(self, first: Array, champion: Earlier) -> dict[str, Any] | None:
         """The record of a round that stops after fold 1, or None to go on."""
-        role, against_blend = str(self.strategy.get("role")), bool(self.strategy.get("against_blend"))
-        sigmas = gate_sigmas(role, self.config.referee.gate_sigmas, against_blend)
-        if sigmas is None:
+        if (sigmas := self._gate_sigmas()) is None:
             return None
         found = gate(self.metric, self.folds, first, champion, sigmas, self.classes, self.seed)
         passed = found.verdict == "pass"
@@ -249,6 +250,10 @@ class _Trial:
         scores = [_number(self.quick_score(0, first))]
         compared = _compared(found.comparison, champion.label)
         return self._record("gated", "discard", found.reason, fold_scores=scores, **compared)
+
+    def _gate_sigmas(self) -> float | None:
+        role, against_blend = str(self.strategy.get("role")), bool(self.strategy.get("against_blend"))
+        return gate_sigmas(role, self.config.referee.gate_sigmas, against_blend)
 
     def quick_score(self, fold: int, predictions: Array) -> float:
         """For the screen, and for a gated round: one fold, decided by the plain rule."""

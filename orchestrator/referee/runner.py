@@ -28,6 +28,8 @@ Fold = int | str
 """An index, or "full": learn from every labelled row, predict the test rows."""
 _MEMORY_SHARE = 0.7
 _LEAST_MEMORY_MB = 256
+_USUAL_MB, _MB_PER_TABLE_MB = 500, 25
+"""What the libraries hold, and what an experiment holds for each MB of the sealed table: a generous guess."""
 _KINDS = {"failed": "crash", "lost": "crash"}
 _TAIL_CHARS = 3000
 
@@ -84,6 +86,18 @@ class FoldRunner:
         if lost and self.failure is None:  # ended from outside, which says nothing about the script: once more
             self._execute(self._lay_out(lost, parallel), parallel, last=True)
         return self.failure is None
+
+    def alone_first(self) -> bool:
+        """Whether fold 1 with all cores and then the others take no longer than all folds side by side.
+
+        Nor may they begin side by side where only a first one can tell how much memory they need.
+        """
+        folds = self.folds.folds
+        together = self._parallel(folds)
+        table_mb = self.folds.tables(0)["train.parquet"].stat().st_size / 2**20
+        share = together if self._machine is None else 1
+        roomy = _USUAL_MB + _MB_PER_TABLE_MB * table_mb < self._memory_mb / share
+        return not roomy or 1 + ceil((folds - 1) / self._parallel(folds - 1)) <= ceil(folds / together)
 
     def log(self) -> str:
         """What the folds printed, in order, each under a line of its own."""
@@ -146,7 +160,7 @@ class FoldRunner:
     def _waves(self, which: Sequence[Fold], parallel: int) -> int:
         """How many runs, one after the other, the time left has to serve: what a fold is told it may take."""
         waves = ceil(len(which) / parallel)
-        if 0 in which:
+        if 0 in which and len(which) == 1:
             waves += ceil((self.folds.folds - 1) / self._parallel(self.folds.folds - 1))
         return waves + (self.wants_refit and "full" not in which)
 

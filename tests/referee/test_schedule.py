@@ -1,0 +1,32 @@
+"""Which folds run at once: fold 1 alone where it is a gate or costs no time, else all side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.execution.local import LocalExecutor
+from tests.referee.conftest import GOOD, Stand
+
+
+def play(stand: Stand, cores: int, number: int, **how: Any) -> int:
+    """How many folds of a round had begun when the first one was done."""
+    referee = stand.referee()
+    assert stand.sandbox is not None
+    referee.executor = LocalExecutor(stand.sandbox, cores)
+    stand.events.clear()
+    record = stand.run(GOOD, number, referee=referee, **how)
+    assert record["status"] == "ok" and len(record["fold_seconds"]) == 3, record
+    return [event for event, _ in stand.events if event.startswith("fold_")].index("fold_done")
+
+
+def test_folds_begin_together_where_nothing_gates_and_it_saves_time(make_stand: Callable[..., Stand]) -> None:
+    stand = make_stand(execution__memory_gb=8.0)
+    assert play(stand, 4, 1) == 3
+    assert play(stand, 4, 2, best=1) == 1
+    assert play(stand, 4, 3, best=1, role="blend") == 3
+
+
+def test_fold_1_begins_alone_where_that_takes_no_longer_or_memory_is_short(make_stand: Callable[..., Stand]) -> None:
+    assert play(make_stand(execution__memory_gb=8.0), 2, 1) == 1
+    assert play(make_stand(execution__memory_gb=1.2), 4, 1) == 1
