@@ -179,7 +179,7 @@ class Toolbox:
             else:
                 text = getattr(self, f"_{name}")(turn, **arguments)
             text = self._bounded(turn, text, call_id)
-        except (ValueError, KeyError, OSError) as error:
+        except (ValueError, KeyError, OSError, OverflowError) as error:
             return f"{type(error).__name__}: {error}"[:RESULT_CHARS], True
         return fence(text, name) if tool.foreign else text, False
 

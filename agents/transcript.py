@@ -53,9 +53,10 @@ class Transcript:
 
 def _is_event(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        event = json.loads(line)
     except ValueError:
         return False
+    return isinstance(event, dict) and isinstance(event.get("event"), str)
 
 
 def spawn_event(path: Path) -> dict[str, Any] | None:
@@ -68,14 +69,28 @@ def spawn_event(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def last_round(path: Path) -> int | None:
-    """The round of the last turn in a transcript, None before the first."""
+def last_turn(path: Path) -> str:
+    """The id of the last turn in a transcript, empty before the first."""
     with path.open("rb") as file:
         turns = [line for line in file if line.startswith(b'{"event": "turn"')]
     try:
-        return int(json.loads(turns[-1])["id"].split("/")[0].removeprefix("R"))
+        return str(json.loads(turns[-1])["id"])
     except (IndexError, ValueError, KeyError):
+        return ""
+
+
+def last_round(path: Path) -> int | None:
+    """The round of the last turn in a transcript, None before the first."""
+    try:
+        return int(last_turn(path).split("/")[0].removeprefix("R"))
+    except ValueError:
         return None
+
+
+def tells_of_requests(path: Path) -> bool:
+    """Whether a model was asked in this session: it may have cost money."""
+    with path.open("rb") as file:
+        return any(line.startswith(b'{"event": "request"') for line in file)
 
 
 def generations(folder: Path) -> list[int]:

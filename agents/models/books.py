@@ -147,4 +147,4 @@ class Books:
 
     def _is_plausible(self, usage: Usage, booked: Booked) -> bool:
         """Twice the bound is still believed: a bound can be wrong, and the provider's own count is what is billed."""
-        return usage.sent <= 2 * booked.most and usage.output <= 2 * booked.limit
+        return 0 < usage.sent <= 2 * booked.most and usage.output <= 2 * booked.limit

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agents.models.provider import plain
 from agents.transcript import Transcript
 
 Event = Mapping[str, Any]
@@ -21,6 +22,7 @@ class History:
         self.events: list[dict[str, Any]] = self._transcript.events()
 
     def add(self, event: str, **fields: Any) -> None:
+        fields = plain(fields)  # what goes out now is what a restarted session will send
         self._transcript.append(event, **fields)
         self.events.append({"event": event, **fields})
 

@@ -208,9 +208,9 @@ def _is_object(call: Mapping[str, Any]) -> bool:
 def _object(text: str) -> dict[str, Any] | None:
     try:
         value = json.loads(text or "{}")
-    except ValueError:
+        return plain(value) if isinstance(value, dict) else None
+    except (ValueError, RecursionError):
         return None
-    return plain(value) if isinstance(value, dict) else None
 
 
 def _usage(usage: Any) -> Usage | None:

@@ -78,7 +78,7 @@ class Summariser:
 
     def _settle(self, id: str, reply: Reply, most: int) -> None:
         usage = reply.usage
-        if usage is None or usage.sent > 2 * most or usage.output > 2 * LIMIT:
+        if usage is None or not 0 < usage.sent <= 2 * most or usage.output > 2 * LIMIT:
             usage, source = Usage(cache_write=most, output=LIMIT), "estimate"
         else:
             source = self._price.source

@@ -3,7 +3,8 @@
 A step of the script may name faults, one for each time that it is asked: 400, 429 (with "retry_after"),
 429_spend_limit, 529, 500, sse_error (overloaded in the middle of the stream, under status 200), reset, eof (a clean
 end without end mark), hang (half of it, five seconds, then the connection drops), thinking_only (cut off at its length
-limit before a word), and until the client hangs up: silent (not a byte), ping (signs of life), endless (words).
+limit before a word), cutN (a clean end after N events), and until the client hangs up: silent (not a byte), ping (signs
+of life), endless (words). A step's "usage" is what it reports, whatever is billed.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ class Handler(BaseHTTPRequestHandler):
             state.number += 1
             serial = state.number
         record = {"dialect": dialect, "model": body["model"], "turn": turn, "step": number, "status": 200}
+        record["limit"] = body.get("max_tokens") or body["max_completion_tokens"]
         record["searching"] = any("web_search" in tool.get("type", "") for tool in body.get("tools", []))
         if fault in REFUSED:
             state.log(**{**record, "status": int(fault[:3]), "fault": fault, "billed": 0.0})
@@ -129,7 +131,8 @@ class Handler(BaseHTTPRequestHandler):
             usage: dict[str, Any] = {"input_tokens": 0, "cache_read_input_tokens": read}
             usage["cache_creation_input_tokens"] = fresh
             usage["server_tool_use"] = {"web_search_requests": 1} if step.get("search") else None
-            events = streams.anthropic_events(body, message, stop, {**usage, "output_tokens": output}, serial)
+            usage = step.get("usage", {**usage, "output_tokens": output})
+            events = streams.anthropic_events(body, message, stop, usage, serial)
         else:
             message = streams.openai_message(step, serial)
             stop = streams.openai_stop(step)
@@ -141,6 +144,7 @@ class Handler(BaseHTTPRequestHandler):
                 "total_tokens": total + output,
             }
             counts["prompt_tokens_details"] = details
+            counts = step.get("usage", counts)
             events = streams.openai_events(body, message, stop, counts, serial, step.get("deltas", []))
         with self.state.lock:
             self.state.produced.add(digest(validation.sent_back(message)))
@@ -172,6 +176,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault in ("ping", "endless"):
             self._go_on(events, dialect, fault)
         cut = len(events) // 2 if fault else len(events)
+        cut = int(fault[3:]) if fault.startswith("cut") else cut
         for name, data in events[:cut]:
             self._event(name, data)
         if fault == "sse_error":

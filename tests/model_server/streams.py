@@ -54,7 +54,7 @@ def anthropic_events(body: dict[str, Any], content: list[Any], stop: str, usage:
         {
             "type": "message_delta",
             "delta": {"stop_reason": stop, "stop_sequence": None, "stop_details": why},
-            "usage": {"output_tokens": usage["output_tokens"]},
+            "usage": {"output_tokens": usage.get("output_tokens", 0)},
         },
     )
     yield "message_stop", {"type": "message_stop"}

@@ -40,7 +40,7 @@ def sent_back(message: Any) -> Any:
 def _is_object(call: dict[str, Any]) -> bool:
     try:
         return isinstance(json.loads(call["function"]["arguments"]), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
