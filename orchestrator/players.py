@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from agents import errors, prompts
 from agents.session import MODELS, ROLES, AgentSession, Turn, open_session
-from agents.transcript import generations, last_round, spawn_event
+from agents.transcript import generations, last_round, last_turn, spawn_event
 from orchestrator.errors import Capped, FatalEnding, ProtocolError
 from orchestrator.files import atomic_write, read_json_or_none, write_json
+from orchestrator.keys import key_name
 from orchestrator.rounds import RoundFiles, label
 from orchestrator.turns import Turns, lenient, problem_of, session_folder
 
@@ -26,6 +27,7 @@ class Players:
         self._campaign = campaign
         self._turns = Turns(campaign)
         self._open: dict[str, AgentSession] = {}
+        self._opened_with: dict[str, tuple[Any, ...]] = {}
         self._served: dict[str, int] = {}
         """Role → the last round that it has had a turn in."""
 
@@ -118,6 +120,8 @@ class Players:
             return
         self._served[role] = number
         folder, settings = session_folder(self._campaign, role), self._settings(role)
+        if role in self._open and self._opened_with[role] != self._ingredients(settings):
+            self._open.pop(role).close()  # another address, key or limit: the same conversation goes on with it
         generation = max(generations(folder), default=0)
         path = folder / f"{generation}.jsonl"
         spawn = spawn_event(path)
@@ -125,10 +129,16 @@ class Players:
             return
         if change := _change(spawn, settings):
             self._succeed(role, number, f"agents.{role} plays by {change} now", settings)
+        elif last_turn(path) == _handover_id(number, role):
+            self._spawn_next(role, generation, number, settings)  # a kill came in between
         elif last_round(path) != number and (why := self._why_renew(role, number, spawn, settings)):
             self._campaign.progress("note", text=f"{role}: generation {generation} hands over: {why}")
-            self._hand_over(role, generation, number)
-            self._spawn(role, generation + 1, number, settings)
+            self._spawn_next(role, generation, number, settings)
+
+    def _spawn_next(self, role: str, generation: int, number: int, settings: dict[str, Any]) -> None:
+        """A new generation at a round's start, with a note by the old one."""
+        self._hand_over(role, generation, number)
+        self._spawn(role, generation + 1, number, settings)
 
     def _why_renew(self, role: str, number: int, spawn: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         if number - spawn["round"] >= self._campaign.config.agents.respawn_rounds:
@@ -148,9 +158,15 @@ class Players:
         if role in self._open:
             self._open.pop(role).close()
         services = self._campaign.services
+        self._opened_with[role] = self._ingredients(self._settings(role))
         self._open[role] = open_session(
             role, settings, session_folder(self._campaign, role), generation, number, services
         )
+
+    def _ingredients(self, settings: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What a session is opened with and does not freeze."""
+        environment = self._campaign.services.environment
+        return dict(settings), environment.get(key_name(settings)) if settings["backend"] in MODELS else None
 
     def _settings(self, role: str) -> dict[str, Any]:
         settings = self._campaign.agent_settings(role)
@@ -188,13 +204,16 @@ class Players:
 
     def _handover_turn(self, role: str, number: int, note: Path) -> Turn:
         files = RoundFiles(self._campaign.rounds, number)
-        id = f"{label(number)}/handover/{role}"
-        turn = self._turns.make(role, "handover", files, (), id, {}, {}, {"handover.md": note})
+        turn = self._turns.make(role, "handover", files, (), _handover_id(number, role), {}, {}, {"handover.md": note})
         return replace(turn, write=lambda _, text: atomic_write(note, text))
 
     def _again(self, turn: Turn, problem: str) -> Turn:
         prompt = prompts.render(self._campaign.root, "again", problem=problem, before=turn.prompt)
         return replace(turn, prompt=prompt, id=f"{turn.id}/again")
+
+
+def _handover_id(number: int, role: str) -> str:
+    return f"{label(number)}/handover/{role}"
 
 
 def _change(spawn: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

@@ -157,6 +157,23 @@ def test_another_model_in_the_config_takes_over_at_the_next_round(tmp_path: Path
         assert [spawn["backend"] for spawn in spawned(folder, "reviewer")] == ["anthropic", "offline"]
 
 
+def test_an_edit_reaches_a_session_that_is_open(tmp_path: Path) -> None:
+    with ModelServer(tmp_path / "server", model_campaign.turns()) as server:
+        folder = make(tmp_path / "camp", server, rounds=2)
+
+        def hear(event: str, **fields: Any) -> None:
+            if event == "verdict":
+                harness_set(folder, agents__builder__max_output_tokens=1500)
+
+        campaign = Campaign(folder, now=utc_now, progress=hear)
+        play(campaign)
+        campaign.players.close()
+        campaign.costs.close()
+        asked = {(r["turn"][:3], r["limit"]) for r in server.requests() if r["dialect"] == "openai"}
+        assert asked == {("R00", 2000), ("R01", 2000), ("R02", 1500)}
+        assert len(spawned(folder, "builder")) == 1
+
+
 def test_a_key_in_the_shell_alone_is_mentioned_and_not_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     harness.make_campaign(tmp_path, 1)
     harness_set(tmp_path, **{f"agents__{role}": {} for role in ("researcher", "builder", "reviewer")})
