@@ -16,6 +16,7 @@ from agents.costs import Caps, CostBook
 from agents.errors import ModelUnusable
 from agents.services import Services
 from agents.session import MODELS, ROLES
+from agents.transcript import tells_of_requests
 from orchestrator import config as settings
 from orchestrator import keys, submitting
 from orchestrator.competitions.builtin import prepare
@@ -228,8 +229,15 @@ class Campaign:
             time.sleep(min(left, 0.5))
 
     def _open_costs(self) -> CostBook:
+        path = self.root / "costs.jsonl"
+        transcripts = (self.root / "sessions").glob("*/*.jsonl")
+        if not path.exists() and any(tells_of_requests(transcript) for transcript in transcripts):
+            raise BadInput(
+                f"{path} is missing, though models were asked in this campaign: put it back, "
+                "or create it empty to count money from zero"
+            )
         try:
-            return CostBook(self.root / "costs.jsonl", _caps(self.config), self.now)
+            return CostBook(path, _caps(self.config), self.now)
         except ModelUnusable as error:
             raise BadInput(str(error)) from error
 

@@ -94,3 +94,14 @@ def test_a_damaged_ledger_is_refused_with_the_fix(tmp_path: Path) -> None:
     (script.folder / "costs.jsonl").write_text("oops\n")
     with pytest.raises(BadInput, match="line 1 is damaged"):
         opened(script)
+
+
+def test_a_lost_ledger_does_not_count_from_zero_by_itself(tmp_path: Path) -> None:
+    script = Script(tmp_path / "c", 3)
+    transcript = script.folder / "sessions" / "builder" / "1.jsonl"
+    transcript.parent.mkdir(parents=True)
+    transcript.write_text('{"event": "spawn", "round": 1}\n{"event": "request", "req": "builder/1/1"}\n')
+    with pytest.raises(BadInput, match="is missing, though models were asked"):
+        opened(script)
+    (script.folder / "costs.jsonl").touch()
+    opened(script)[0].close()
