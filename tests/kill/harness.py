@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +109,23 @@ class Zygote:
             tracing.wait()
         return status
 
-    def play_for(self, folder: Path, seconds: float) -> int:
-        """Play `folder` for so long at most, then SIGKILL. Returns the wait status."""
+    def play_for(self, folder: Path, seconds: float, begun: Callable[[], bool]) -> int:
+        """Play `folder` until `seconds` after `begun()`, then SIGKILL. Returns the wait status."""
         pid = self._start(folder, pause=False)
-        timer = threading.Timer(seconds, os.kill, (pid, signal.SIGKILL))
-        timer.start()
+        ended = threading.Event()
+
+        def kill() -> None:
+            while not begun():
+                if ended.wait(0.01):
+                    return
+            if not ended.wait(seconds):
+                os.kill(pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
         status = int(self._line())
-        timer.cancel()
-        timer.join()
+        ended.set()
+        killer.join()
         return status
 
     def close(self) -> None:

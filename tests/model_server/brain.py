@@ -10,22 +10,32 @@ _SCORE = re.compile(r'"cv": (-?[\d.]+(?:e[-+]?\d+)?)')
 
 
 def place(dialect: str, messages: list[dict[str, Any]]) -> tuple[str, int, str]:
-    """(turn id, replies since, the last tool result) of a history."""
-    turn, step, result = "", 0, ""
+    """(turn id, replies since, the last tool result) of a history; a reply with an interrupted call is said again."""
+    turn, step, result, told = "", 0, "", True
     for message in messages:
         if message["role"] == "assistant":
-            step += 1
-        elif message["role"] == "tool":
-            result = message["content"]
-        elif message["role"] == "user":
-            content = message["content"]
-            blocks = [{"type": "text", "text": content}] if dialect == "openai" else content
-            for block in blocks:
-                if block["type"] == "tool_result":
-                    result = block["content"]
-                elif block["text"].startswith("turn "):
-                    turn, step = block["text"].split(maxsplit=2)[1], 0
+            step, told = step + 1, False
+            continue
+        for text, is_result in texts(dialect, message):
+            if is_result:
+                result = text
+                if text.startswith("interrupted") and not told:
+                    step, told = step - 1, True
+            elif text.startswith("turn "):
+                turn, step = text.split(maxsplit=2)[1], 0
     return turn, step, result
+
+
+def texts(dialect: str, message: dict[str, Any]) -> list[tuple[str, bool]]:
+    """What a message of the user's side says, and whether that is a tool's result."""
+    content = message["content"]
+    if message["role"] == "tool":
+        return [(content, True)]
+    if message["role"] != "user":
+        return []
+    if dialect == "openai":
+        return [(content, False)]
+    return [(block["content"], True) if block["type"] == "tool_result" else (block["text"], False) for block in content]
 
 
 def step_of(script: dict[str, Any], turn: str, number: int, result: str) -> dict[str, Any]:

@@ -40,6 +40,11 @@ class ModelServer:
         path = self.folder / "requests.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def asked(self) -> int:
+        """How many requests there were so far."""
+        path = self.folder / "requests.jsonl"
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
     def __enter__(self) -> ModelServer:
         return self
 
