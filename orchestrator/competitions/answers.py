@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.infer_columns import same_text
-from orchestrator.competitions.tables import MISSING, read_verbatim
+from orchestrator.competitions.tables import AMOUNT, MISSING, read_verbatim
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -29,11 +29,18 @@ def read_answers(path: Path, sample: Path, spec: dict[str, Any]) -> pd.DataFrame
     if spec["id_column"]:
         result[spec["id_column"]] = answers[spec["id_column"]]
     for name, values in _targets(path, answers, spec).items():
-        _check_values(path, values, name, spec)
-        result[name] = values
+        _check_values(path, plain_amounts(values), name, spec)
+        result[name] = plain_amounts(values) if spec["task"] in ("regression", "multiregression") else values
     if "Usage" in answers.columns:
         result["Usage"] = answers["Usage"]
     return result
+
+
+def plain_amounts(values: pd.Series) -> pd.Series:
+    """Amounts written as 1,234.50 or 7 % as plain numbers, when all of them are such."""
+    texts = values.str.strip()
+    written = texts.str.fullmatch(AMOUNT[1:-1])
+    return texts.str.replace(r"[$€£,% ]", "", regex=True) if written.all() else values
 
 
 def _in_order(path: Path, answers: pd.DataFrame, asked: pd.DataFrame, id_column: str | None) -> pd.DataFrame:

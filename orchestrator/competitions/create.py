@@ -14,10 +14,12 @@ from orchestrator import config as settings
 from orchestrator import show
 from orchestrator.competitions import builtin
 from orchestrator.competitions.answers import read_answers
-from orchestrator.competitions.folders import Layout, copy_file, copy_public, locate, read_meta
+from orchestrator.competitions.folders import Layout, copy_public, locate, read_meta
 from orchestrator.competitions.infer import Inferred, infer
 from orchestrator.competitions.infer_metric import Description
 from orchestrator.competitions.infer_sample import make_sample
+from orchestrator.competitions.prepare import prepare
+from orchestrator.competitions.table_files import copy_durably
 from orchestrator.competitions.tables import MISSING, read_verbatim, write_csv
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
@@ -130,13 +132,14 @@ def _settled(campaign: Path, source: Source, names: dict[str, str]) -> tuple[Con
     for path, text in source.documents.items():
         (data / path).parent.mkdir(parents=True, exist_ok=True)
         atomic_write(data / path, text)
+    names, prepared = prepare(data, names, source.description.text)
     if "sample_submission" not in names:
         why = make_sample(data, names["train"], names["test"], source.description.text)
         names = {**names, "sample_submission": "sample_submission.csv"}
         guesses["competition.sample_submission"] = why
     tables = names["train"], names["test"], names["sample_submission"]
     found = infer(data, tables, source.meta, source.description)
-    lines = source.notes + _without_unlabelled(data / names["train"], found)
+    lines = source.notes + prepared + _without_unlabelled(data / names["train"], found)
     lines += _place_answers(source.layout, campaign / "competition" / "private", data / tables[2], found)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", source.name).strip("-._")[:100] or "unnamed"
     raw: dict[str, Any] = {"competition": {"name": name, **found.competition}, "cv": found.cv}
@@ -174,7 +177,7 @@ def _place_answers(layout: Layout, private: Path, sample: Path, found: Inferred)
     private.mkdir(mode=0o700)
     write_csv(private / "answers.csv", answers)
     if layout.leaderboard:
-        copy_file(layout.leaderboard, private / "leaderboard.csv")
+        copy_durably(layout.leaderboard, private / "leaderboard.csv")
     return [f"{len(answers)} answers are kept in competition/private, where no experiment can read them."]
 
 

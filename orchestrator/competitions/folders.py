@@ -9,27 +9,19 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import stat
-import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.competitions.table_files import PACKED, copy_durably, find_tables, is_table, unpack
 from orchestrator.competitions.tables import check_file
 from orchestrator.errors import BadInput
 
-_TABLE = r"\.(csv|tsv|parquet|csv\.zip|zip)$"
-ROLES = {
-    "train": rf"^train(ing)?([_-]?(set|data))?{_TABLE}",
-    "test": rf"^test(ing)?([_-]?(set|data))?{_TABLE}",
-    "sample_submission": rf"^[\w-]*submission[\w-]*{_TABLE}",
-}
 _PRIVATE_ANSWERS = re.compile(r"^(answers?|solutions?|test|test_labels?|labels?)\.(csv|tsv|parquet)$", re.IGNORECASE)
 _FLAT_ANSWERS = re.compile(r"^(answers?|solutions?|test_labels?)\.(csv|tsv|parquet)$", re.IGNORECASE)
 _HIDDEN = re.compile(r"^(\..*|__pycache__|private|meta\.json|leaderboard\.csv)$", re.IGNORECASE)
-MAX_UNPACKED_BYTES = 50 << 30
 
 
 @dataclass(frozen=True)
@@ -55,8 +47,7 @@ def locate(folder: Path, optional: Collection[str] = ()) -> Layout:
     root = folder / "prepared" if (folder / "prepared" / "public").is_dir() else folder
     public = root / "public" if (root / "public").is_dir() else root
     private = root / "private" if (root / "private").is_dir() else None
-    found = {role: _find(public, role, needed=role not in optional) for role in ROLES}
-    tables = {role: path for role, path in found.items() if path is not None}
+    tables = find_tables(public, optional)
     answers = _first(private, _PRIVATE_ANSWERS) if private else _first(public, _FLAT_ANSWERS)
     used = {path.name for path in tables.values()}
     return Layout(
@@ -97,71 +88,23 @@ def copy_public(layout: Layout, data: Path) -> dict[str, str]:
     names = {}
     for role, path in layout.tables.items():
         check_file(path)
-        if path.suffix.lower() == ".zip":
+        if path.suffix.lower() in PACKED:
             names[role] = unpack(path, data)
         else:
             names[role] = path.name
-            copy_file(path, data / path.name)
+            copy_durably(path, data / path.name)
     for relative in layout.others:
         target = data / relative
-        if not target.exists():
+        packed = target.suffix.lower() in PACKED and is_table(target.stem)
+        if packed and not target.with_suffix("").exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            copy_file(layout.public / relative, target)
+            unpack(layout.public / relative, target.parent)
+        elif not packed and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy_durably(layout.public / relative, target)
     if layout.description and not (data / "description.md").exists():
-        copy_file(layout.description, data / "description.md")
+        copy_durably(layout.description, data / "description.md")
     return names
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a regular file durably; its permissions become the usual ones."""
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise BadInput(
-            f"{source} can't be copied ({error.strerror}): check its permissions and the free space"
-        ) from None
-    with target.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def unpack(path: Path, folder: Path) -> str:
-    """Unpack the one table of a zip archive into `folder`; its name there."""
-    wanted = path.stem if _is_table(path.stem) else f"{path.stem}.csv"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [item for item in archive.infolist() if _is_table(item.filename)]
-            members = [item for item in members if not item.filename.startswith("__MACOSX")]
-            if len(members) != 1 or members[0].file_size > MAX_UNPACKED_BYTES:
-                raise BadInput(f"{path} holds {len(members)} tables instead of one: unpack it yourself")
-            with archive.open(members[0]) as source, (folder / wanted).open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-                target.flush()
-                os.fsync(target.fileno())
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise BadInput(f"{path} can't be unpacked ({error}): get the file again, or unpack it yourself") from None
-    return wanted
-
-
-def _is_table(name: str) -> bool:
-    return name.lower().endswith((".csv", ".tsv", ".parquet"))
-
-
-def _find(public: Path, role: str, needed: bool) -> Path | None:
-    """The file of a role; of several, the plainest name in the handiest format."""
-    formats = [".csv", ".tsv", ".parquet", ".zip"]
-    found = [path for path in sorted(public.iterdir()) if re.match(ROLES[role], path.name, re.IGNORECASE)]
-    found = [path for path in found if not (path.is_dir() and any(other.is_file() for other in found))]
-    if not found and not needed:
-        return None
-    if not found:
-        raise BadInput(f"{public} has no {role}.csv (nor .parquet, nor .zip): put it there")
-
-    def rank(path: Path) -> tuple[bool, bool, int, int, str]:
-        name = path.name.lower()
-        plain = name.split(".")[0].replace("_", "") == role.replace("_", "")
-        return not plain, "sample" not in name, formats.index(path.suffix.lower()), len(name), path.name
-
-    return min(found, key=rank)
 
 
 def _files(public: Path, limit: Path) -> list[Path]:

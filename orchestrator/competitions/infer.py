@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.competitions.infer_columns import Kind, id_column, kinds_of, parse_dates, thinned
+from orchestrator.competitions.infer_columns import Kind, column_kind, id_column, kinds_of, parse_dates, thinned
 from orchestrator.competitions.infer_cv import Split, choose_split
 from orchestrator.competitions.infer_metric import BINARY_ONLY, COLUMNWISE, Description, Reading
 from orchestrator.competitions.infer_target import Tables, Target, find_target, guess_task, plain, sorted_classes
@@ -74,6 +74,10 @@ def read_tables(data: Path, names: tuple[str, str, str], meta: dict[str, Any]) -
     train, test, sample = (read_table(data / name, as_text=texts) for name in names)
     first = headers[2][0]
     found = stated if stated in shared else id_column(sample, test) or (first if first in shared else None)
+    if found and stated != found and _same_order(sample, test, found):
+        found = None
+    if texts and found not in texts:
+        train, test, sample = (read_table(data / name, as_text=[found] if found else []) for name in names)
     if found:
         for frame, name in ((test, names[1]), (sample, names[2])):
             twice = frame.loc[frame[found].duplicated(), found]
@@ -89,6 +93,13 @@ def read_tables(data: Path, names: tuple[str, str, str], meta: dict[str, Any]) -
     if strange:
         raise BadInput(f"{names[2]}: the id {found} = {min(strange)!r} is not in {names[1]}: both need the same ids")
     return Tables(train, test, sample, names, found)
+
+
+def _same_order(sample: pd.DataFrame, test: pd.DataFrame, name: str) -> bool:
+    """Is it no id (values twice, or prose), in the same order in both, so that the order tells the rows apart?"""
+    if len(sample) != len(test) or not sample[name].astype(str).equals(test[name].astype(str)):
+        return False
+    return bool(test[name].duplicated().any()) or column_kind(thinned(test[name])) == "text"
 
 
 def _scoring(tables: Tables, target: Target, meta: dict[str, Any], description: Description) -> _Scoring:
@@ -171,6 +182,8 @@ def _task_for(metric: Metric, tables: Tables, target: Target, task: Task) -> Tas
     if metric.name.startswith("map@") or target.style == "ranked":
         single = metric.name.startswith("map@") and target.style != "classes" and len(target.columns) == 1
         return "multiclass" if single else None
+    if metric.name == "gini" and numeric and len(target.columns) == 1 and values.nunique() > 2:
+        return "regression" if target.style == "columns" else None
     if metric.kind in ("value", "ranking"):
         if not numeric or target.style == "classes":
             return None
@@ -277,14 +290,17 @@ def _features(
 ) -> Split:
     """Fill in the columns of the section and choose the split."""
     train, test = tables.train, tables.test
-    dropped = [name for name in train.columns if name not in {*test.columns, *target.columns, tables.id_column}]
-    features = [name for name in train.columns if name in test.columns and name not in target.columns]
+    known, targets = {*test.columns}, {*target.columns}
+    own = known | targets | {tables.id_column}
+    dropped = [name for name in train.columns if name not in own]
+    features = [name for name in train.columns if name in known and name not in targets]
     kinds: dict[str, Kind] = kinds_of(train[features])
     dated_id = tables.id_column in features and kinds[str(tables.id_column)] == "date"
     usable = [name for name in features if name != tables.id_column or dated_id]
-    competition["text_columns"] = [name for name in usable if kinds[name] == "text"]
+    competition["text_columns"] = [name for name in usable if kinds[name] in ("text", "json")]
+    few = thinned(test, 2000)
     competition["date_columns"] = [
-        name for name in usable if kinds[name] == "date" and parse_dates(thinned(test, 2000)[name]) is not None
+        name for name in usable if kinds[name] == "date" and parse_dates(few[name]) is not None
     ]
     competition["drop_columns"] = dropped
     if dropped:

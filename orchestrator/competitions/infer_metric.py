@@ -18,6 +18,7 @@ COLUMNWISE = re.compile(
 _ROOT = r"root[- ]mean[- ]?squared?"
 PHRASES: list[tuple[str, str]] = [
     (rf"{_ROOT}[- ]log(arithmic|arithm)?[- ](error|difference)|rmsle", "rmsle"),
+    (r"root[- ]mean[- ]squared?[- ]percent(age)?[- ](error|deviation)|rmspe", "rmspe"),
     (rf"({_ROOT}[- ](error|deviation)|rmsd|rmse)[^.]{{0,60}}?\blog(s|arithms?)?\b", "rmse_log"),
     (rf"{_ROOT}[- ](error|deviation|loss)|rmse|mcrmse", "rmse"),
     (r"mean[- ]squared?[- ]error|\bmse\b", "mse"),

@@ -197,6 +197,8 @@ _TABLE: list[tuple[Metric, str]] = [
     (_value("rmse_log", losses=sf.squared_log, finish=np.sqrt, low=SMALLEST_POSITIVE, transform="log"),
      "logrmse rmseoflog rmseoflogs rootmeansquarederrorbetweenlogs rmsebetweenlogs"),
     (_value("mape", losses=sf.percentage, objective="mae"), "meanabsolutepercentage meanabsolutepercent"),
+    (_value("rmspe", whole=sf.root_mean_squared_percentage),
+     "rootmeansquarepercentage rootmeansquaredpercentage rootmeansquarepercent rootmeansquaredpercent"),
     (_value("smape", losses=sf.symmetric_percentage, objective="mae"), "symmetricmeanabsolutepercentage"),
     (_value("r2", True, whole=sf.r_squared), "rsquared coefficientofdetermination"),
     (_value("pearson", True, whole=sf.pearson), "pearsonr pearsoncorrelation pearsoncorrelationcoefficient corr"),

@@ -39,6 +39,12 @@ def percentage(y: Array, p: Array) -> Array:
     return np.abs(y - p) / np.maximum(np.abs(y), np.finfo(float).eps)
 
 
+def root_mean_squared_percentage(y: Array, p: Array) -> float:
+    """Root of the mean squared error over the true value, a fraction; rows whose true value is 0 do not count."""
+    known = y != 0
+    return float(np.sqrt(np.mean(((y[known] - p[known]) / y[known]) ** 2))) if known.any() else float("nan")
+
+
 def symmetric_percentage(y: Array, p: Array) -> Array:
     """Kaggle's form: 0 to 200, and 0 where both are 0."""
     size = np.abs(y) + np.abs(p)

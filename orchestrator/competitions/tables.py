@@ -11,6 +11,7 @@ import io
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,8 @@ MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", 
 """`None` is not among them: it is a class or a category more often than a hole."""
 STRAY = ["None", "none", "?", "-", "--", "*", "."]
 """Holes in a column that otherwise holds numbers only."""
+AMOUNT = r"^[-+]?[$€£]? ?[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)? ?%?$"
+"""A number as people write it: 1,234.50 or $12 or 7.5 %."""
 BLOCK_BYTES = 1 << 24
 NO_ROWS = " has a header but no rows: get the file again"
 MAGIC = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"PAR1": "a Parquet file", b"%PDF": "a PDF"}
@@ -91,7 +94,7 @@ def _read_csv(path: Path, as_text: Collection[str], columns: Collection[str] | N
 
     encoding = _encoding(path)
     names, delimiter = _csv_header(path, encoding)
-    wanted = [name for name in names if columns is None or name in columns]
+    wanted = names if columns is None else [name for name in names if name in set(columns)]
     texts = dict.fromkeys(wanted, pa.string())
     try:
         table = arrow_csv.read_csv(
@@ -102,10 +105,10 @@ def _read_csv(path: Path, as_text: Collection[str], columns: Collection[str] | N
         )
     except pa.ArrowInvalid as error:
         raise BadInput(f"{path}{_csv_fault(str(error))}") from None
-    for place, name in enumerate(wanted):
-        if name not in as_text:
-            table = table.set_column(place, name, _typed(table.column(name)))
-    frame: pd.DataFrame = table.to_pandas()
+    kept = set(as_text)
+    columns_ = [table.column(place) for place in range(len(wanted))]
+    typed = [column if name in kept else _typed(column) for name, column in zip(wanted, columns_, strict=True)]
+    frame: pd.DataFrame = pa.table(typed, names=wanted).to_pandas()
     return frame
 
 
@@ -131,14 +134,27 @@ def _typed(texts: Any) -> Any:
 
     texts = pc.if_else(pc.is_in(texts, pa.array(MISSING)), None, texts)
     trimmed = pc.utf8_trim_whitespace(texts)
-    for kind in (pa.int64(), pa.bool_(), pa.float64()):
+    for kind in _likely_types(trimmed):
         with suppress(pa.ArrowInvalid):
             return trimmed.cast(kind)
     without = pc.if_else(pc.is_in(texts, pa.array(STRAY)), None, trimmed)
     if 0.2 * (len(texts) - texts.null_count) <= len(texts) - without.null_count:
         with suppress(pa.ArrowInvalid):
             return without.cast(pa.float64())
+    if pc.all(pc.match_substring_regex(without, AMOUNT)).as_py() and without.null_count < len(without):
+        return pc.replace_substring_regex(without, "[$€£,% ]", "").cast(pa.float64())
     return texts
+
+
+def _likely_types(texts: Any) -> list[Any]:
+    """The types to try, without those that the first value rules out: a cast that fails is slow."""
+    import pyarrow as pa
+
+    known = texts.drop_null()
+    first = known[0].as_py() if len(known) else ""
+    digits = any(mark.isdigit() for mark in first)
+    flags = [] if digits and first not in ("0", "1") else [pa.bool_()]
+    return [*([] if "." in first else [pa.int64()]), *flags, pa.float64()]
 
 
 def _csv_header(path: Path, encoding: str) -> tuple[list[str], str]:
@@ -152,7 +168,7 @@ def _csv_header(path: Path, encoding: str) -> tuple[list[str], str]:
 
 
 def _checked_names(path: Path, names: list[str]) -> list[str]:
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1) if len(set(names)) < len(names) else []
     if twice:
         raise BadInput(f"{path} names the column {twice[0]!r} more than once: rename or remove one of them")
     return names
@@ -198,7 +214,8 @@ def _read_parquet(path: Path, columns: Collection[str] | None) -> pd.DataFrame:
     import pyarrow as pa
     from pyarrow import parquet
 
-    names = [name for name in header(path) if columns is None or name in columns]
+    names = header(path)
+    names = names if columns is None else [name for name in names if name in set(columns)]
     try:
         table = parquet.ParquetFile(path).read(columns=names)
     except (pa.ArrowException, OSError) as error:

@@ -22,7 +22,8 @@ from orchestrator.referee.sealed import FoldSet
 Array = np.ndarray[Any, Any]
 MAX_SCRIPT_BYTES = 100_000
 _SAFE_NAME = re.compile(r"[\w-][\w.-]*")
-_ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tbz2?|txz)(\.|$)", re.IGNORECASE)
+_TABLES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson")
+_ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tbz2?|txz|gz|bz2|xz|zst)(\.|$)", re.IGNORECASE)
 """May hold the labelled table under any name: people unpack where they downloaded."""
 
 
@@ -116,7 +117,38 @@ def data_files(data: Path, spec: CompetitionSection) -> dict[str, Path]:
         and _SAFE_NAME.fullmatch(entry.name)
         and not entry.is_symlink()
         and (entry.is_dir() or not (entry.name.split(".")[0] == labelled or _ARCHIVE.search(entry.name)))
+        and not _holds_labels(entry, {*spec.target_columns, *spec.submission_columns})
     }
+
+
+def _holds_labels(entry: Path, targets: set[str]) -> bool:
+    """Is it a table with a target column, or a folder with one: labels that were joined to train, or a copy?"""
+    if not entry.is_dir():
+        return _names_target(entry, targets)
+    for place, _, names in os.walk(entry):
+        tables = sorted(name for name in names if name.lower().endswith(_TABLES))
+        # files for each row are alike
+        if any(_names_target(Path(place, name), targets) for name in (tables if len(tables) < 500 else tables[:20])):
+            return True
+    return False
+
+
+def _names_target(entry: Path, targets: set[str]) -> bool:
+    if not entry.name.lower().endswith(_TABLES):
+        return False
+    if entry.suffix.lower() == ".parquet":
+        from pyarrow import ArrowInvalid, parquet
+
+        try:
+            return not targets.isdisjoint(parquet.read_schema(entry).names)
+        except (ArrowInvalid, OSError):
+            return False
+    with entry.open("rb") as file:
+        start = file.read(1 << 16).decode("utf-8", errors="replace")
+    if entry.suffix.lower() not in (".csv", ".tsv"):
+        return any(f'"{name}"' in start for name in targets)
+    names = re.split(r"[,;\t]", start.split("\n", 1)[0])
+    return not targets.isdisjoint(name.strip(' "\r\ufeff') for name in names)
 
 
 def task_record(config: Config, folds: FoldSet, metric: Metric, fold: int | str, **run: Any) -> dict[str, Any]:

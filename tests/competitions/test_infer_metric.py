@@ -35,6 +35,7 @@ def flags(folder, rows=200):
         ("the mean absolute error.", "mae"),
         ("the median absolute error.", "medae"),
         ("the mean absolute percentage error.", "mape"),
+        ("The Root Mean Square Percentage Error (RMSPE), where a day with 0 sales is ignored.", "rmspe"),
         ("SMAPE between forecasts and actual values.", "smape"),
         ("the coefficient of determination.", "r2"),
         ("the Pearson correlation.", "pearson"),

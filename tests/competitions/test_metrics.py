@@ -21,9 +21,9 @@ GRADES = np.tile([1.0, 2.0, 3.0, 5.0], N // 4)
 GROUPS = np.repeat(np.arange(N // 12), 12)
 PROBABLE = ["auc", "gini", "average_precision", "logloss", "brier"]
 LABELS = ["accuracy", "balanced_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "mcc"]
-VALUED = ["rmse", "mse", "mae", "medae", "rmsle", "rmse_log", "mape", "smape", "r2", "pearson", "spearman"]
+VALUED = ["rmse", "mse", "mae", "medae", "rmsle", "rmse_log", "mape", "rmspe", "smape", "r2", "pearson", "spearman"]
 COLUMNS = [f"mean_column_{name}" for name in [*PROBABLE, *LABELS, *VALUED]]
-LOWER = {"logloss", "brier", "rmse", "mse", "mae", "medae", "rmsle", "rmse_log", "mape", "smape"}
+LOWER = {"logloss", "brier", "rmse", "mse", "mae", "medae", "rmsle", "rmse_log", "mape", "rmspe", "smape"}
 ALL = [*PROBABLE, *LABELS, *VALUED, "qwk", "map@3", "map@5", "ndcg", "ndcg@4", *COLUMNS]
 
 
@@ -76,7 +76,7 @@ def test_the_mean_row_loss_is_the_score(name: str) -> None:
     predictions = spoiled(perfect, 0.4)
     losses = metric.row_losses(y, predictions)
     base = name.removeprefix("mean_column_")
-    assert (losses is None) is (base not in LOWER - {"medae"} | {"accuracy", "map@3", "map@5"})
+    assert (losses is None) is (base not in LOWER - {"medae", "rmspe"} | {"accuracy", "map@3", "map@5"})
     if losses is None:
         return
     assert losses.shape == ((N, 2) if metric.multi else (N,))
@@ -147,6 +147,7 @@ def test_as_scikit_learn(name: str, y: np.ndarray, predictions: np.ndarray, expe
 
 
 def test_by_hand() -> None:
+    assert get_metric("rmspe").score(np.array([0.0, 2.0, 4.0]), np.array([9.0, 1.0, 4.0])) == pytest.approx(8**-0.5)
     assert get_metric("smape").score(np.array([1.0, 0.0]), np.array([3.0, 0.0])) == pytest.approx(50.0)
     lists = np.array([[1, 0], [2, 1], [1, 2]])
     assert get_metric("map@2").score(np.array([1, 1, 0]), lists) == pytest.approx((1 + 0.5 + 0) / 3)

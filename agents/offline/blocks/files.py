@@ -17,8 +17,12 @@ Table = dict[str, float]
 
 
 def row_files(data: Data, option: Any) -> None:
-    """Counts and statistics of the numbers in each row's files; distances where they hold points in space."""
-    places = files_of_rows(data)
+    """Counts and statistics of the numbers in each row's files; distances where they hold points in space.
+
+    Nothing where the tables have columns file_… already: what the rows' files hold was joined to them.
+    """
+    told = any(name.startswith("file_") for name in (*data.numbers, *data.cats, *data.texts))
+    places = [] if told else files_of_rows(data)
     if not places:
         return
     clock = Clock(0.5 * data.clock.left())

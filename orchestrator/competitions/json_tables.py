@@ -1,0 +1,96 @@
+"""JSON as people publish tables in it: a list of records, a record per line, or one list per column."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.competitions.tables import check_file, write_csv
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEPTH = 3
+"""Objects in objects become columns down to here; what lies deeper stays JSON."""
+
+
+def json_to_csv(path: Path) -> str:
+    """Write the table of a JSON file beside it as CSV; its name. Raises BadInput for JSON that is no table."""
+    name = f"{path.name.split('.')[0]}.csv"
+    write_csv(path.with_name(name), read_json_table(path))
+    return name
+
+
+def read_json_table(path: Path) -> pd.DataFrame:
+    """One row for each record, every value as text; inner objects as columns `outer.inner`, lists as JSON."""
+    import pandas as pd
+
+    check_file(path)
+    records = [flatten(record) for record in _records(path)]
+    if not records:
+        raise BadInput(f"{path} holds no records: get the file again")
+    names = list(dict.fromkeys(name for record in records for name in record))
+    return pd.DataFrame({name: [as_text(record.get(name)) for record in records] for name in names})
+
+
+def flatten(record: dict[str, Any], prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
+    """Inner objects as keys of their own, joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, dict) and value and depth > 1:
+            flat |= flatten(value, f"{prefix}{key}.", depth - 1)
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def as_text(value: Any) -> str:
+    """A cell of a CSV; nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(
+            f"{path} is neither JSON nor one JSON record per line ({str(error)[:100]}): get it again"
+        ) from None
+    records = _as_records(found)
+    if records is None:
+        raise BadInput(f"{path} is no table: it must hold a list of records, a record per line, or a list per column")
+    return records
+
+
+def _as_records(found: Any) -> list[dict[str, Any]] | None:
+    if isinstance(found, list):
+        return found if all(isinstance(item, dict) for item in found) else None
+    if not isinstance(found, dict):
+        return None
+    values = list(found.values())
+    if values and all(isinstance(value, list) for value in values) and len({len(value) for value in values}) == 1:
+        return _rows(found, range(len(values[0])))
+    if values and all(isinstance(value, dict) for value in values):
+        keys = values[0].keys()
+        if all(value.keys() == keys for value in values) and all(str(key).isdigit() for key in keys):
+            return _rows(found, keys)
+        return [{"key": key, **value} for key, value in found.items()]
+    lists = [value for value in values if isinstance(value, list) and value and isinstance(value[0], dict)]
+    if len(lists) == 1:
+        return _as_records(lists[0])
+    return [found]
+
+
+def _rows(columns: dict[str, Any], keys: Iterable[Any]) -> list[dict[str, Any]]:
+    return [{name: values[key] for name, values in columns.items()} for key in keys]

@@ -1,0 +1,41 @@
+"""Before anything is decided: JSON, labels in a table of their own, files for each row and side tables become columns.
+
+What comes as one train and one test table in CSV, TSV or Parquet is left as it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.competitions.json_tables import json_to_csv
+from orchestrator.competitions.label_tables import join_labels, merge_one_hot
+from orchestrator.competitions.role_tables import RoleTables
+from orchestrator.competitions.row_files import add_row_files, test_from_sample
+from orchestrator.competitions.side_tables import add_side_tables
+from orchestrator.competitions.table_files import JSON_FORMATS
+
+
+def prepare(data: Path, names: dict[str, str], description: str) -> tuple[dict[str, str], list[str]]:
+    """Bring the tables in the folder `data` into one train, one test and a sample table.
+
+    `names`: role → file; returns the same for what is to be played, and a sentence for each thing that was done.
+    A table that changes keeps its name but for the ending; what it came from stays. Raises BadInput for files that
+    can't be read.
+    """
+    given = {role: json_to_csv(data / name) if _is_json(name) else name for role, name in names.items()}
+    roles = RoleTables(data, given)
+    roles.notes += [f"{name} was made of {names[role]}." for role, name in given.items() if name != names[role]]
+    if "sample_submission" in given:
+        if "test" not in given:
+            test_from_sample(roles)
+        join_labels(roles)
+        merge_one_hot(roles, description)
+    if "test" in roles.names:
+        add_row_files(roles)
+        add_side_tables(roles)
+    roles.save()
+    return roles.names, roles.notes
+
+
+def _is_json(name: str) -> bool:
+    return name.lower().endswith(JSON_FORMATS)

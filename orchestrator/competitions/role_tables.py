@@ -1,0 +1,80 @@
+"""The tables of a competition while they are brought into the form that is played: a train, a test and a sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.competitions.table_files import FORMATS, is_table
+from orchestrator.competitions.tables import header, read_table, write_csv
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class RoleTables:
+    """The tables in the folder `data` by role, read when they are needed; every value is text as in the file."""
+
+    def __init__(self, data: Path, names: dict[str, str]) -> None:
+        self.data = data
+        self.names = dict(names)
+        self.notes: list[str] = []
+        self._frames: dict[str, pd.DataFrame] = {}
+        self._headers: dict[str, list[str]] = {}
+        self._changed: set[str] = set()
+
+    def columns(self, role: str) -> list[str]:
+        """The column names of a role's table; none where there is no such table."""
+        if role in self._frames:
+            return list(map(str, self._frames[role].columns))
+        if role in self.names and role not in self._headers:
+            self._headers[role] = header(self.data / self.names[role])
+        return self._headers.get(role, [])
+
+    def frame(self, role: str) -> pd.DataFrame:
+        if role not in self._frames:
+            self._frames[role] = read_table(self.data / self.names[role], as_text=self.columns(role))
+        return self._frames[role]
+
+    def put(self, role: str, frame: pd.DataFrame) -> None:
+        """Take `frame` as the role's table from now on."""
+        self._frames[role] = frame
+        self._changed.add(role)
+
+    def asked(self) -> list[str]:
+        """The sample's columns that test lacks, but for its first where that is train's too or numbers the rows."""
+        columns = self.columns("sample_submission")
+        known = set(self.columns("test"))
+        fresh = [name for name in columns if name not in known]
+        return fresh[1:] if fresh and fresh[0] == columns[0] and len(fresh) > 1 else fresh
+
+    def key(self) -> str | None:
+        """The column that names the rows in the sample, in test and in train."""
+        test, train = self.columns("test"), self.columns("train")
+        return next((name for name in self.columns("sample_submission") if name in test and name in train), None)
+
+    def others(self) -> list[Path]:
+        """The other tables beside these."""
+        used = {name.split(".")[0] for name in self.names.values()}
+        found = [path for path in sorted(self.data.iterdir()) if path.is_file() and is_table(path.name)]
+        return [path for path in found if path.suffix.lower() in FORMATS[:3] and path.name.split(".")[0] not in used]
+
+    def only_in_train(self) -> list[str]:
+        test = {*self.columns("test"), self.key()}
+        return [name for name in self.columns("train") if name not in test]
+
+    def save(self) -> None:
+        """Write what has changed, as CSV."""
+        for role in sorted(self._changed):
+            self.names[role] = f"{self.names[role].split('.')[0]}.csv"
+            write_csv(self.data / self.names[role], self._frames[role])
+        self._changed.clear()
+
+
+def header_or_none(path: Path) -> list[str]:
+    """The column names of a table that may be none."""
+    try:
+        return header(path)
+    except BadInput:
+        return []

@@ -1,0 +1,116 @@
+"""A file for each row (a signal, a text, a JSON record), named after the row's id: its columns."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.competitions.role_tables import RoleTables
+from orchestrator.competitions.row_contents import READERS, Row, reader_for
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MATCHED = 0.9
+"""The least share of a table's rows that must have a file."""
+MAX_COLUMNS = 2000
+Places = dict[str, Path]
+
+
+def test_from_sample(roles: RoleTables) -> None:
+    """There is no test table: its rows are the sample's ids."""
+    sample = roles.frame("sample_submission")
+    shared = [name for name in sample.columns if name in roles.columns("train")]
+    key = shared[0] if shared else str(sample.columns[0])
+    roles.names["test"] = "test.csv"
+    roles.put("test", sample[[key]].copy())
+    roles.notes.append(f"There is no test table: the ids of {roles.names['sample_submission']} became one.")
+
+
+def add_row_files(roles: RoleTables) -> None:
+    """Add what the rows' files hold to train and test. Raises BadInput where there would be nothing to learn from."""
+    key = roles.key()
+    found = _find(roles, key) if key else {}
+    if key and len(found) == 2:
+        for role in ("train", "test"):
+            for suffix in sorted({path.suffix.lower() for path in found[role].values()} - set(READERS)):
+                roles.notes.append(f"Files *{suffix} for each row are not read: only the tables' columns count.")
+        readable = {
+            role: {name: path for name, path in places.items() if path.suffix.lower() in READERS}
+            for role, places in found.items()
+        }
+        if all(readable.values()):
+            _add(roles, key, readable)
+    if roles.columns("test") == [key] and not set(roles.columns("train")) & set(roles.columns("test")) - {key}:
+        raise BadInput(
+            f"{roles.data} has no features for the rows of {roles.names['test']}: no columns, and no file for each "
+            f"{key} that could be read (text, JSON or tables): make a train and a test table of them yourself"
+        )
+
+
+def _find(roles: RoleTables, key: str) -> dict[str, Places]:
+    """Role → id → file, where nearly every row has one."""
+    indexes = _indexes(roles.data)
+    found: dict[str, Places] = {}
+    for role in ("train", "test") if indexes else ():
+        ids = roles.frame(role)[key]
+        fitting = [(folder, places) for folder, places in indexes if ids.isin(places).mean() >= MATCHED]
+        if fitting:
+            found[role] = min(fitting, key=lambda pair: (role not in pair[0].lower(), pair[0]))[1]
+    return found
+
+
+def _indexes(data: Path) -> list[tuple[str, Places]]:
+    """(folder, id → file) for every folder and ending; the id is the file's name, or its folder's."""
+    groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for place, folders, names in os.walk(data):
+        folders.sort()
+        parts = Path(place).relative_to(data).parts
+        for name in sorted(names) if parts else ():
+            groups[(parts[0], Path(name).suffix.lower())].append(Path(place) / name)
+    indexes: list[tuple[str, Places]] = []
+    for (folder, _), paths in sorted(groups.items()):
+        stems: Callable[[Path], str] = (
+            (lambda path: path.parent.name) if _same_stem(paths) else (lambda path: path.stem)
+        )
+        indexes += [(folder, {stems(path): path for path in paths}), (folder, {path.name: path for path in paths})]
+    return indexes
+
+
+def _same_stem(paths: list[Path]) -> bool:
+    return len(paths) > 1 and len({path.name for path in paths}) == 1
+
+
+def _add(roles: RoleTables, key: str, found: dict[str, Places]) -> None:
+    paths = [path for places in found.values() for path in list(places.values())[:20]]
+    read = reader_for(paths)
+    if read is None:
+        roles.notes.append(f"Files *{paths[0].suffix} hold numbers for each row: experiments find them under data/.")
+        return
+    frames = {role: _rows(roles.frame(role)[key], places, read) for role, places in found.items()}
+    shared = [name for name in frames["train"].columns if name in frames["test"].columns][:MAX_COLUMNS]
+    for role, frame in frames.items():
+        frame = frame[shared].rename(columns={name: f"file_{name}" for name in shared})
+        own = roles.frame(role).drop(columns=frame.columns, errors="ignore")
+        roles.put(role, own.join(frame.set_index(roles.frame(role).index)))
+    kinds = Counter(path.suffix.lower() for places in found.values() for path in places.values())
+    roles.notes.append(
+        f"Each row has a file (*{kinds.most_common(1)[0][0]}, {kinds.total()} in all): what they hold became "
+        f"{len(shared)} columns file_…"
+    )
+
+
+def _rows(ids: pd.Series, places: Places, read: Callable[[Path], Row]) -> pd.DataFrame:
+    """A row for each id, in their order."""
+    import pandas as pd
+
+    def one(name: str) -> Row:
+        return read(places[name]) if name in places else {}
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return pd.DataFrame(list(pool.map(one, ids)))

@@ -1,0 +1,133 @@
+"""Side tables: what they say of a row's keys becomes columns; several rows of a key become statistics."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.competitions.role_tables import RoleTables, header_or_none
+from orchestrator.competitions.tables import read_table
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_BYTES = 1 << 30
+"""The most that train, test and a side table may hold together."""
+MATCHED = 0.5
+"""The least share of train's and of test's rows that a side table must know..."""
+KNOWN = 0.9
+"""... or the least share of its keys that train and test must know."""
+MAX_COLUMNS = 300
+MAX_LEVELS = 8
+_PART = re.compile(r"^(train|test)(ing)?[_-]+|[_-]+(train|test)$", re.IGNORECASE)
+_NO_SIDE = re.compile(r"submission|sample|unlabell?ed|^answers?|^solutions?|labels?$|description", re.IGNORECASE)
+
+
+def add_side_tables(roles: RoleTables) -> None:
+    """Join every table that shares keys with train and test and holds none of the answers."""
+    secret = {*roles.only_in_train(), *roles.asked()}
+    parts: dict[str, list[Path]] = {}
+    for path in roles.others():
+        if not _NO_SIDE.search(path.stem) and not secret & set(header_or_none(path)):
+            parts.setdefault(_PART.sub("", path.stem), []).append(path)
+    tables = [roles.data / roles.names[role] for role in ("train", "test")]
+    own = sum(path.stat().st_size for path in tables if path.is_file())
+    for name, paths in parts.items():
+        keys = _shared(roles, paths)
+        if not keys:
+            continue
+        if own + sum(path.stat().st_size for path in paths) > MAX_BYTES:
+            roles.notes.append(f"{paths[0].name} is large and was not joined: experiments find it under data/.")
+            continue
+        _join(roles, name, paths, keys)
+
+
+def _shared(roles: RoleTables, paths: list[Path]) -> list[str]:
+    """The columns that train, test and all parts of a side table share, as they may be keys."""
+    names = [set(header_or_none(path)) for path in paths]
+    test = set(roles.columns("test"))
+    return [name for name in roles.columns("train") if name in test and all(name in part for part in names)]
+
+
+def _join(roles: RoleTables, name: str, paths: list[Path], keys: list[str]) -> None:
+    import pandas as pd
+
+    try:
+        tables = [read_table(path, as_text=keys) for path in paths]
+    except BadInput:
+        return
+    for table in tables[1:]:
+        table.columns = pd.Index([_fitting(column, list(tables[0].columns)) for column in table.columns])
+    side = pd.concat(tables, ignore_index=True)
+    if len(side.columns) > MAX_COLUMNS or len(side.columns) == len(keys):
+        return
+    used = _keys(roles, side, keys)
+    if not used:
+        return
+    unique = not side.duplicated(used).any()
+    columns = side.drop(columns=[key for key in keys if key not in used]) if unique else _summary(side, used, keys)
+    prefix = re.sub(r"\W+", "_", name)
+    columns = columns.rename(columns={one: f"{prefix}_{one}" for one in columns.columns if one not in used})
+    fresh = [one for one in columns.columns if one not in roles.columns("train")]
+    if not fresh:
+        return
+    for role in ("train", "test"):
+        known = roles.frame(role).drop(columns=fresh, errors="ignore")
+        roles.put(role, known.merge(columns[[*used, *fresh]], on=used, how="left"))
+    many = "" if unique else ", its rows summed up"
+    shown = ", ".join(path.name for path in paths)
+    roles.notes.append(f"{shown} gave {len(fresh)} columns {prefix}_…, joined by {', '.join(used)}{many}.")
+
+
+def _fitting(name: str, known: list[str]) -> str:
+    """The same column under another spelling (id-01, id_01)."""
+    plain = {re.sub(r"\W|_", "", one).lower(): one for one in known}
+    return name if name in known else plain.get(re.sub(r"\W|_", "", name).lower(), name)
+
+
+def _keys(roles: RoleTables, side: pd.DataFrame, keys: list[str]) -> list[str]:
+    """All shared columns when they name the side table's rows; else the one that knows most rows."""
+    options = [keys, *([key] for key in keys)] if len(keys) > 1 else [keys]
+    fitting: list[tuple[bool, float, int, int, list[str]]] = []
+    for used in options:
+        known = _tuples(side, used)
+        rows = {role: _tuples(roles.frame(role), used) for role in ("train", "test")}
+        shares = [float(rows[role].isin(known).mean()) for role in rows]
+        both = set(rows["train"]) | set(rows["test"])
+        if len(both) < 2 or known.nunique() < 2:
+            continue
+        if min(shares) >= MATCHED or (known.drop_duplicates().isin(both).mean() >= KNOWN and min(shares) > 0):
+            unique = known.is_unique
+            fitting.append((not unique, -min(shares), -len(set(known)), len(fitting), used))
+    return min(fitting)[-1] if fitting else []
+
+
+def _tuples(frame: pd.DataFrame, names: list[str]) -> pd.Series:
+    texts = frame[names[0]].astype(str)
+    for name in names[1:]:
+        texts = texts + "\x1f" + frame[name].astype(str)
+    return texts
+
+
+def _summary(side: pd.DataFrame, used: list[str], keys: list[str]) -> pd.DataFrame:
+    """One row per key: how many rows; of numbers the mean, extremes, sum, spread and last; of labels how often each."""
+    import pandas as pd
+
+    side = side.drop(columns=[key for key in keys if key not in used])
+    grouped = side.groupby(used, sort=False)
+    parts: list[Any] = [grouped.size().rename("rows")]
+    for name in [name for name in side.columns if name not in used]:
+        column = side[name]
+        if column.dtype.kind in "iufb" and not (column.dtype.kind in "iu" and column.is_unique):
+            numbers = side[used].assign(**{"value": column.astype(float)}).groupby(used, sort=False)["value"]
+            found = numbers.agg(["mean", "min", "max", "sum", "std", "last"])
+            parts.append(found.rename(columns=lambda kind, name=name: f"{name}_{kind}"))  # type: ignore[misc]
+        elif column.dtype.kind not in "iufb" and column.nunique() < 0.5 * len(column):
+            parts.append(grouped[name].nunique().rename(f"{name}_distinct"))
+            parts.append(grouped[name].last().rename(f"{name}_last"))
+            for level in column.value_counts().index[:MAX_LEVELS]:
+                share = (column == level).groupby([side[key] for key in used], sort=False).mean()
+                parts.append(share.rename(f"{name}_is_{level}"))
+    return pd.concat(parts, axis=1).reset_index()

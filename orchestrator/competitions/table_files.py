@@ -1,0 +1,169 @@
+"""Which file of a folder is the train table, the test table and the sample submission, under the names people use."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+
+from orchestrator.competitions.tables import header, read_table
+from orchestrator.errors import BadInput
+
+FORMATS = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson")
+JSON_FORMATS = FORMATS[3:]
+PACKED = (".zip", ".gz")
+MAX_UNPACKED_BYTES = 50 << 30
+_TABLE = r"(\.(csv|tsv|parquet|json|jsonl|ndjson)(\.zip|\.gz)?|\.zip)$"
+ROLES = {
+    "train": rf"^train(ing)?([_-]?(set|data))?{_TABLE}",
+    "test": rf"^test(ing)?([_-]?(set|data))?{_TABLE}",
+    "sample_submission": rf"^[\w-]*submission[\w-]*{_TABLE}",
+}
+_SAMPLE_LIKE = re.compile(r"^(sample|example|benchmark|random|baseline)|submi|^solution", re.IGNORECASE)
+_LABEL_WORDS = {"label", "labels", "target", "targets", "answer", "answers", "solution", "y"}
+_NO_TABLE_WORDS = {"sample", "submission", "unlabeled", "unlabelled", "extra", "description", "columns"}
+
+
+def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]:
+    """Role → file. Raises BadInput that names the first role without a file, unless it is `optional`.
+
+    The usual names win; else the pair of files whose names differ in the words train and test alone. Beside a sample
+    submission and folders, which may hold a file for each row, the test table may be missing.
+    """
+    found = {role: _usual(public, role) for role in ROLES}
+    found["sample_submission"] = found["sample_submission"] or _sample_like(public)
+    train, test = found["train"], found["test"]
+    if train is None or test is None:
+        found["train"], found["test"] = _pair(public, train, test, found["sample_submission"])
+    for role, path in found.items():
+        by_rows = role == "test" and found["sample_submission"] and any(item.is_dir() for item in public.iterdir())
+        if path is None and role not in optional and not by_rows:
+            raise BadInput(f"{public} has no {role}.csv (nor .parquet, .json, .gz or .zip): put it there")
+    return {role: path for role, path in found.items() if path is not None}
+
+
+def is_table(name: str) -> bool:
+    return name.lower().endswith(FORMATS)
+
+
+def unpack(path: Path, folder: Path) -> str:
+    """Unpack the one table of a zip or gz archive into `folder`; its name there."""
+    wanted = path.stem if is_table(path.stem) else f"{path.stem}.csv"
+    try:
+        if path.suffix.lower() == ".gz":
+            with gzip.open(path) as source, (folder / wanted).open("wb") as target:
+                _copy(source, target)
+            return wanted
+        with zipfile.ZipFile(path) as archive:
+            members = [item for item in archive.infolist() if is_table(item.filename)]
+            members = [item for item in members if not item.filename.startswith("__MACOSX")]
+            if len(members) != 1 or members[0].file_size > MAX_UNPACKED_BYTES:
+                raise BadInput(f"{path} holds {len(members)} tables instead of one: unpack it yourself")
+            wanted = f"{wanted.removesuffix(Path(wanted).suffix)}{Path(members[0].filename).suffix.lower()}"
+            with archive.open(members[0]) as source, (folder / wanted).open("wb") as target:
+                _copy(source, target)
+    except (zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise BadInput(f"{path} can't be unpacked ({error}): get the file again, or unpack it yourself") from None
+    return wanted
+
+
+def _copy(source: object, target: object) -> None:
+    written = 0
+    while chunk := source.read(1 << 20):  # type: ignore[attr-defined]
+        written += len(chunk)
+        if written > MAX_UNPACKED_BYTES:
+            raise RuntimeError(f"it unpacks to more than {MAX_UNPACKED_BYTES >> 30} GB")
+        target.write(chunk)  # type: ignore[attr-defined]
+    target.flush()  # type: ignore[attr-defined]
+    os.fsync(target.fileno())  # type: ignore[attr-defined]
+
+
+def _usual(public: Path, role: str) -> Path | None:
+    """The file with a usual name; of several, the plainest name in the handiest format."""
+    found = [path for path in sorted(public.iterdir()) if re.match(ROLES[role], path.name, re.IGNORECASE)]
+    found = [path for path in found if not (path.is_dir() and any(other.is_file() for other in found))]
+
+    def rank(path: Path) -> tuple[bool, bool, int, int, str]:
+        name = path.name.lower()
+        plain = name.split(".")[0].replace("_", "") == role.replace("_", "")
+        formats = (*FORMATS, *PACKED)
+        return not plain, "sample" not in name, formats.index(path.suffix.lower()), len(name), path.name
+
+    return min(found, key=rank, default=None)
+
+
+def _tables(public: Path) -> list[Path]:
+    ending = re.compile(_TABLE, re.IGNORECASE)
+    return [path for path in sorted(public.iterdir()) if path.is_file() and ending.search(path.name)]
+
+
+def _sample_like(public: Path) -> Path | None:
+    found = [path for path in _tables(public) if _SAMPLE_LIKE.search(path.name)]
+    return min(found, key=lambda path: (not path.name.lower().startswith("sample"), len(path.name)), default=None)
+
+
+def _words(path: Path) -> list[str]:
+    """Lower-case words of a file's name: `labeledTrainData.tsv` → labeled, train, data."""
+    name = path.name.split(".")[0]
+    parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)
+    return [part.lower() for part in parts]
+
+
+def _pair(public: Path, train: Path | None, test: Path | None, sample: Path | None) -> tuple[Path | None, Path | None]:
+    """The train and the test table, where one of them at least has no usual name."""
+    files = [path for path in _tables(public) if path != sample and not _SAMPLE_LIKE.search(path.name)]
+    files = [path for path in files if not _NO_TABLE_WORDS & set(_words(path))]
+    trains = [train] if train else [path for path in files if _side(path) == "train"]
+    tests = [test] if test else [path for path in files if _side(path) == "test"]
+    features = [path for path in trains if not _LABEL_WORDS & set(_words(path))]
+    tests = [path for path in tests if path == test or not _LABEL_WORDS & set(_words(path))]
+    trains = features or trains
+    pairs = [(left, right) for left in trains for right in tests]
+    if not pairs:
+        return (trains[0] if trains else None), (tests[0] if tests else None)
+    complete = {path: _is_complete(path, sample) for path in tests} if len(tests) > 1 else {}
+
+    def rank(pair: tuple[Path, Path]) -> tuple[bool, int, int, str]:
+        differ = set(_rest(pair[0])) ^ set(_rest(pair[1]))
+        return not complete.get(pair[1], True), len(differ), len(pair[0].name), pair[0].name
+
+    return min(pairs, key=rank)
+
+
+def _side(path: Path) -> str | None:
+    words = _words(path)
+    train = any(word.startswith("train") for word in words)
+    test = any(word.startswith("test") for word in words)
+    return None if train == test else "train" if train else "test"
+
+
+def _rest(path: Path) -> list[str]:
+    return [word for word in _words(path) if not re.match(r"train|test|labell?ed|data|set", word)]
+
+
+def _is_complete(test: Path, sample: Path | None) -> bool:
+    """Whether a test table has the sample's ids, a row for each."""
+    if sample is None or test.suffix.lower() in (*PACKED, *JSON_FORMATS) or sample.suffix.lower() in PACKED:
+        return True
+    try:
+        shared = [name for name in header(sample) if name in header(test)][:1]
+        sizes = {len(read_table(path, as_text=shared, columns=shared)) for path in (test, sample)}
+    except BadInput:
+        return False
+    return bool(shared) and len(sizes) == 1
+
+
+def copy_durably(source: Path, target: Path) -> None:
+    """Copy a regular file and wait until it is on the disk; its permissions become the usual ones."""
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise BadInput(
+            f"{source} can't be copied ({error.strerror}): check its permissions and the free space"
+        ) from None
+    with target.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,133 @@
+"""Competitions as they come: other formats, other names, ids that are none."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orchestrator import config
+from orchestrator.competitions.create import create
+from orchestrator.competitions.tables import read_table
+from orchestrator.errors import BadInput
+from tests.competitions.making import Folder
+
+
+def written(tmp_path: Path) -> Path:
+    folder = Folder(tmp_path / "comp")
+    return folder.target("y", folder.rng.normal(size=200), 0.5).write()
+
+
+def made(folder: Path) -> config.Config:
+    campaign = folder.parent / "campaign"
+    create(campaign, folder)
+    return config.load(campaign / "config.json", {})
+
+
+def test_gz_and_zipped_tsv_are_unpacked(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    train = (folder / "train.csv").read_bytes()
+    (folder / "train.csv.gz").write_bytes(gzip.compress(train))
+    with zipfile.ZipFile(folder / "test.tsv.zip", "w") as archive:
+        archive.writestr("test.tsv", (folder / "test.csv").read_text().replace(",", "\t"))
+    (folder / "train.csv").unlink()
+    (folder / "test.csv").unlink()
+    spec = made(folder).competition
+    assert (spec.train, spec.test, spec.target_columns) == ("train.csv", "test.tsv", ["y"])
+    assert (tmp_path / "campaign/competition/data/train.csv").read_bytes() == train
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_json_records_become_tables(tmp_path: Path, lines: bool) -> None:
+    folder = written(tmp_path)
+    for name in ("train", "test"):
+        records = json.loads(pd.read_csv(folder / f"{name}.csv").to_json(orient="records"))
+        for record in records:
+            record["by"] = {"age": record["x2"], "deep": {"note": None, "words": ["a b", "c"]}}
+        text = "\n".join(map(json.dumps, records)) if lines else json.dumps(records)
+        (folder / f"{name}.{'jsonl' if lines else 'json'}").write_text(text)
+        (folder / f"{name}.csv").unlink()
+    spec = made(folder).competition
+    table = read_table(tmp_path / "campaign/competition/data" / spec.train)
+    assert spec.target_columns == ["y"] and table["by.age"].equals(table["x2"].rename("by.age"))
+    assert set(table["by.deep.words"]) == {'["a b", "c"]'} and table["by.deep.note"].isna().all()
+
+
+def test_json_that_is_no_table_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    (folder / "train.csv").unlink()
+    (folder / "train.json").write_text("[1, 2]")
+    with pytest.raises(BadInput, match=r"train\.json is no table: it must hold a list of records"):
+        made(folder)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "sample"),
+    [
+        ("labeledTrainData.csv", "testData.csv", "sampleSubmission.csv"),
+        ("application_train.csv", "application_test.csv", "sample_submission_null.csv"),
+        ("train_v2.csv", "test_v2.csv", "gender_submission.csv"),
+        ("training.csv", "sorted_test.csv", "example_entry.csv"),
+    ],
+)
+def test_tables_are_found_by_the_words_in_their_names(tmp_path: Path, train: str, test: str, sample: str) -> None:
+    folder = written(tmp_path)
+    (folder / "unlabeledTrainData.csv").write_text("id\n1\n")
+    (folder / "columns_description.csv").write_text("column\nx1\n")
+    for old, new in zip(("train", "test", "sample_submission"), (train, test, sample), strict=True):
+        (folder / f"{old}.csv").rename(folder / new)
+    spec = made(folder).competition
+    assert (spec.train, spec.test, spec.sample_submission) == (train, test, sample)
+
+
+def test_of_two_test_tables_the_one_with_every_id_is_meant(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    for name in ("train", "test"):
+        (folder / f"{name}.csv").rename(folder / f"{name}_transactions.csv")
+        table = pd.read_csv(folder / f"{name}_transactions.csv")
+        table[["id"]].iloc[::2].assign(device=1.5).to_csv(folder / f"{name}_device.csv", index=False)
+    assert made(folder).competition.train == "train_transactions.csv"
+
+
+def test_a_text_in_the_sample_is_no_id(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "comp")
+    folder.target("rude", folder.rng.integers(0, 2, 200), 0)
+    texts = [f"some words of comment number {row} that a person wrote" for row in range(200)]
+    dates = [f"201206{row % 27 + 1:02d}192155Z" if row % 5 else None for row in range(200)]
+    for frame in (folder.train, folder.test):
+        frame["comment"], frame["date"] = texts[: len(frame)], dates[: len(frame)]
+        del frame["id"]
+    folder.sample = folder.test[["date", "comment"]].assign(rude=0)[["rude", "date", "comment"]]
+    spec = folder.create().competition
+    assert spec.id_column is None and spec.submission_columns == ["rude"]
+    assert (spec.text_columns, spec.date_columns) == (["comment"], ["date"])
+
+
+def test_ids_that_repeat_in_the_same_order_match_rows_by_their_order(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "comp").target("y", range(200), 0.5)
+    folder.test["id"] = folder.test["id"] // 2
+    folder.sample["id"] = folder.test["id"]
+    spec = folder.create().competition
+    assert spec.id_column is None and spec.submission_columns == ["y"]
+    folder.path = tmp_path / "other"
+    folder.sample = folder.sample.sort_values("id", ascending=False)
+    with pytest.raises(BadInput, match="stands in more than one row"):
+        folder.create()
+
+
+@pytest.mark.parametrize("form", ["{:,.2f}", "${:,.0f}", "{:.1f}%", "{:.1f} %"])
+def test_amounts_as_people_write_them_are_numbers(tmp_path: Path, form: str) -> None:
+    folder = Folder(tmp_path / "comp")
+    amounts = [form.format(value) for value in folder.rng.uniform(10, 99_000, 200)]
+    spec = folder.target("price", amounts, 0).create().competition
+    assert (spec.task, spec.metric) == ("regression", "rmse")
+
+
+def test_gini_of_amounts_is_a_regression(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "comp").target("hazard", [row % 40 for row in range(200)], 0)
+    spec = folder.described("Submissions are scored on the Normalized Gini Coefficient.").create().competition
+    assert (spec.task, spec.metric, spec.submission_kind) == ("regression", "gini", "value")

@@ -1,0 +1,179 @@
+"""Labels, signals and facts that stand beside the tables become columns of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from orchestrator import config
+from orchestrator.competitions.create import create
+from orchestrator.competitions.prepare import prepare
+from orchestrator.competitions.tables import read_table
+from orchestrator.config import Config
+from orchestrator.errors import BadInput
+from orchestrator.referee.workdir import data_files
+from tests.competitions.making import Folder
+
+
+class Campaign:
+    """What `create` made of a folder that a test has changed by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        place = folder.parent / "campaign"
+        self.lines = create(place, folder)
+        self.data = place / "competition" / "data"
+        self.config: Config = config.load(place / "config.json", {})
+        self.spec = self.config.competition
+        self.train = read_table(self.data / self.spec.train)
+        self.test = read_table(self.data / self.spec.test)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = Folder(tmp_path / "comp", 80, 30)
+    return made.target("y", made.rng.normal(size=80).round(3), 0.5).write()
+
+
+@pytest.mark.parametrize(
+    ("labels", "keyed"), [("train_labels.csv", True), ("y_train.csv", False), ("train_labels.csv.gz", True)]
+)
+def test_labels_of_their_own_are_joined_and_hidden(folder: Path, labels: str, keyed: bool) -> None:
+    train = pd.read_csv(folder / "train.csv")
+    train.drop(columns="y").to_csv(folder / "train.csv", index=False)
+    own = train[["id", "y"]].sample(frac=1, random_state=0) if keyed else train[["y"]]
+    own.to_csv(folder / labels, index=False)
+    campaign = Campaign(folder)
+    assert campaign.spec.target_columns == ["y"] and campaign.train["y"].tolist() == train["y"].tolist()
+    assert data_files(campaign.data, campaign.spec) == {}
+
+
+def test_columns_that_mark_one_class_each_become_one_column(tmp_path: Path) -> None:
+    made = Folder(tmp_path / "comp").described("Submissions are evaluated on multi-class log loss.")
+    winner = made.rng.integers(0, 3, 200)
+    for place, name in enumerate(("a", "b", "tie")):
+        made.target(name, (winner == place).astype(int), 1 / 3)
+    campaign = Campaign(made.write())
+    assert (campaign.spec.task, campaign.spec.submission_kind) == ("multiclass", "class_columns")
+    assert campaign.spec.classes == ["a", "b", "tie"]
+    assert campaign.train["class"].tolist() == [["a", "b", "tie"][place] for place in winner]
+    made.train[["id", "a"]].to_csv(campaign.data / "copy.csv", index=False)
+    assert set(data_files(campaign.data, campaign.spec)) == {"description.md"}
+
+
+def test_columns_that_may_be_marked_together_stay(tmp_path: Path) -> None:
+    made = Folder(tmp_path / "comp").described("Submissions are evaluated on multi-class log loss.")
+    for name in ("a", "b", "c"):
+        made.target(name, made.rng.integers(0, 2, 200), 0.5)
+    assert made.create().competition.target_columns == ["a", "b", "c"]
+
+
+def test_a_side_table_with_a_row_per_key_is_joined(folder: Path) -> None:
+    pd.DataFrame({"colour": ["red", "blue"], "warmth": [2, 1]}).to_csv(folder / "colours.csv", index=False)
+    campaign = Campaign(folder)
+    assert campaign.train["colours_warmth"].eq(campaign.train["colour"].map({"red": 2, "blue": 1})).all()
+    assert "colours_warmth" in campaign.test
+
+
+def test_several_rows_of_a_key_become_statistics(folder: Path) -> None:
+    rows = pd.DataFrame(
+        {"id": np.repeat(np.arange(1, 261), 2), "paid": np.arange(520) * 1.0, "state": ["on", "off"] * 260}
+    )
+    rows.to_csv(folder / "payments.csv", index=False)
+    campaign = Campaign(folder)
+    first = campaign.train.iloc[0]
+    assert (first["payments_rows"], first["payments_paid_mean"], first["payments_state_is_on"]) == (2, 0.5, 0.5)
+
+
+def test_preparing_again_after_a_kill_changes_nothing(folder: Path) -> None:
+    by_rows(folder, "It is said by {x} of us\nthat nobody ever came back to tell.")
+    pd.DataFrame({"id": range(1, 261), "paid": 1.5}).to_csv(folder / "payments.csv", index=False)
+    campaign = Campaign(folder)
+    assert {"payments_paid", "file_text"} <= set(campaign.train)
+    campaign.train.drop(columns=["payments_paid", "file_text"]).to_csv(campaign.data / "train.csv", index=False)
+    prepare(campaign.data, {"train": "train.csv", "test": "test.csv", "sample_submission": "sample_submission.csv"}, "")
+    for role in ("train", "test"):
+        assert read_table(campaign.data / f"{role}.csv").equals(getattr(campaign, role))
+
+
+def test_parts_of_a_side_table_for_train_and_test_are_one(folder: Path) -> None:
+    for name, spelled in (("train", "os-kind"), ("test", "os_kind")):
+        ids = pd.read_csv(folder / f"{name}.csv")[["id"]].iloc[::3]
+        ids.assign(**{spelled: ids["id"] * 2}).to_csv(folder / f"{name}_device.csv", index=False)
+    campaign = Campaign(folder)
+    for table in (campaign.train, campaign.test):
+        known = table["device_os_kind"].notna()
+        assert known.mean() == pytest.approx(1 / 3, abs=0.02)
+        assert (table["device_os_kind"][known] == 2 * table["id"][known].astype(int)).all()
+
+
+def test_a_table_that_shares_an_id_by_chance_or_holds_the_target_is_not_joined(folder: Path) -> None:
+    pd.DataFrame({"id": range(10_000, 10_500), "z": 1.5}).to_csv(folder / "elsewhere.csv", index=False)
+    pd.DataFrame({"id": range(1, 261), "y": 1.5, "w": 2}).to_csv(folder / "leak.csv", index=False)
+    campaign = Campaign(folder)
+    assert list(campaign.train.columns) == ["id", "x1", "x2", "colour", "y"]
+    assert "leak.csv" not in data_files(campaign.data, campaign.spec)
+
+
+def by_rows(folder: Path, contents: str, ending: str = "txt", *, keep: bool = False) -> None:
+    """A file per row in train/ and test/, and tables that hold little but ids."""
+    for name in ("train", "test"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        (folder / name).mkdir()
+        for row in table.itertuples():
+            (folder / name / f"{row.id}.{ending}").write_text(contents.format(x=row.x1))
+        own = [*(["x2"] if keep else []), *(["y"] if name == "train" else [])]
+        table[["id", *own]].to_csv(folder / f"{name}.csv", index=False)
+
+
+def test_a_signal_per_row_becomes_statistics_and_the_sample_the_test_table(folder: Path) -> None:
+    by_rows(folder, "time,level\n0,{x}\n1,1\n2,\n", "csv")
+    (folder / "test.csv").unlink()
+    campaign = Campaign(folder)
+    assert campaign.spec.test == "test.csv" and campaign.spec.id_column == "id"
+    assert {"file_level_mean", "file_level_missing", "file_time_step"} <= set(campaign.test.columns)
+    assert campaign.train["file_rows"].eq(3).all() and campaign.train["file_level_mean"].nunique() > 50
+
+
+def test_a_text_per_row_becomes_a_text_column(folder: Path) -> None:
+    by_rows(folder, "It is said by {x} of us\nthat nobody ever came back to tell.")
+    campaign = Campaign(folder)
+    assert campaign.spec.text_columns == ["file_text"]
+
+
+def test_a_record_per_row_becomes_columns(folder: Path) -> None:
+    by_rows(folder, '{{"size": {{"of": {x}}}, "parts": ["a"]}}', "json")
+    campaign = Campaign(folder)
+    assert campaign.train["file_size.of"].nunique() > 50 and set(campaign.train["file_parts"]) == {'["a"]'}
+
+
+def test_geometries_per_row_are_left_to_experiments(folder: Path) -> None:
+    by_rows(folder, "# made\ncell {x} 0 0\natom 0.5 0.5 0.5 Al\natom 0.1 0.2 0.3 O\n", "xyz", keep=True)
+    campaign = Campaign(folder)
+    assert not [name for name in campaign.train if name.startswith("file_")]
+    assert {"train", "test"} <= set(data_files(campaign.data, campaign.spec))
+
+
+def test_folders_with_labels_in_them_are_hidden(folder: Path) -> None:
+    for name, column in (("notes", "z"), ("deeper", "y")):
+        (folder / name / "inner").mkdir(parents=True)
+        pd.DataFrame({"id": [1], column: [2]}).to_csv(folder / name / "inner" / "some.csv", index=False)
+    campaign = Campaign(folder)
+    assert set(data_files(campaign.data, campaign.spec)) == {"notes"}
+
+
+def test_pictures_alone_are_refused_in_one_sentence(folder: Path) -> None:
+    by_rows(folder, "no picture", "jpg")
+    with pytest.raises(BadInput, match=r"has no features for the rows of test\.csv"):
+        Campaign(folder)
+
+
+def test_wide_tables_are_read_in_seconds(tmp_path: Path) -> None:
+    made = Folder(tmp_path / "comp", 20, 10)
+    wide = pd.DataFrame(made.rng.normal(size=(20, 1500)), columns=[f"m{place}" for place in range(1500)])
+    made.train = pd.concat([made.train, wide], axis=1)
+    made.test = pd.concat([made.test, wide.iloc[:10]], axis=1)
+    spec = made.target("y", range(20), 0.5).create().competition
+    assert spec.target_columns == ["y"]
