@@ -109,8 +109,12 @@ class RefereeSection(Section):
 
 
 class ExecutionSection(Section):
-    backend: Literal["local", "kaggle_kernel"] = "local"
-    """Where experiments run: on this machine, or as private kernels on Kaggle's (takes effect at the next start)."""
+    backend: Literal["local", "kaggle_kernel", "ray"] = "local"
+    """Where experiments run: on this machine, as kernels on Kaggle's, or on a Ray cluster (at the next start)."""
+    address: str = "auto"
+    """Of the Ray cluster: "auto" for the one that this machine belongs to, or host:port."""
+    gpus: float = Field(default=0.0, ge=0)
+    """On a Ray cluster, for one fold; `cores` and `memory_gb` are for one fold there too."""
     accelerator: str = Field(default="NvidiaTeslaT4", pattern=r"^[A-Za-z0-9]{2,40}$")
     """Of a kernel: NvidiaTeslaT4 (two of them), NvidiaTeslaP100, NvidiaL4, TpuV5E8, …, or "none"."""
     when_quota_is_spent: Literal["local", "wait"] = "local"

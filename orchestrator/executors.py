@@ -1,4 +1,4 @@
-"""Where this campaign's experiments run, as config.json says: on this machine, or on Kaggle's."""
+"""Where this campaign's experiments run, as config.json says: on this machine, on Kaggle's, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -16,14 +16,29 @@ if TYPE_CHECKING:
     from orchestrator.competitions.kaggle.client import KaggleClient
     from orchestrator.execution.kaggle_kernel import KaggleKernels
     from orchestrator.execution.kernel_site import KernelSite
+    from orchestrator.execution.ray_cluster import RayCluster
+
+    AnyExecutor = LocalExecutor | KaggleKernels | RayCluster
 
 
-def open_executor(campaign: Campaign, sandbox: Sandbox, own: Mapping[str, str]) -> LocalExecutor | KaggleKernels:
-    """`own` are the variables of the campaign's `.env`. Raises BadInput for Kaggle's machines without credentials."""
+def open_executor(campaign: Campaign, sandbox: Sandbox, own: Mapping[str, str]) -> AnyExecutor:
+    """`own` are the variables of the campaign's `.env`.
+
+    Raises BadInput for Kaggle's machines without credentials, and for a Ray cluster that can't be joined.
+    """
     here = LocalExecutor(sandbox, campaign.cores)
-    if campaign.config.execution.backend == "local":
-        return here
-    return _kaggle(campaign, here, own)
+    section = campaign.config.execution
+    if section.backend == "ray":
+        from orchestrator.execution.ray_cluster import RayCluster, Wanted
+
+        wanted = Wanted(section.cores, section.memory_gb, section.gpus, warm=section.warm)
+        return RayCluster(section.address, here, wanted, lambda: _time_is_up(campaign))
+    return here if section.backend == "local" else _kaggle(campaign, here, own)
+
+
+def _time_is_up(campaign: Campaign) -> bool:
+    left = campaign.seconds_left()
+    return left is not None and left <= 0
 
 
 def bind_notebooks(campaign: Campaign) -> None:
@@ -55,7 +70,7 @@ def _kaggle(campaign: Campaign, here: LocalExecutor, own: Mapping[str, str]) -> 
         when_quota_is_spent=section.when_quota_is_spent,
         log_kb=section.log_kb,
         stopping=lambda: campaign.stopping,
-        time_is_up=lambda: (left := campaign.seconds_left()) is not None and left <= 0,
+        time_is_up=lambda: _time_is_up(campaign),
         facts_file=campaign.root / "KAGGLE_API.md",
     )
     return KaggleKernels(_site(campaign, KaggleClient(credentials)), here, policy)

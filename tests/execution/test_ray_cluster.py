@@ -1,0 +1,151 @@
+"""A local cluster of two nodes gives what this machine gives, also when a node dies while it works."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from orchestrator.errors import BadInput
+from orchestrator.execution.jobs import Job, Limits, Sandbox
+from orchestrator.execution.ladder import probe
+from orchestrator.execution.local import LocalExecutor
+from orchestrator.execution.ray_cluster import RayCluster, Wanted
+from tests.referee.conftest import HEADER, Stand
+
+ray = pytest.importorskip("ray", reason="the cluster is an optional extra")
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
+
+SCRIPT = (
+    HEADER
+    + """
+import time
+if task["fold"]:
+    time.sleep(WAIT)
+rng = np.random.default_rng(task["seed"])
+save(sigmoid(column("valid", "x0") + 0.01 * rng.normal(size=task["n_valid"])), sigmoid(column("test", "x0")))
+"""
+)
+MEMORY = 4 << 30
+
+
+class Pair:
+    """A cluster of two nodes with one core each."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
+        each = {"num_cpus": 1, "memory": MEMORY}
+        self.cluster = Cluster(initialize_head=True, head_node_args={**each, "_system_config": quick})
+        self.second = self.cluster.add_node(**each)
+        self.address: str = self.cluster.address
+
+    def kill_second_at_work(self) -> bool:
+        """Kill the second node's processes as soon as an experiment runs there; False when none did for 30 s."""
+        raylet = psutil.Process(self.second.all_processes["raylet"][0].process.pid)
+        for _ in range(600):
+            commands = [" ".join(process.cmdline()) for process in raylet.children(recursive=True)]
+            if any("experiment.py" in command for command in commands):
+                self.cluster.remove_node(self.second, allow_graceful=False)
+                return True
+            time.sleep(0.05)
+        return False
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    found = Pair()
+    yield found
+    found.cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Sandbox:
+    return probe("auto", Path(sys.executable))
+
+
+@pytest.fixture(scope="module")
+def joined(pair: Pair, sandbox: Sandbox) -> Iterator[RayCluster]:
+    executor = RayCluster(pair.address, LocalExecutor(sandbox, 2), Wanted(1, 0.5, warm=False))
+    yield executor
+    executor.close()
+
+
+def play(stand: Stand, executor: Any, wait: float = 0.0, progress: Callable[..., None] | None = None) -> Any:
+    """The parts of a round's record that do not depend on the machine."""
+    stand.write_default()
+    referee = stand.referee()
+    referee.executor, referee.progress = executor, progress or referee.progress
+    record = stand.run(SCRIPT.replace("WAIT", str(wait)), referee=referee)
+    assert record["status"] == "ok", record
+    return {key: record[key] for key in ("fold_scores", "cv", "se", "hashes", "decision")}
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Any:
+    return play(Stand(tmp_path_factory.mktemp("local") / "stand", sandbox), LocalExecutor(sandbox, 2))
+
+
+def test_scores_are_those_of_this_machine(tmp_path: Path, sandbox: Sandbox, joined: RayCluster, expected: Any) -> None:
+    assert (joined.machine.at_a_time, joined.cores, joined.machine.memory_mb) == (2, 1, 512)
+    assert play(Stand(tmp_path / "stand", sandbox), joined) == expected
+
+
+def test_a_job_has_the_sandbox_and_can_be_given_up(tmp_path: Path, joined: RayCluster) -> None:
+
+    def job(text: str, name: str) -> Job:
+        (tmp_path / f"{name}.py").write_text(text)
+        (tmp_path / name).mkdir()
+        return Job(tmp_path / f"{name}.py", {}, tmp_path / name, Limits(60, 300), name=name)
+
+    look = (
+        "import json, os, sys\nseen = [os.listdir('/'), dict(os.environ)]\n"
+        "json.dump(seen, open(sys.argv[2] + '/seen.json', 'w'))\nprint('hello')"
+    )
+    outcome = joined.run([job(look, "look")], 1)[0]
+    assert (outcome.status, outcome.log) == ("ok", "hello\n")
+    folders, environment = json.loads((tmp_path / "look" / "seen.json").read_text())
+    assert "RAY_RAYLET_PID" not in environment and environment["OMP_NUM_THREADS"] == "1"
+    assert joined.level != "A" or "home" not in folders
+    stop = threading.Event()
+    threading.Timer(2.0, stop.set).start()
+    began = time.monotonic()
+    assert joined.run([job("import time\ntime.sleep(60)", "sleep")], 1, cancel=stop)[0].status == "lost"
+    assert time.monotonic() - began < 20
+    assert joined.run([job("print(1)", "next")], 1)[0].status == "ok"  # the core is free again
+
+
+def test_what_no_node_has_is_refused(pair: Pair, sandbox: Sandbox, joined: RayCluster) -> None:
+    here = LocalExecutor(sandbox, 2)
+    with pytest.raises(BadInput, match="no node of the Ray cluster has 64 cores"):
+        RayCluster(pair.address, here, Wanted(64, 0.5))
+    with pytest.raises(BadInput, match="and 1 GPUs for one experiment"):
+        RayCluster(pair.address, here, Wanted(1, 0.5, gpus=1.0))
+
+
+def test_without_a_cluster_it_says_how_to_start_one(sandbox: Sandbox) -> None:
+    with pytest.raises(BadInput, match="ray start --head"):
+        RayCluster("127.0.0.1:1", LocalExecutor(sandbox, 2), Wanted())
+
+
+def test_a_lost_node_has_its_folds_run_elsewhere(
+    tmp_path: Path, pair: Pair, sandbox: Sandbox, joined: RayCluster, expected: Any
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        killed: list[Future[bool]] = []
+
+        def kill_when_both_run(event: str, **fields: Any) -> None:
+            if event == "fold_start" and fields["fold"] == 2:
+                killed.append(pool.submit(pair.kill_second_at_work))
+
+        assert play(Stand(tmp_path / "stand", sandbox), joined, 2.0, kill_when_both_run) == expected
+        assert killed[0].result()
