@@ -11,7 +11,7 @@ from orchestrator.competitions.json_tables import json_to_csv
 from orchestrator.competitions.label_tables import join_labels, merge_one_hot
 from orchestrator.competitions.role_tables import RoleTables
 from orchestrator.competitions.row_files import add_row_files, test_from_sample
-from orchestrator.competitions.side_tables import add_side_tables
+from orchestrator.competitions.side_tables import add_side_tables, sum_up_series
 from orchestrator.competitions.table_files import JSON_FORMATS
 
 
@@ -28,6 +28,8 @@ def prepare(data: Path, names: dict[str, str], description: str) -> tuple[dict[s
     if "sample_submission" in given:
         if "test" not in given:
             test_from_sample(roles)
+        else:
+            sum_up_series(roles)
         join_labels(roles)
         merge_one_hot(roles, description)
     if "test" in roles.names:

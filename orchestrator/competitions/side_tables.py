@@ -25,6 +25,32 @@ _PART = re.compile(r"^(train|test)(ing)?[_-]+|[_-]+(train|test)$", re.IGNORECASE
 _NO_SIDE = re.compile(r"submission|sample|unlabell?ed|^answers?|^solutions?|labels?$|description", re.IGNORECASE)
 
 
+def sum_up_series(roles: RoleTables) -> None:
+    """One row per key instead of several, where the sample asks once per key and train holds no labels."""
+    import pandas as pd
+
+    key = roles.key()
+    if key is None or any(name in roles.columns("train") for name in roles.asked()) or _bytes(roles) > MAX_BYTES:
+        return
+    paths = {role: roles.data / roles.names[role] for role in ("train", "test", "sample_submission")}
+    keys = {role: read_table(path, as_text=[key], columns=[key])[key] for role, path in paths.items() if path.is_file()}
+    if len(keys) < 3 or keys["sample_submission"].duplicated().any() or not keys["test"].duplicated().any():
+        return
+    if set(keys["test"]) != set(keys["sample_submission"]) or set(keys["test"]) & set(keys["train"]):
+        return
+    shared = [name for name in roles.columns("train") if name in roles.columns("test")]
+    both = pd.concat([read_table(paths[role], as_text=[key], columns=shared) for role in ("train", "test")])
+    columns = _summary(both.reset_index(drop=True), [key], [key])
+    for role in ("train", "test"):
+        roles.put(role, columns[columns[key].isin(set(keys[role]))].reset_index(drop=True))
+    roles.notes.append(f"Several rows of a {key} were summed up in {len(columns.columns) - 1} columns.")
+
+
+def _bytes(roles: RoleTables) -> int:
+    paths = [roles.data / roles.names[role] for role in ("train", "test")]
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
 def add_side_tables(roles: RoleTables) -> None:
     """Join every table that shares keys with train and test and holds none of the answers."""
     secret = {*roles.only_in_train(), *roles.asked()}
@@ -32,8 +58,7 @@ def add_side_tables(roles: RoleTables) -> None:
     for path in roles.others():
         if not _NO_SIDE.search(path.stem) and not secret & set(header_or_none(path)):
             parts.setdefault(_PART.sub("", path.stem), []).append(path)
-    tables = [roles.data / roles.names[role] for role in ("train", "test")]
-    own = sum(path.stat().st_size for path in tables if path.is_file())
+    own = _bytes(roles)
     for name, paths in parts.items():
         keys = _shared(roles, paths)
         if not keys:
@@ -112,7 +137,10 @@ def _tuples(frame: pd.DataFrame, names: list[str]) -> pd.Series:
 
 
 def _summary(side: pd.DataFrame, used: list[str], keys: list[str]) -> pd.DataFrame:
-    """One row per key: how many rows; of numbers the mean, extremes, sum, spread and last; of labels how often each."""
+    """One row per key: how many rows; of numbers the mean, extremes, sum, spread and last; of labels how often each.
+
+    What is the same in all rows of a key stays.
+    """
     import pandas as pd
 
     side = side.drop(columns=[key for key in keys if key not in used])
@@ -120,6 +148,9 @@ def _summary(side: pd.DataFrame, used: list[str], keys: list[str]) -> pd.DataFra
     parts: list[Any] = [grouped.size().rename("rows")]
     for name in [name for name in side.columns if name not in used]:
         column = side[name]
+        if not column.hasnans and grouped[name].nunique().max() == 1:
+            parts.append(grouped[name].first())
+            continue
         if column.dtype.kind in "iufb" and not (column.dtype.kind in "iu" and column.is_unique):
             numbers = side[used].assign(**{"value": column.astype(float)}).groupby(used, sort=False)["value"]
             found = numbers.agg(["mean", "min", "max", "sum", "std", "last"])

@@ -42,7 +42,9 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
     for role, path in found.items():
         by_rows = role == "test" and found["sample_submission"] and any(item.is_dir() for item in public.iterdir())
         if path is None and role not in optional and not by_rows:
-            raise BadInput(f"{public} has no {role}.csv (nor .parquet, .json, .gz or .zip): put it there")
+            packed = [item.name for item in sorted(public.iterdir()) if item.suffix.lower() in (".7z", ".zip", ".tar")]
+            advice = f"unpack {', '.join(packed[:3])} there" if packed else "put it there"
+            raise BadInput(f"{public} has no {role}.csv (nor .parquet, .json, .gz or .zip): {advice}")
     return {role: path for role, path in found.items() if path is not None}
 
 

@@ -131,3 +131,10 @@ def test_gini_of_amounts_is_a_regression(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "comp").target("hazard", [row % 40 for row in range(200)], 0)
     spec = folder.described("Submissions are scored on the Normalized Gini Coefficient.").create().competition
     assert (spec.task, spec.metric, spec.submission_kind) == ("regression", "gini", "value")
+
+
+def test_archives_that_must_be_unpacked_are_named(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    (folder / "train.csv").rename(folder / "train.csv.7z")
+    with pytest.raises(BadInput, match=r"has no train\.csv .*: unpack train\.csv\.7z there"):
+        made(folder)

@@ -98,6 +98,19 @@ def test_preparing_again_after_a_kill_changes_nothing(folder: Path) -> None:
         assert read_table(campaign.data / f"{role}.csv").equals(getattr(campaign, role))
 
 
+def test_several_rows_of_an_id_with_labels_apart_become_one(folder: Path) -> None:
+    labels = pd.read_csv(folder / "train.csv")[["id", "y"]]
+    labels.to_csv(folder / "train_labels.csv", index=False)
+    for name in ("train", "test"):
+        table = pd.read_csv(folder / f"{name}.csv").drop(columns="y", errors="ignore")
+        table.loc[table.index.repeat(3)].assign(step=[0.0, 1.0, 2.0] * len(table)).to_csv(
+            folder / f"{name}.csv", index=False
+        )
+    campaign = Campaign(folder)
+    assert campaign.train["y"].tolist() == labels["y"].tolist() and len(campaign.test) == 30
+    assert campaign.train["step_mean"].eq(1).all() and {"x1", "colour", "rows"} <= set(campaign.test)
+
+
 def test_parts_of_a_side_table_for_train_and_test_are_one(folder: Path) -> None:
     for name, spelled in (("train", "os-kind"), ("test", "os_kind")):
         ids = pd.read_csv(folder / f"{name}.csv")[["id"]].iloc[::3]
