@@ -204,5 +204,5 @@ def _result(final: dict[str, Any] | None, metric: str) -> str:
         return "Nothing was kept."
     tag, cv, csv = label(final.get("round") or 0), show.score(final.get("cv"), final.get("se")), final.get("submission")
     if show.finite(final.get("score")) is None:
-        return f"Best: {tag}, {metric} {cv}; upload {csv}"
+        return f"Best: {tag}, {metric} {cv}; {'submitted:' if final.get('submitted') else 'upload'} {csv}"
     return f"{tag}: {metric} {show.short(final['score'])} on the held-out answers (CV {cv}), submission: {csv}"

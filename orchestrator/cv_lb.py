@@ -1,4 +1,4 @@
-"""How leaderboard scores go with cross-validated ones, and where they part; pure functions over the registry's entries.
+"""How leaderboard scores go with cross-validated ones, and where they part, over the registry's entries.
 
 Both scores are of one metric, so they should lie on a line of slope 1: leaderboard = CV + offset. The offset is what
 the test rows are harder or easier than ours, and is no fault. A round off that line is one that its CV flatters.
@@ -6,13 +6,16 @@ the test rows are harder or easier than ours, and is no fault. A round off that 
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from orchestrator import show
+from orchestrator.files import read_json_or_none
 from orchestrator.ledger import Entry
-from orchestrator.rounds import label
+from orchestrator.rounds import RoundFiles, label
 
 OFF_LINE = 3.0
 """Standard errors off the line from which a round is spoken of."""
@@ -20,8 +23,19 @@ FEW_OTHERS = 2
 """Other rounds that it takes to draw a line."""
 
 
-def comparison(entries: Sequence[Entry], *, maximize: bool | None) -> dict[str, Any] | None:
+def public_rows(rounds: Path, share: float) -> float | None:
+    """Public rows of the leaderboard for each row of train, by the profile in `rounds`; None when that is not there."""
+    rows = (read_json_or_none(RoundFiles(rounds, 0).path("profile.json")) or {}).get("rows") or {}
+    train, test = rows.get("train") or 0, rows.get("test") or 0
+    return share * test / train if train and test else None
+
+
+def comparison(
+    entries: Sequence[Entry], *, maximize: bool | None, public: float | None = None
+) -> dict[str, Any] | None:
     """{"pairs", "correlation", "offset", "warnings"} over the rounds with both scores; None without any.
+
+    `public`: rows behind a leaderboard score for each row behind a CV score, so that its noise is known as well.
 
     `offset` is the median of leaderboard − CV in metric units, `correlation` the rank correlation (None for too few
     pairs), `warnings` one sentence each.
@@ -32,7 +46,7 @@ def comparison(entries: Sequence[Entry], *, maximize: bool | None) -> dict[str, 
     if not pairs:
         return None
     correlation = agreement(entries)
-    warnings = [warning for entry in pairs if (warning := _off_line(entry, pairs, maximize))]
+    warnings = [warning for entry in pairs if (warning := _off_line(entry, pairs, maximize, public))]
     if correlation is not None and correlation < WEAK_CORRELATION:
         known = f"CV and leaderboard hardly agree: rank correlation {correlation:.2f} over {len(pairs)} rounds"
         warnings.append(f"{known}{_why_weak(pairs)}")
@@ -40,14 +54,15 @@ def comparison(entries: Sequence[Entry], *, maximize: bool | None) -> dict[str, 
     return {"pairs": len(pairs), "correlation": correlation, "offset": offset, "warnings": warnings}
 
 
-def _off_line(entry: Entry, pairs: Sequence[Entry], maximize: bool | None) -> str:
+def _off_line(entry: Entry, pairs: Sequence[Entry], maximize: bool | None, public: float | None) -> str:
     """What to say of a round that is off the line of all others by more than its noise; "" for one that is not."""
     others = [_offset(other) for other in pairs if other is not entry]
     if len(others) < FEW_OTHERS:
         return ""
     middle = statistics.median(others)
     spread = 1.4826 * statistics.median(abs(value - middle) for value in others)
-    noise = max(float(entry.get("se") or 0.0), spread)
+    both = math.sqrt(1 + 1 / public) if public else 1.0
+    noise = max(both * float(entry.get("se") or 0.0), spread)
     off = _offset(entry) - middle
     if noise <= 0 or abs(off) <= OFF_LINE * noise:
         return ""

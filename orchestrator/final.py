@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.ledger import best_entry
-from orchestrator.submission_policy import final_two
+from orchestrator.submission_policy import WENT_OUT, final_two
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
@@ -25,6 +25,7 @@ def grade_final(campaign: Campaign) -> dict[str, Any] | None:
         "round": best["round"],
         "submission": str(csv.relative_to(campaign.root)),
         "cv": best["cv"],
+        "submitted": best["submitted"] in WENT_OUT,
         "se": best["se"],
         "score": grade.score,
         "public": grade.public,

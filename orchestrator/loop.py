@@ -25,7 +25,7 @@ from orchestrator.final import grade_final
 from orchestrator.journal import Journal
 from orchestrator.phases import ROUND, ROUND_ZERO, Phase, Stage, run_phase
 from orchestrator.state import write_state
-from orchestrator.submitting import wait_for_scores
+from orchestrator.submitting import submit_last, wait_for_scores
 
 
 def play(campaign: Campaign) -> str:
@@ -88,6 +88,7 @@ def finish(campaign: Campaign, why: str) -> None:
     from orchestrator.report import write_report
 
     if not endings.is_fatal(why):
+        submit_last(campaign)
         wait_for_scores(campaign)
     final = grade_final(campaign)
     number = campaign.entries[-1]["round"] if campaign.entries else 0

@@ -63,13 +63,14 @@ class Standings:
     def latest(self) -> Standing | None:
         return self.records[-1] if self.records else None
 
-    def take(self, number: int, entries: Sequence[Entry]) -> Standing | None:
+    def take(self, number: int, entries: Sequence[Entry], *, again: bool = False) -> Standing | None:
         """The standing as of the end of round `number`; the last known one when it can't be had, None without any.
 
-        Asks the competition unless this round has, or what is known is young and our best score the same.
+        Asks the competition unless this round has (`again`: even then), or what is known is young and our best score
+        the same.
         """
         last, ours = self.latest, _best(entries, self._campaign.metric.maximize)
-        if last is not None and (last["round"] >= number or self._is_fresh(last, ours)):
+        if last is not None and ((last["round"] >= number and not again) or self._is_fresh(last, ours)):
             return last
         if number in self._asked:
             return last
@@ -84,7 +85,7 @@ class Standings:
         if found is None:
             return last
         write_json(RoundFiles(self._campaign.rounds, number).path("leaderboard.json"), found)
-        self.records.append(found)
+        self.records = [*(record for record in self.records if record["round"] != number), found]
         self._campaign.progress("note", text=f"leaderboard: {line(found)}")
         return found
 

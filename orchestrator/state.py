@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import money
-from orchestrator.cv_lb import comparison
+from orchestrator.cv_lb import comparison, public_rows
 from orchestrator.files import read_json_or_none, write_json
 from orchestrator.ledger import best_entry
 from orchestrator.standings import summary
@@ -45,7 +45,11 @@ def write_state(
         "agents": campaign.players.generations(),
         "submissions": campaign.submission_counts(),
         "cv_lb": [[entry["round"], entry["cv"], entry["lb"]] for entry in entries if entry["lb"] is not None],
-        "agreement": comparison(entries, maximize=campaign.metric.maximize),
+        "agreement": comparison(
+            entries,
+            maximize=campaign.metric.maximize,
+            public=public_rows(campaign.rounds, config.competition.public_fraction),
+        ),
         **summary(campaign.standings.records),
         "elapsed_seconds": round(campaign.elapsed(), 1),
         "minutes": config.loop.minutes,

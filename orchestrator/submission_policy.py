@@ -26,6 +26,8 @@ TEACHING_RANGE = 5.0
 FEW_PAIRS = 4
 WEAK_CORRELATION = 0.3
 ALIKE = 0.98
+WENT_OUT = ("accepted", "unknown", "duplicate", "sent")
+"""Statuses of rounds that are, or may be, at the competition."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def _free(entry: Entry) -> bool:
 
 
 def _went_out(entry: Entry) -> bool:
-    return entry.get("submitted") in ("accepted", "unknown", "duplicate", "sent")
+    return entry.get("submitted") in WENT_OUT
 
 
 def _noise(entry: Entry) -> float:

@@ -1,4 +1,4 @@
-"""The campaign's side of its submissions: where they go, today's count for display, and waiting for the last scores."""
+"""The campaign's side of its submissions: where they go, today's count, and at the end the last one and the scores."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from orchestrator.competitions.base import Competition
 from orchestrator.config import Config
 from orchestrator.errors import CompetitionError, FatalEnding, Stopped
+from orchestrator.ledger import best_entry
+from orchestrator.rounds import label
+from orchestrator.submission_policy import WENT_OUT
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
@@ -57,6 +60,29 @@ def counts(campaign: Campaign) -> dict[str, int]:
         return {}
 
 
+def submit_last(campaign: Campaign) -> None:
+    """At the end: submit the best kept round when that was not to be had, or not wanted, while it was played."""
+    best = best_entry(campaign.entries)
+    if campaign.config.competition.kind == "local" or not campaign.config.submissions.enabled or best is None:
+        return
+    if best["submitted"] in WENT_OUT or best["held"]:
+        return
+    tag = label(best["round"])
+    try:
+        if campaign.submissions.remaining_today() <= 0:
+            campaign.progress("note", text=f"{tag} is not submitted: no submission is left today", level="warning")
+            return
+        reason = f"cv {best['cv']:.6g}, the best kept round"
+        receipt = campaign.submissions.submit(campaign.files(best["round"]), reason)
+    except (CompetitionError, FatalEnding) as error:
+        campaign.progress("note", text=f"{tag} is not submitted: {error}", level="warning")
+        return
+    why = receipt.reason if receipt.status in ("rejected", "held") else reason
+    campaign.progress("submit", round=best["round"], status=receipt.status, reason=why)
+    campaign.take_up_scores()
+    campaign.count_submissions()
+
+
 def wait_for_scores(campaign: Campaign) -> None:
     """At the end: give what was submitted the time to show up and to be scored, as long as config.json says."""
     if campaign.config.competition.kind == "local" or not campaign.submissions.receipts():
@@ -74,8 +100,9 @@ def wait_for_scores(campaign: Campaign) -> None:
         campaign.take_up_scores()
         waiting = sorted(campaign.submissions.waiting())
         if not waiting or time.monotonic() >= end:
+            campaign.standings.take(campaign.entries[-1]["round"], campaign.entries, again=True)
             return
-        campaign.progress("note", text=f"waiting for the score of {', '.join(f'R{number:02d}' for number in waiting)}")
+        campaign.progress("note", text=f"waiting for the score of {', '.join(map(label, waiting))}")
         try:
             campaign.sleep(min(pause, max(0.1, end - time.monotonic())))
         except Stopped:

@@ -11,7 +11,7 @@ from typing import Any
 
 from agents.errors import ModelUnusable
 from orchestrator import money, standings
-from orchestrator.cv_lb import comparison
+from orchestrator.cv_lb import comparison, public_rows
 from orchestrator.errors import Damaged
 from orchestrator.files import read_json
 from orchestrator.ledger import Entry, best_entry, with_submission
@@ -54,7 +54,7 @@ def _rebuilt(root: Path) -> State:
         "kept": sum(entry["status"] == "keep" for entry in entries),
         "best": best_entry(entries),
         "cv_lb": [[entry["round"], entry["cv"], entry["lb"]] for entry in entries if entry["lb"] is not None],
-        "agreement": comparison(entries, maximize=maximize),
+        "agreement": comparison(entries, maximize=maximize, public=public_rows(folder, 0.3)),
         **standings.summary(standings.recorded(folder)),
         "elapsed_seconds": entries[-1]["elapsed_seconds"] if entries else None,
         "usd": sum(entry["usd"] for entry in entries),

@@ -85,6 +85,10 @@ class TestWithoutRunning:
         code, said = person.types("run", URL, "mine")
         assert code == 0 and (rounds.parent / "submission.csv").exists(), said
         assert "or repeat the command with --submit" in said
+        before = len(person.server.submissions(SLUG))
+        code, said = person.types("run", URL, "mine", "--submit")
+        assert code == 0 and "It was submitted and scored" in said, said
+        assert len(person.server.submissions(SLUG)) == before + 1
 
     def test_a_folder_of_tables(self, person: Person) -> None:
         made = tables(person.folder / "data")

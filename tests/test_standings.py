@@ -86,6 +86,14 @@ def test_a_young_standing_serves_until_our_score_changes(place: Place) -> None:
     assert place.competition.asked == 3 and history(standings.records) == [[1, 21, 61], [3, 2, 61], [4, 2, 61]]
 
 
+def test_the_end_looks_again_once_our_score_has_changed(place: Place) -> None:
+    standings = place.open()
+    standings.take(1, entries(None))
+    assert standings.take(1, entries(None), again=True) is standings.latest and place.competition.asked == 1
+    last = standings.take(1, entries(0.995), again=True)
+    assert last is not None and last["rank"] == 2 and [last] == standings.records == place.open().records
+
+
 def test_a_failure_keeps_the_last_one_and_is_not_repeated_in_the_round(place: Place) -> None:
     standings = place.open()
     assert place.competition.asked == 0
@@ -156,6 +164,11 @@ def test_noise_is_forgiven_and_few_rounds_say_nothing() -> None:
     off = pairs((0.80, 0.77), (0.81, 0.78), (0.82, 0.79), (0.83, 0.795), se=0.01)
     found = comparison(off, maximize=True)
     assert found is not None and found["warnings"] == []
+    lucky = pairs((0.80, 0.81), (0.81, 0.87), (0.82, 0.88), se=0.01)
+    few_rows = comparison(lucky, maximize=True, public=0.05)
+    many_rows = comparison(lucky, maximize=True)
+    assert few_rows is not None and few_rows["warnings"] == [] and many_rows is not None
+    assert [line[:3] for line in many_rows["warnings"]] == ["R01"]
     two = comparison(pairs((0.8, 0.7), (0.9, 0.1)), maximize=True)
     assert two is not None and two["warnings"] == [] and two["correlation"] is None
     assert comparison(entries(None, None), maximize=True) is None

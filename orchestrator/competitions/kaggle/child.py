@@ -102,7 +102,7 @@ class Account:
             return probe(self.api, one)
         except HTTPError as error:
             status, reason, _ = http_failure(error)
-            if status in (400, 401, 403, 404):
+            if status in (400, 401, 403, 404) and not self.wire.html:
                 return f"refused ({status}: {reason})"
             raise
 
@@ -155,6 +155,8 @@ def failure_of(error: BaseException, wire: Wire) -> dict[str, Any]:
         return {**record, "kind": "credentials", "reason": str(error)}
     if isinstance(error, HTTPError) and error.response is not None:
         status, reason, after = http_failure(error)
+        if wire.html and status in (400, 403, 404):  # not Kaggle's interface: a gate or a proxy before it
+            return {**record, "kind": "shape", "reason": f"a web page instead of data, {status} {reason}"}
         return {**record, "kind": "http", "status": status, "reason": reason, "after_s": after}
     if isinstance(error, Unusable):
         return {**record, "kind": error.kind, "reason": str(error)}

@@ -81,7 +81,7 @@ class KaggleClient:
         try:
             return parsedate_to_datetime(self._date or "").astimezone(UTC)
         except ValueError:
-            raise TryLater("Kaggle's answer does not tell its time; it is tried again later") from None
+            raise TryLater("Kaggle's answer does not tell its time") from None
 
     def competition(self, slug: str) -> records.CompetitionInfo:
         return records.made(records.CompetitionInfo, self._read("competition", slug=slug))
@@ -214,7 +214,7 @@ class KaggleClient:
         except Died as error:
             late = str(error) == "no answer in time"
             what = f"did not answer {call} within {seconds:g} s" if late else f"failed at {call} ({error})"
-            raise TryLater(f"Kaggle's client {what}; it is tried again later") from error
+            raise TryLater(f"Kaggle's client {what}") from error
         self._date = reply.get("date") or None
         self.source = str(reply.get("source") or self.source)
         if "failure" in reply:

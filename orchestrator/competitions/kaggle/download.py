@@ -173,7 +173,7 @@ def _checked(path: Path, folder: Path) -> Path:
     """Where the client says that the file lies, held against where it was to put it."""
     inside = path.parent.resolve().is_relative_to(folder.resolve())
     if not inside or not path.exists() or not stat.S_ISREG(path.lstat().st_mode):
-        raise TryLater("Kaggle's client left no file where it was to; it is tried again later")
+        raise TryLater("Kaggle's client left no file where it was to")
     return path
 
 

@@ -88,9 +88,9 @@ def explain(failure: Failure, *, call: str, slug: str = "", source: str = "") ->
     if failure.kind == "credentials":
         return NeedsPerson(f"Kaggle accepts none of the credentials ({reason}): {TOKEN_FIX}")
     if failure.kind == "network":
-        return TryLater(f"Kaggle can't be reached ({call}: {reason}): check the network; it is tried again later")
+        return TryLater(f"Kaggle can't be reached ({call}: {reason}): check the network")
     if failure.kind == "shape":
-        return TryLater(f"Kaggle's answer to {call} makes no sense ({reason}): it is tried again later")
+        return TryLater(f"Kaggle's answer to {call} makes no sense ({reason})")
     if failure.kind == "local":
         return CompetitionError(f"{call}: {reason}")
     if status == 401:
@@ -99,8 +99,7 @@ def explain(failure: Failure, *, call: str, slug: str = "", source: str = "") ->
         wait = f" for {failure.after_s:.0f} s" if failure.after_s is not None else ""
         return TryLater(f"Kaggle asks to slow down{wait} ({call}: {reason})", after_s=failure.after_s)
     if status >= 500 or status == 408:
-        sentence = f"Kaggle has trouble ({call}: {status} {reason}); it is tried again later"
-        return TryLater(sentence, after_s=failure.after_s)
+        return TryLater(f"Kaggle has trouble ({call}: {status} {reason})", after_s=failure.after_s)
     if (person := _for_a_person(reason, status, slug)) is not None:
         return person
     if status in (403, 404):

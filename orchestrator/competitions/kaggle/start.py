@@ -19,6 +19,7 @@ from orchestrator.competitions.kaggle.archives import Budget, unpack_nested
 from orchestrator.competitions.kaggle.cache import Data, cache_home, cache_of, cached, obtain
 from orchestrator.competitions.kaggle.client import KaggleClient
 from orchestrator.competitions.kaggle.credentials import find
+from orchestrator.competitions.kaggle.errors import TryLater
 from orchestrator.competitions.kaggle.facts import Facts, ask, ask_or_remember
 from orchestrator.competitions.kaggle.pages import describe, documents, is_over, understand
 from orchestrator.competitions.kaggle.slug import url_of
@@ -49,6 +50,13 @@ class Start:
         Raises CompetitionError (NeedsPerson with the link when the rules are not accepted, TryLater), and BadInput for
         a directory in use and data that can't be played.
         """
+        try:
+            return self._make()
+        except TryLater as error:
+            told = f"{error}; repeat the command later, it goes on with what has arrived"
+            raise TryLater(told, after_s=error.after_s) from error
+
+    def _make(self) -> list[str]:
         directory = self.directory.absolute()
         given = directory / "competition" / "data"
         own = self.skip_download and given.is_dir() and any(given.iterdir())
