@@ -15,6 +15,7 @@ from agents.models.provider import (
     of_connection,
     of_status,
     plain,
+    readable,
     retry_after,
     usage_of,
 )
@@ -80,9 +81,9 @@ class AnthropicMessages:
             raise of_connection(error, _usage(message)) from error
         if message is None or message.stop_reason is None:
             raise Fault("the reply ended without its end mark", "retry", costs=True, usage=_usage(message))
-        stop = _STOPS.get(message.stop_reason, "done")
         try:
-            content = _replayable([_block(block) for block in message.content], stop)
+            stop = _STOPS.get(message.stop_reason, "done")
+            content = readable(self, _replayable([_block(block) for block in message.content], stop))
         except UNREADABLE as error:
             raise of_connection(error, _usage(message)) from error
         return Reply(content, stop, _usage(message), detail=_refusal(message))

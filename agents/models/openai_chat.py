@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from agents.models.provider import (
     of_connection,
     of_status,
     plain,
+    readable,
     retry_after,
 )
 from agents.prices import Usage
@@ -26,6 +26,8 @@ from agents.prices import Usage
 _STOPS: dict[str, Stop] = {"stop": "done", "tool_calls": "tools", "length": "truncated", "content_filter": "refusal"}
 _URL = "https://api.openai.com/v1"
 """Named here, since the SDK would else follow a variable of the shell, and the prices would not."""
+_MOST_USD = 1e5
+"""No request costs that; a server that says so is not believed."""
 _GROWING = ("text", "summary")
 
 
@@ -78,13 +80,13 @@ class OpenAIChat:
         if finish is None or finish == "error":
             raise Fault("the reply ended without its end mark", "retry", costs=True, usage=_usage(usage))
         refused = str(message.get("refusal") or "")
-        stop: Stop = "refusal" if refused else _STOPS.get(finish, "done")
-        if stop == "done" and message.get("tool_calls"):
-            stop = "tools"  # some servers end tool calls with "stop"
         try:
-            content = _cleaned(message)
+            stop: Stop = "refusal" if refused else _STOPS.get(finish, "done")
+            content = readable(self, _cleaned(message))
         except UNREADABLE as error:
             raise of_connection(error, _usage(usage)) from error
+        if stop == "done" and message.get("tool_calls"):
+            stop = "tools"  # some servers end tool calls with "stop"
         return Reply(content, stop, _usage(usage), _cost(usage), refused)
 
     def messages(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -105,7 +107,8 @@ class OpenAIChat:
         ]
 
     def text(self, content: Any) -> str:
-        return content.get("content") or ""
+        said: Any = content.get("content") or ""
+        return said if isinstance(said, str) else "".join(part["text"] for part in said if part["type"] == "text")
 
     def close(self) -> None:
         self._client.close()
@@ -180,7 +183,7 @@ def _cleaned(message: dict[str, Any]) -> dict[str, Any]:
     seen: set[str] = set()
     for place, call in enumerate(message.get("tool_calls", [])):
         del call["index"]
-        id = call.get("id") or f"call_{place}"
+        id = str(call.get("id") or f"call_{place}")
         call["id"] = f"{id}_{place}" if id in seen else id
         seen.add(id)
         call.setdefault("type", "function")
@@ -227,6 +230,6 @@ def _usage(usage: Any) -> Usage | None:
 def _cost(usage: Any) -> float | None:
     """What the provider says that it charged."""
     cost = getattr(usage, "cost", None)
-    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < math.inf:
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < _MOST_USD:
         return None
     return float(cost)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -62,7 +63,7 @@ class Fault(Exception):
     def without(self, secret: str) -> str:
         """The message, short, for files and screens: some servers repeat the key that they refuse."""
         said = str(self).replace(secret, "(key)") if secret else str(self)
-        return said[:_MESSAGE_CHARS]
+        return "".join(sign if sign.isprintable() else "?" for sign in said[:_MESSAGE_CHARS])
 
 
 class Provider(Protocol):
@@ -89,6 +90,18 @@ class Provider(Protocol):
     def close(self) -> None:
         """Let go of the connections."""
         ...
+
+
+def readable(provider: Provider, content: Any) -> Any:
+    """The content of a reply, checked as far as a session relies on it. Raises one of UNREADABLE."""
+    calls = provider.calls(content)
+    if not all(isinstance(text, str) for call in calls for text in (call.id, call.name)):
+        raise TypeError("a tool call without a name or an id")
+    if len({call.id for call in calls}) < len(calls):
+        raise ValueError("two tool calls have one id")
+    if not isinstance(provider.text(content), str):
+        raise TypeError("its text is none")
+    return content
 
 
 def of_status(
@@ -132,6 +145,8 @@ def of_connection(error: Exception, usage: Usage | None) -> Fault:
         cause, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError | httpx2.InvalidURL | UnicodeEncodeError
     ):
         return Fault(f"the request cannot be sent ({type(cause).__name__})", "unusable")
+    if isinstance(cause, httpx2.TooManyRedirects):
+        return Fault(str(cause), "unusable")
     if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
         return Fault(f"the connection failed: {cause or type(cause).__name__}", "retry")
     what = "the connection failed" if isinstance(cause, httpx2.HTTPError) else "the reply can't be read"
@@ -163,9 +178,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a response asks to wait."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            return float(headers[name]) * scale
+            seconds = float(headers[name]) * scale
         except (KeyError, ValueError):
             continue
+        if 0 <= seconds < math.inf:
+            return seconds
     return None
 
 

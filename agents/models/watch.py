@@ -35,6 +35,15 @@ class Watch:
         self._word = time.monotonic()
 
     def guard(self, response: httpx2.Response) -> None:
+        """Raises what a broken connection raises for what can't be a reply."""
+        if response.has_redirect_location:
+            raise httpx2.TooManyRedirects(f"the server is elsewhere: {response.headers['location']}")
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise httpx2.ReadError(
+                "the reply is compressed, though none such was asked for"
+            )  # it may unpack to any size
+        if response.is_success and response.headers.get("content-type", "").startswith("text/html"):
+            raise httpx2.ReadError("the server answers with a web page: is base_url right?")
         assert isinstance(response.stream, httpx2.SyncByteStream)
         response.stream = _Watched(response.stream, self)
 
@@ -65,8 +74,11 @@ class _Watched(httpx2.SyncByteStream):
 
 
 def client(kind: Any, watch: Watch) -> Any:
-    """An SDK's own kind of HTTP client, watched."""
-    return kind(timeout=watch.timeout(), event_hooks={"response": [watch.guard]}, verify=_certificates())
+    """An SDK's own kind of HTTP client, watched. It follows no redirect: key and conversation are for one host."""
+    return kind(
+        timeout=watch.timeout(), event_hooks={"response": [watch.guard]}, verify=_certificates(),
+        follow_redirects=False, headers={"accept-encoding": "identity"},
+    )  # fmt: skip
 
 
 @lru_cache
