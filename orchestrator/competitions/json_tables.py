@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from orchestrator.competitions.signals import signal_statistics
 from orchestrator.competitions.tables import check_file, write_csv
 from orchestrator.errors import BadInput
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
 DEPTH = 3
 """Objects in objects become columns down to here; what lies deeper stays JSON."""
+LONG = 50
+"""A list of as many numbers is a signal, and its statistics become columns."""
 
 
 def json_to_csv(path: Path) -> str:
@@ -37,11 +42,16 @@ def read_json_table(path: Path) -> pd.DataFrame:
 
 
 def flatten(record: dict[str, Any], prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
-    """Inner objects as keys of their own, joined by dots."""
+    """Inner objects and the statistics of signals as keys of their own, joined by dots."""
     flat: dict[str, Any] = {}
     for key, value in record.items():
         if isinstance(value, dict) and value and depth > 1:
             flat |= flatten(value, f"{prefix}{key}.", depth - 1)
+        elif isinstance(value, list) and len(value) >= LONG and all(type(item) in (int, float) for item in value):
+            flat |= {
+                f"{prefix}{key}.{name}": found
+                for name, found in signal_statistics(np.array(value, dtype=float)).items()
+            }
         else:
             flat[f"{prefix}{key}"] = value
     return flat

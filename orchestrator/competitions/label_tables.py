@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.competitions.infer_columns import same_text
 from orchestrator.competitions.infer_metric import COLUMNWISE, read_description
 from orchestrator.competitions.role_tables import RoleTables, header_or_none
-from orchestrator.competitions.tables import read_table, read_verbatim
+from orchestrator.competitions.tables import read_verbatim
 
 _LABELS = re.compile(r"label|target|(^|[_-])y([_-]|$)|answer", re.IGNORECASE)
 MATCHED = 0.9
@@ -22,8 +22,13 @@ def join_labels(roles: RoleTables) -> None:
     train, asked = roles.columns("train"), roles.asked()
     if any(name in train for name in asked):
         return
-    for path in sorted(roles.others(), key=lambda path: not _LABELS.search(path.name)):
-        columns = header_or_none(path)
+    tables = {path: header_or_none(path) for path in roles.others()}
+
+    def rank(path: Path) -> tuple[int, bool]:
+        return -len(set(asked) & set(tables[path])), not _LABELS.search(path.name)
+
+    for path in sorted(tables, key=rank):
+        columns = tables[path]
         named = [name for name in asked if name in columns]
         fresh = [name for name in columns if name not in train]
         if not fresh or not (named or (_LABELS.search(path.stem) and not roles.only_in_train())):
@@ -56,9 +61,7 @@ def merge_one_hot(roles: RoleTables, description: str) -> None:
     metric = read_description(description).metric or ""
     if metric.split("@")[0] not in EXCLUSIVE or (metric != "log_loss" and COLUMNWISE.search(description.lower())):
         return
-    path = roles.data / roles.names["train"]
-    marks = read_table(path, columns=asked) if path.is_file() else roles.frame("train")[asked]
-    marks = marks.map(same_text).replace({"True": "1", "False": "0"})
+    marks = roles.part("train", asked).map(same_text).replace({"True": "1", "False": "0"})
     if not (marks.isin(["0", "1"]).all().all() and ((marks == "1").sum(axis=1) == 1).all()):
         return
     name = next(one for one in ("class", "label", "class_of_row") if one not in roles.columns("train"))

@@ -37,6 +37,12 @@ class RoleTables:
             self._frames[role] = read_table(self.data / self.names[role], as_text=self.columns(role))
         return self._frames[role]
 
+    def part(self, role: str, columns: list[str]) -> pd.DataFrame:
+        """Some columns of a role's table, which need not be read for it as a whole."""
+        if role in self._frames:
+            return self._frames[role][columns]
+        return read_table(self.data / self.names[role], columns=columns)
+
     def put(self, role: str, frame: pd.DataFrame) -> None:
         """Take `frame` as the role's table from now on."""
         self._frames[role] = frame

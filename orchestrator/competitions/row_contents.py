@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from orchestrator.competitions.json_tables import as_text, flatten
+from orchestrator.competitions.signals import signal_statistics
 from orchestrator.competitions.tables import read_table
 from orchestrator.errors import BadInput
 
@@ -73,21 +72,6 @@ def of_table(path: Path) -> Row:
         else:
             row[str(name)] = " ".join(map(str, column.dropna().iloc[:500]))[:MAX_TEXT]
     return row
-
-
-def signal_statistics(values: np.ndarray[Any, Any], few: bool = False) -> dict[str, float]:
-    """Level, spread, range, and how fast it changes; NaN for nothing but holes."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return {"mean": float("nan"), "std": float("nan"), "min": float("nan"), "max": float("nan")}
-    found = {"mean": known.mean(), "std": known.std(), "min": known.min(), "max": known.max()}
-    if not few:
-        steps = np.abs(np.diff(known)) if len(known) > 1 else np.zeros(1)
-        places = np.quantile(known, [0.05, 0.25, 0.5, 0.75, 0.95])
-        found |= dict(zip(("q05", "q25", "q50", "q75", "q95"), places, strict=True))
-        found |= {"missing": 1 - len(known) / len(values), "step": steps.mean(), "step_max": steps.max()}
-        found |= {"last": known[-1], "first": known[0], "crossings": np.mean(np.diff(known > known.mean()) != 0)}
-    return {name: float(f"{value:.7g}") for name, value in found.items()}
 
 
 def _text(path: Path) -> str:

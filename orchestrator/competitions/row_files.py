@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MATCHED = 0.9
-"""The least share of a table's rows that must have a file."""
+"""The least share of a table's ids that must have a file."""
+HALF = 0.5
+"""The least share of the files that a column other than the id must name."""
 MAX_COLUMNS = 2000
 Places = dict[str, Path]
 
@@ -35,17 +37,17 @@ def test_from_sample(roles: RoleTables) -> None:
 def add_row_files(roles: RoleTables) -> None:
     """Add what the rows' files hold to train and test. Raises BadInput where there would be nothing to learn from."""
     key = roles.key()
-    found = _find(roles, key) if key else {}
-    if key and len(found) == 2:
-        for role in ("train", "test"):
-            for suffix in sorted({path.suffix.lower() for path in found[role].values()} - set(READERS)):
-                roles.notes.append(f"Files *{suffix} for each row are not read: only the tables' columns count.")
+    name, found = _find(roles, key) if key else ("", {})
+    if found:
+        suffixes = {path.suffix.lower() for places in found.values() for path in places.values()}
+        for suffix in sorted(suffixes - set(READERS)):
+            roles.notes.append(f"Files *{suffix} for each {name} are not read: only the tables' columns count.")
         readable = {
             role: {name: path for name, path in places.items() if path.suffix.lower() in READERS}
             for role, places in found.items()
         }
         if all(readable.values()):
-            _add(roles, key, readable)
+            _add(roles, name, readable)
     if roles.columns("test") == [key] and not set(roles.columns("train")) & set(roles.columns("test")) - {key}:
         raise BadInput(
             f"{roles.data} has no features for the rows of {roles.names['test']}: no columns, and no file for each "
@@ -53,16 +55,27 @@ def add_row_files(roles: RoleTables) -> None:
         )
 
 
-def _find(roles: RoleTables, key: str) -> dict[str, Places]:
-    """Role → id → file, where nearly every row has one."""
+def _find(roles: RoleTables, key: str) -> tuple[str, dict[str, Places]]:
+    """The column that names files, and role → its value → file, where nearly every row has one."""
     indexes = _indexes(roles.data)
-    found: dict[str, Places] = {}
-    for role in ("train", "test") if indexes else ():
-        ids = roles.frame(role)[key]
-        fitting = [(folder, places) for folder, places in indexes if ids.isin(places).mean() >= MATCHED]
-        if fitting:
-            found[role] = min(fitting, key=lambda pair: (role not in pair[0].lower(), pair[0]))[1]
-    return found
+    others = [name for name in roles.columns("train") if name in roles.columns("test") and name != key]
+    for column in (key, *others) if indexes else ():
+        found: dict[str, Places] = {}
+        for role in ("train", "test"):
+            ids = set(roles.frame(role)[column])
+            fitting = [(folder, places) for folder, places in indexes if _share(ids, places) >= MATCHED]
+            if fitting:
+                found[role] = min(fitting, key=lambda pair: (role not in pair[0].lower(), pair[0]))[1]
+        if len(found) == 2:
+            named = set().union(*(roles.frame(role)[column] for role in found))
+            # a number that happens to be a file's name is no key
+            if column == key or _share(set().union(*found.values()), named) >= HALF:
+                return column, found
+    return key, {}
+
+
+def _share(ids: set[str], known: Collection[str]) -> float:
+    return sum(one in known for one in ids) / max(1, len(ids))
 
 
 def _indexes(data: Path) -> list[tuple[str, Places]]:
@@ -100,7 +113,7 @@ def _add(roles: RoleTables, key: str, found: dict[str, Places]) -> None:
         roles.put(role, own.join(frame.set_index(roles.frame(role).index)))
     kinds = Counter(path.suffix.lower() for places in found.values() for path in places.values())
     roles.notes.append(
-        f"Each row has a file (*{kinds.most_common(1)[0][0]}, {kinds.total()} in all): what they hold became "
+        f"Each {key} has a file (*{kinds.most_common(1)[0][0]}, {kinds.total()} in all): what they hold became "
         f"{len(shared)} columns file_…"
     )
 

@@ -22,6 +22,7 @@ KNOWN = 0.9
 MAX_COLUMNS = 300
 MAX_LEVELS = 8
 _PART = re.compile(r"^(train|test)(ing)?[_-]+|[_-]+(train|test)$", re.IGNORECASE)
+_PLACE = "in train or test"
 _NO_SIDE = re.compile(r"submission|sample|unlabell?ed|^answers?|^solutions?|labels?$|description", re.IGNORECASE)
 
 
@@ -36,14 +37,14 @@ def sum_up_series(roles: RoleTables) -> None:
     keys = {role: read_table(path, as_text=[key], columns=[key])[key] for role, path in paths.items() if path.is_file()}
     if len(keys) < 3 or keys["sample_submission"].duplicated().any() or not keys["test"].duplicated().any():
         return
-    if set(keys["test"]) != set(keys["sample_submission"]) or set(keys["test"]) & set(keys["train"]):
+    if set(keys["test"]) != set(keys["sample_submission"]):
         return
     shared = [name for name in roles.columns("train") if name in roles.columns("test")]
-    both = pd.concat([read_table(paths[role], as_text=[key], columns=shared) for role in ("train", "test")])
-    columns = _summary(both.reset_index(drop=True), [key], [key])
+    frames = [read_table(paths[role], as_text=[key], columns=shared) for role in ("train", "test")]
+    columns = _summary(pd.concat(frames, keys=["train", "test"], names=[_PLACE]).reset_index(_PLACE), [_PLACE, key], [])
     for role in ("train", "test"):
-        roles.put(role, columns[columns[key].isin(set(keys[role]))].reset_index(drop=True))
-    roles.notes.append(f"Several rows of a {key} were summed up in {len(columns.columns) - 1} columns.")
+        roles.put(role, columns[columns[_PLACE] == role].drop(columns=_PLACE).reset_index(drop=True))
+    roles.notes.append(f"Several rows of a {key} were summed up in {len(columns.columns) - 2} columns.")
 
 
 def _bytes(roles: RoleTables) -> int:
@@ -86,6 +87,7 @@ def _join(roles: RoleTables, name: str, paths: list[Path], keys: list[str]) -> N
     for table in tables[1:]:
         table.columns = pd.Index([_fitting(column, list(tables[0].columns)) for column in table.columns])
     side = pd.concat(tables, ignore_index=True)
+    side = side.drop_duplicates(ignore_index=True) if len(tables) > 1 else side
     if len(side.columns) > MAX_COLUMNS or len(side.columns) == len(keys):
         return
     used = _keys(roles, side, keys)

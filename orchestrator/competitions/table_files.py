@@ -39,6 +39,8 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
     train, test = found["train"], found["test"]
     if train is None or test is None:
         found["train"], found["test"] = _pair(public, train, test, found["sample_submission"])
+    if found["train"] is None and found["test"] is not None:
+        found["train"] = next((path for path in _tables(public) if path.name.split(".")[0].lower() == "labels"), None)
     for role, path in found.items():
         by_rows = role == "test" and found["sample_submission"] and any(item.is_dir() for item in public.iterdir())
         if path is None and role not in optional and not by_rows:

@@ -47,12 +47,14 @@ def test_json_records_become_tables(tmp_path: Path, lines: bool) -> None:
     for name in ("train", "test"):
         records = json.loads(pd.read_csv(folder / f"{name}.csv").to_json(orient="records"))
         for record in records:
+            record["wave"] = [record["x2"]] * 60
             record["by"] = {"age": record["x2"], "deep": {"note": None, "words": ["a b", "c"]}}
         text = "\n".join(map(json.dumps, records)) if lines else json.dumps(records)
         (folder / f"{name}.{'jsonl' if lines else 'json'}").write_text(text)
         (folder / f"{name}.csv").unlink()
     spec = made(folder).competition
     table = read_table(tmp_path / "campaign/competition/data" / spec.train)
+    assert table["wave.mean"].equals(table["x2"].rename("wave.mean").astype(table["wave.mean"].dtype))
     assert spec.target_columns == ["y"] and table["by.age"].equals(table["x2"].rename("by.age"))
     assert set(table["by.deep.words"]) == {'["a b", "c"]'} and table["by.deep.note"].isna().all()
 
@@ -72,6 +74,7 @@ def test_json_that_is_no_table_is_refused_in_one_sentence(tmp_path: Path) -> Non
         ("application_train.csv", "application_test.csv", "sample_submission_null.csv"),
         ("train_v2.csv", "test_v2.csv", "gender_submission.csv"),
         ("training.csv", "sorted_test.csv", "example_entry.csv"),
+        ("labels.csv", "test.csv", "sample_submission.csv"),
     ],
 )
 def test_tables_are_found_by_the_words_in_their_names(tmp_path: Path, train: str, test: str, sample: str) -> None:

@@ -50,6 +50,14 @@ def test_labels_of_their_own_are_joined_and_hidden(folder: Path, labels: str, ke
     assert data_files(campaign.data, campaign.spec) == {}
 
 
+def test_of_two_tables_of_labels_the_one_that_is_asked_for_is_joined(folder: Path) -> None:
+    train = pd.read_csv(folder / "train.csv")
+    train.drop(columns="y").to_csv(folder / "train.csv", index=False)
+    train[["id"]].assign(other=1).to_csv(folder / "a_targets.csv", index=False)
+    train[["id", "y"]].to_csv(folder / "b_targets.csv", index=False)
+    assert list(Campaign(folder).train.columns) == ["id", "x1", "x2", "colour", "y"]
+
+
 def test_columns_that_mark_one_class_each_become_one_column(tmp_path: Path) -> None:
     made = Folder(tmp_path / "comp").described("Submissions are evaluated on multi-class log loss.")
     winner = made.rng.integers(0, 3, 200)
@@ -106,6 +114,9 @@ def test_several_rows_of_an_id_with_labels_apart_become_one(folder: Path) -> Non
         table.loc[table.index.repeat(3)].assign(step=[0.0, 1.0, 2.0] * len(table)).to_csv(
             folder / f"{name}.csv", index=False
         )
+    test, sample = (pd.read_csv(folder / f"{name}.csv") for name in ("test", "sample_submission"))
+    test.assign(id=test["id"] - test["id"].min()).to_csv(folder / "test.csv", index=False)
+    sample.assign(id=sample["id"] - sample["id"].min()).to_csv(folder / "sample_submission.csv", index=False)
     campaign = Campaign(folder)
     assert campaign.train["y"].tolist() == labels["y"].tolist() and len(campaign.test) == 30
     assert campaign.train["step_mean"].eq(1).all() and {"x1", "colour", "rows"} <= set(campaign.test)
@@ -154,6 +165,18 @@ def test_a_text_per_row_becomes_a_text_column(folder: Path) -> None:
     by_rows(folder, "It is said by {x} of us\nthat nobody ever came back to tell.")
     campaign = Campaign(folder)
     assert campaign.spec.text_columns == ["file_text"]
+
+
+def test_a_text_per_group_of_rows_becomes_a_text_column(folder: Path) -> None:
+    for name in ("train", "test"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        table["writer"] = [f"{name}{row // 4}" for row in range(len(table))]
+        (folder / name).mkdir()
+        for writer in table["writer"]:
+            (folder / name / f"{writer}.txt").write_text(f"It was {writer} who wrote this")
+        table.to_csv(folder / f"{name}.csv", index=False)
+    campaign = Campaign(folder)
+    assert campaign.test["file_text"].tolist() == [f"It was {name} who wrote this" for name in campaign.test["writer"]]
 
 
 def test_a_record_per_row_becomes_columns(folder: Path) -> None:
