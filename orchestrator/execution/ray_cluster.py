@@ -7,6 +7,8 @@ elsewhere; they are the same jobs, so the results are the same.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import socket
 import threading
@@ -111,14 +113,25 @@ def _join(address: str) -> Any:
 
 
 def _reach(address: str) -> None:
-    """Ask at the door: Ray itself tries an address for minutes."""
-    host, _, port = address.rpartition(":")
+    """Ask at the door: Ray itself tries an address, also one that a dead cluster left behind, for minutes."""
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or _noted() or address
     if address == "auto" or "://" in address:
         return
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), _CONNECT_S).close()
     except (OSError, ValueError, OverflowError) as error:
         raise BadInput(_NO_CLUSTER.format(address, error)) from None
+
+
+def _noted() -> str | None:
+    """The address that the last `ray start` on this machine left for "auto"."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        from ray._private.utils import read_ray_address
+
+        return read_ray_address() or None
+    return None
 
 
 def _machine(nodes: list[dict[str, Any]], wanted: Wanted) -> Machine:

@@ -133,8 +133,9 @@ def test_what_no_node_has_is_refused(pair: Pair, sandbox: Sandbox, joined: RayCl
 
 
 def test_without_a_cluster_it_says_how_to_start_one(sandbox: Sandbox) -> None:
-    with pytest.raises(BadInput, match="ray start --head"):
-        RayCluster("127.0.0.1:1", LocalExecutor(sandbox, 2), Wanted())
+    for address in ("127.0.0.1:1", "nowhere"):
+        with pytest.raises(BadInput, match="ray start --head"):
+            RayCluster(address, LocalExecutor(sandbox, 2), Wanted())
 
 
 def test_a_lost_node_has_its_folds_run_elsewhere(
