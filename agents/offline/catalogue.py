@@ -138,10 +138,16 @@ RECIPES: tuple[Recipe, ...] = (
         lambda f: (0.85 if not f.categories and not f.coded else 0.65) if f.numbers >= 4 else 0.2,
         fits=lambda f: f.numbers >= 2,
         params={"feature_fraction": 0.35},
-        slower=2.5,
+        slower=1.8,
     ),
+    booster("xgboost_default", "xgboost", "XGBoost on plain columns, date and string parts", PLAIN, tree_hint(0.75)),
     booster(
-        "xgboost_encoded", "xgboost", "XGBoost on target and count encodings and category pairs", RICH, encoded_hint
+        "xgboost_encoded",
+        "xgboost",
+        "XGBoost on target and count encodings and category pairs",
+        RICH,
+        encoded_hint,
+        slower=1.3,
     ),
     booster(
         "catboost_native",
@@ -154,7 +160,7 @@ RECIPES: tuple[Recipe, ...] = (
         "text_svd_boost",
         "lightgbm",
         "LightGBM on out-of-fold scores of text models, text style and topics, and the table",
-        {**PLAIN, "text_svd": 40, "text_scores": ["ridge", "nb_word", "nb_char"]},
+        {**PLAIN, "text_svd": 40, "text_scores": ["nb_word", "nb_char", "ridge"]},
         lambda f: 0.95,
         label="text_boost",
         fits=wordy,
@@ -173,7 +179,7 @@ RECIPES: tuple[Recipe, ...] = (
     language(
         "text_stack",
         "Stack of linear and naive Bayes text models, calibrated on out-of-fold scores",
-        ["ridge", "nb_word", "nb_char", "complement"],
+        ["nb_word", "nb_char", "complement", "ridge"],
         0.9,
         1.1e-3,
         calibrate=True,

@@ -87,7 +87,9 @@ def test_the_estimates_count_the_bags_that_a_booster_really_takes(rows: int) -> 
     data = Data({"task": "binary"}, Path(), 1, (n, 0, 3), y, Clock(600))
     fits = []
 
-    def fit(part: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock) -> tuple[np.ndarray, int]:
+    def fit(
+        part: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock, faster: float
+    ) -> tuple[np.ndarray, int]:
         fits.append(out is not None)
         return np.zeros(3), 10
 

@@ -12,8 +12,15 @@ from agents.offline.blocks.design import tree_table
 
 LEAST_GAIN = 2e-5  # of the loss in standard units; without it a fit of pure noise improves by 1e-9 for ever
 
-# fit(training rows, rows for early stopping or None, most rounds, seed, clock) → (predictions of apply rows, rounds)
-Fit = Callable[[np.ndarray, np.ndarray | None, int, int, Clock], tuple[np.ndarray, int]]
+USUAL_ROUNDS = 15.0  # times one over the learning rate: what most fits need
+SCARCE = 120.0  # seconds
+TOO_SCARCE = 1.0  # to find out how long a round takes
+FASTEST = 5.0
+LEAST_ROUNDS = 20  # whatever the clock says: fewer are no model
+
+# fit(training rows, rows for early stopping or None, most rounds, seed, clock, factor of the learning rate)
+# → (predictions of apply rows, rounds)
+Fit = Callable[[np.ndarray, np.ndarray | None, int, int, Clock, float], tuple[np.ndarray, int]]
 
 
 def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit) -> np.ndarray:
@@ -24,21 +31,40 @@ def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit
     n = len(goal.rows)
     bags = int(params.get("bags") or (4 if n < 5000 else 2))
     every, most = np.arange(n), int(params["rounds"])
+    faster = haste(every, learning_rate(params, n), bags, clock, fit)
     total, done, started = np.zeros(0), 0, clock.left()
     for bag in range(bags):
         out = holdout(data, 5 if n < 5000 else 10, bag)[goal.rows]
         whole = goal.kind == "value" or len(np.unique(goal.y[~out])) == len(np.unique(goal.y))
         usable = 0 < out.sum() < n and whole  # a model that lacks a class has no column for it
         own = Clock(1.25 * max(0.45, 0.9 / (bags - bag)) * clock.left())
-        part, rounds = fit(every[~out] if usable else every, every[out] if usable else None, most, bag, own)
+        part, rounds = fit(every[~out] if usable else every, every[out] if usable else None, most, bag, own, faster)
         total, done = part + (total if done else 0.0), done + 1
         print(f"bag {bag}: {rounds} rounds, {started - clock.left():.1f} s", flush=True)
         if clock.left() < 1.3 * (started - clock.left()) / done:
             return total / done
     if params.get("refit"):
-        part, _ = fit(every, None, max(10, int(1.1 * rounds)), bags, clock)
+        part, _ = fit(every, None, max(10, int(1.1 * rounds)), bags, clock, faster)
         return (total + bags * part) / (2 * bags)
     return total / done
+
+
+def haste(every: np.ndarray, rate: float, bags: int, clock: Clock, fit: Fit) -> float:
+    """By how much to learn faster, so that a fit ends by itself in the time there is: one cut short is worth little."""
+    if clock.left() > SCARCE:
+        return 1.0
+    if clock.left() < TOO_SCARCE:
+        return FASTEST
+    seconds: list[float] = []
+    started = clock.left()
+    for rounds in (4, 16):
+        fit(every, None, rounds, 0, clock, 1.0)
+        seconds.append(started - clock.left() - sum(seconds))
+    a_round = max(0.0, seconds[1] - seconds[0]) / 12
+    faster = min(FASTEST, max(1.0, a_round * USUAL_ROUNDS / rate * bags / max(0.9 * clock.left(), 0.1)))
+    if faster > 1:
+        print(f"a round takes {a_round:.3f} s: learning {faster:.1f} times as fast", flush=True)
+    return faster
 
 
 def threads(data: Data, cells: int) -> int:
@@ -65,11 +91,11 @@ def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     apply_matrix = matrix[data.n_train :]
 
     def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        rate = learning_rate(params, len(goal.rows))
         objective = {"binary": "binary", "multiclass": "multiclass", "value": goal.loss}[goal.kind]
         relevance = np.unique(data.y, return_inverse=True)[1] if ranking(data) else None
         settings = {
             "objective": "lambdarank" if relevance is not None else objective,
-            "learning_rate": learning_rate(params, len(goal.rows)),
             "num_leaves": int(params["num_leaves"] or (15 if len(goal.rows) < 3000 else 31)),
             "min_data_in_leaf": max(1, min(int(params["min_data_in_leaf"]), len(goal.rows) // 20)),
             "feature_fraction": float(params["feature_fraction"]),
@@ -98,16 +124,18 @@ def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
                 matrix[goal.rows[rows]], label, group=sizes, reference=reference, categorical_feature=native_at
             )
 
-        def fit(rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock) -> tuple[np.ndarray, int]:
+        def fit(
+            rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock, faster: float
+        ) -> tuple[np.ndarray, int]:
             def stop(env: Any) -> None:
-                if clock.left() < 0:
+                if clock.left() < 0 and env.iteration >= LEAST_ROUNDS:
                     raise lgb.callback.EarlyStopException(env.iteration, env.evaluation_result_list)
 
             train = dataset(rows)
             patience = lgb.early_stopping(int(params["patience"]), verbose=False, min_delta=LEAST_GAIN)
             stops: list[Any] = [stop] if out is None else [stop, patience]
             watch = None if out is None else [dataset(out, train)]
-            seeded = {**settings, "seed": data.seed + 17 * bag}
+            seeded = {**settings, "seed": data.seed + 17 * bag, "learning_rate": faster * rate}
             model = lgb.train(seeded, train, most, valid_sets=watch, callbacks=stops)
             rounds = model.best_iteration or model.current_iteration()
             return np.asarray(model.predict(apply_matrix, num_iteration=rounds)), rounds
@@ -132,13 +160,13 @@ def xgboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             self.end = end
 
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-            return self.end.left() < 0
+            return epoch >= LEAST_ROUNDS and self.end.left() < 0
 
     def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        rate = learning_rate(params, len(goal.rows))
         value = "reg:absoluteerror" if goal.loss == "l1" else "reg:squarederror"
         settings = {
             "objective": {"binary": "binary:logistic", "multiclass": "multi:softprob", "value": value}[goal.kind],
-            "eta": learning_rate(params, len(goal.rows)),
             "max_depth": int(params["max_depth"]),
             "min_child_weight": min(float(params["min_child_weight"]), len(goal.rows) / 200),
             "subsample": float(params["subsample"]),
@@ -152,12 +180,14 @@ def xgboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
         if goal.kind == "multiclass":
             settings["num_class"] = goal.classes
 
-        def fit(rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock) -> tuple[np.ndarray, int]:
+        def fit(
+            rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock, faster: float
+        ) -> tuple[np.ndarray, int]:
             train = xgb.DMatrix(matrix[goal.rows[rows]], goal.y[rows])
             watch = [] if out is None else [(xgb.DMatrix(matrix[goal.rows[out]], goal.y[out]), "out")]
             patience = [xgb.callback.EarlyStopping(int(params["patience"]), min_delta=LEAST_GAIN)] if watch else []
             model = xgb.train(
-                {**settings, "seed": data.seed + 17 * bag},
+                {**settings, "seed": data.seed + 17 * bag, "eta": faster * rate},
                 train,
                 most,
                 evals=watch,
@@ -190,13 +220,13 @@ def catboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             self.end = end
 
         def after_iteration(self, info: Any) -> bool:
-            return self.end.left() > 0
+            return info.iteration < LEAST_ROUNDS or self.end.left() > 0
 
     def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
+        rate = 2.0 * learning_rate(params, len(goal.rows))
         value = "MAE" if goal.loss == "l1" else "RMSE"
         settings = {
             "loss_function": {"binary": "Logloss", "multiclass": "MultiClass", "value": value}[goal.kind],
-            "learning_rate": 2.0 * learning_rate(params, len(goal.rows)),
             "depth": int(params["depth"]),
             "l2_leaf_reg": float(params["l2_leaf_reg"]),
             "one_hot_max_size": int(params.get("one_hot_max_size", 20)),
@@ -209,9 +239,12 @@ def catboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
         if goal.kind != "value" or len(goal.rows) < 50_000:
             settings["bootstrap_type"], settings["subsample"] = "Bernoulli", float(params["subsample"])
 
-        def fit(rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock) -> tuple[np.ndarray, int]:
+        def fit(
+            rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock, faster: float
+        ) -> tuple[np.ndarray, int]:
             extra = {} if out is None else {"od_type": "Iter", "od_wait": int(params["patience"])}
-            model = CatBoost({**settings, **extra, "iterations": most, "random_seed": data.seed + 17 * bag})
+            seeded = {"iterations": most, "random_seed": data.seed + 17 * bag, "learning_rate": faster * rate}
+            model = CatBoost({**settings, **extra, **seeded})
             watch = None if out is None else pool(goal.rows[out], goal.y[out])
             model.fit(pool(goal.rows[rows], goal.y[rows]), eval_set=watch, callbacks=[Deadline(clock)])
             kind = {"binary": "Probability", "multiclass": "Probability", "value": "RawFormulaVal"}[goal.kind]

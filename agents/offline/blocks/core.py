@@ -151,7 +151,8 @@ def load(folder: Path, seed: int, seconds: float | None = None) -> Data:
     train, y = train[labelled], y[labelled]
     seed = seed + 1000 * int(task.get("seed") or 0)
     sizes = (len(train), len(valid), len(test))
-    data = Data(task, folder, seed, sizes, y, Clock(min(float(task.get("seconds") or 600), seconds or 1e9)))
+    most = min(float(task.get("seconds") or 600), seconds / 0.9 if seconds else float("inf"))
+    data = Data(task, folder, seed, sizes, y, Clock(most))
     names = [name for name in test.columns if name in train.columns and name not in task["target_columns"]]
     for name in names:
         column = pd.concat([part[name] for part in (train, valid, test)], ignore_index=True)

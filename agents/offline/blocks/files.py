@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +65,28 @@ def summary(path: Path) -> Table:
     for line in path.read_text(errors="replace").splitlines():
         if line.startswith("#"):
             continue
-        tokens = re.split(r"[\s,;]+", line.strip())
-        numbers = [value for token in tokens if (value := number(token)) is not None]
-        words = tuple(token[:20] for token in tokens if token and number(token) is None)[:3]
+        numbers: list[float] = []
+        labels: list[str] = []
+        for token in line.replace(",", " ").replace(";", " ").split():
+            try:
+                numbers.append(float(token))
+            except ValueError:
+                labels.append(token[:20])
         if numbers:
-            kinds.setdefault(words, []).append(numbers[:8])
+            kinds.setdefault(tuple(labels[:3]), []).append(numbers[:8])
     found: Table = {}
     box, clouds = None, {}
     for words, rows in list(kinds.items())[:20]:
         name, width = "_".join(words) or "plain", min(map(len, rows))
-        table = np.array([row[:width] for row in rows], dtype=float)
+        table = np.nan_to_num([row[:width] for row in rows], posinf=0.0, neginf=0.0)
         found[f"{name}.lines"] = float(len(rows))
-        for i in range(width):
-            found |= {f"{name}.{i}.mean": table[:, i].mean(), f"{name}.{i}.std": table[:, i].std()}
-            found |= {f"{name}.{i}.low": table[:, i].min(), f"{name}.{i}.high": table[:, i].max()}
+        shapes = {
+            "mean": table.mean(axis=0),
+            "std": table.std(axis=0),
+            "low": table.min(axis=0),
+            "high": table.max(axis=0),
+        }
+        found |= {f"{name}.{i}.{key}": float(values[i]) for key, values in shapes.items() for i in range(width)}
         if width == 3 and len(rows) == 3 and len(words) == 1:
             box = table
         elif width == 3:
@@ -89,14 +96,6 @@ def summary(path: Path) -> Table:
     if sum(map(len, clouds.values())) >= 4:
         found |= distances(clouds, box)
     return found
-
-
-def number(token: str) -> float | None:
-    try:
-        value = float(token)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
 
 
 def distances(clouds: dict[str, np.ndarray], box: np.ndarray | None) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import sparse
 from agents.offline.blocks.core import Clock, Data, Goal, inner_folds, predict_goals
 from agents.offline.blocks.design import linear_design
 
+MOST_LETTERS = 20_000_000  # beyond, runs of letters take too much memory at once
 WORDS = r"\w+|[^\w\s]"  # punctuation is style, too
 
 
@@ -21,9 +23,13 @@ def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
     least = 2 if len(texts) < 50_000 else 5
     shape: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": WORDS, "min_df": least, "max_features": most}
     if kind.startswith("char"):
-        shape = {"ngram_range": (2, 5 if short else 4), "analyzer": "char", "min_df": least + 1, "max_features": most}
+        longest = 5 if short else 4
+        shape = {"ngram_range": (2, longest), "analyzer": "char", "min_df": least + 1, "max_features": most}
     if not any(text.strip() for text in texts):
         return None
+    if kind == "char_count" and sum(map(len, texts)) < MOST_LETTERS:
+        found = char_counts(texts, 2, longest, least + 1)
+        return most_frequent(found, most) if found.shape[1] else None
     try:
         found = CountVectorizer(**shape, lowercase=kind.startswith("word"), dtype=np.float32).fit_transform(texts)
     except ValueError:  # too few terms are left: this column says nothing
@@ -31,12 +37,44 @@ def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
     return found.tocsr() if kind.endswith("count") else weighed(found)
 
 
+def char_counts(texts: list[str], low: int, high: int, least: int) -> sparse.csr_matrix:
+    """(rows, terms) how often each run of `low` to `high` characters occurs; those in fewer than `least` rows go.
+
+    The same as CountVectorizer's, in a third of its time: runs are numbers, and sorting tells them apart.
+    """
+    texts = [re.sub(r"\s\s+", " ", text) for text in texts]
+    letters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    _, codes = np.unique(letters, return_inverse=True)
+    codes = np.minimum(codes.astype(np.int64), 4000)  # so that five of them fit into 63 bits
+    row = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    blocks, base = [], int(codes.max(initial=0)) + 1
+    for size in range(low, high + 1):
+        if len(codes) < size:
+            break
+        ends = len(codes) - size + 1
+        runs = sum((codes[k : ends + k] * base**k for k in range(size)), np.zeros(ends, dtype=np.int64))
+        inside = row[:ends] == row[size - 1 :]
+        names, term = np.unique(runs[inside], return_inverse=True)
+        pairs, found = np.unique(term * len(texts) + row[:ends][inside], return_counts=True)
+        term, where = np.divmod(pairs, len(texts))
+        kept = np.bincount(term, minlength=len(names)) >= least
+        column, good = np.cumsum(kept) - 1, kept[term]
+        place = (where[good], column[term[good]])
+        blocks.append(sparse.csr_matrix((found[good].astype(np.float32), place), (len(texts), int(kept.sum()))))
+    return sparse.hstack(blocks, format="csr")
+
+
 def counts(data: Data, name: str, kind: str, most: int = 300_000) -> sparse.csr_matrix | None:
     """Counts of the terms ("word" or "char") of one text column, made once; the `most` frequent of them."""
     if (name, kind) not in data.term_counts:
         data.term_counts[name, kind] = vectors(data.texts[name], f"{kind}_count", 300_000)
     found = data.term_counts[name, kind]
-    if found is None or found.shape[1] <= most:
+    return None if found is None else most_frequent(found, most)
+
+
+def most_frequent(found: sparse.csr_matrix, most: int) -> sparse.csr_matrix:
+    """The `most` terms that the most rows have."""
+    if found.shape[1] <= most:
         return found
     return found[:, np.sort(np.argsort(-np.bincount(found.indices, minlength=found.shape[1]), kind="stable")[:most])]
 

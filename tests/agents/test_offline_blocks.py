@@ -1,0 +1,57 @@
+"""Parts of an experiment that are clever for speed or safety, against their plain forms."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+
+from agents.offline.blocks.boosters import FASTEST, haste
+from agents.offline.blocks.core import Clock, Data, Goal
+from agents.offline.blocks.language import char_counts
+from agents.offline.blocks.linear import tamed
+
+
+def data_of(n: int, seconds: float = 600.0) -> Data:
+    return Data({"task": "regression"}, Path(), 1, (n, 0, 2), np.zeros(n), Clock(seconds))
+
+
+def test_runs_of_letters_are_those_of_the_vectorizer() -> None:
+    rng = random.Random(0)
+    texts = ["".join(rng.choices("abcé漢 \n  😀.", k=rng.randrange(30))) for _ in range(300)] + ["", " ", "ab"]
+    found = char_counts(texts, 2, 4, 3)
+    plain = CountVectorizer(ngram_range=(2, 4), analyzer="char", min_df=3, lowercase=False).fit_transform(texts)
+    assert found.shape == plain.shape
+    key = [sorted(map(tuple, np.asarray(table.T.toarray(), dtype=int))) for table in (found, plain)]
+    assert key[0] == key[1]
+
+
+def test_runs_longer_than_every_text_are_nothing() -> None:
+    assert char_counts(["a", "b"], 2, 5, 1).shape == (2, 0)
+
+
+def test_linear_values_are_drawn_back_where_a_row_is_like_none() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.vstack([rng.normal(size=(500, 3)), [[0.5, 0.5, 0.5], [40.0, 40.0, 40.0]]])
+    goal = Goal("value", np.zeros(500), np.arange(500), "l2", lambda raw: raw)
+    usual, far = tamed(data_of(500), goal, rows, np.array([1.0, 30.0]))
+    assert usual == 1.0
+    assert 0 < far < 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least", "most"), [(600.0, 1.0, 1.0), (5.0, 1.5, FASTEST), (0.1, FASTEST, FASTEST)]
+)
+def test_boosters_learn_faster_only_where_their_time_is_scarce(seconds: float, least: float, most: float) -> None:
+    clock = Clock(seconds)
+
+    def fit(
+        rows: np.ndarray, out: np.ndarray | None, rounds: int, bag: int, own: Clock, faster: float
+    ) -> tuple[np.ndarray, int]:
+        clock.end -= 0.05 * rounds  # seconds that the rounds take
+        return np.zeros(2), rounds
+
+    assert least <= haste(np.arange(10), 0.05, 1, clock, fit) <= most
