@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import warnings
+from mmap import PROT_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -144,11 +145,13 @@ def _names_target(entry: Path, targets: set[str]) -> bool:
         except (ArrowInvalid, OSError):
             return False
     with entry.open("rb") as file:
-        start = file.read(1 << 16).decode("utf-8", errors="replace")
-    if entry.suffix.lower() not in (".csv", ".tsv"):
-        return any(f'"{name}"' in start for name in targets)
-    names = re.split(r"[,;\t]", start.split("\n", 1)[0])
-    return not targets.isdisjoint(name.strip(' "\r\ufeff') for name in names)
+        if entry.suffix.lower() not in (".csv", ".tsv"):
+            keys = b"|".join(re.escape(json.dumps(name)).encode() for name in sorted(targets))
+            return entry.stat().st_size > 0 and bool(
+                re.search(rb"(%s)\s*:" % keys, mmap(file.fileno(), 0, prot=PROT_READ))
+            )
+        names = re.split(r"[,;\t]", file.readline(1 << 20).decode("utf-8", errors="replace"))
+    return not targets.isdisjoint(name.strip(' "\r\n\ufeff') for name in names)
 
 
 def task_record(config: Config, folds: FoldSet, metric: Metric, fold: int | str, **run: Any) -> dict[str, Any]:

@@ -194,10 +194,11 @@ def test_geometries_per_row_are_left_to_experiments(folder: Path) -> None:
 
 def test_folders_with_labels_in_them_are_hidden(folder: Path) -> None:
     for name, column in (("notes", "z"), ("deeper", "y")):
+        (folder / f"{name}.json").write_text('{"id": ' + "[1]" * 50_000 + f', "{column}" : 2, "z": "y"}}')
         (folder / name / "inner").mkdir(parents=True)
         pd.DataFrame({"id": [1], column: [2]}).to_csv(folder / name / "inner" / "some.csv", index=False)
     campaign = Campaign(folder)
-    assert set(data_files(campaign.data, campaign.spec)) == {"notes"}
+    assert set(data_files(campaign.data, campaign.spec)) == {"notes", "notes.json"}
 
 
 def test_pictures_alone_are_refused_in_one_sentence(folder: Path) -> None:
