@@ -124,8 +124,9 @@ class Shelf:
         put(self.note(name), text)
 
     def is_foreign(self, path: Path) -> bool:
-        """Whether the text comes from the competition and not from the campaign."""
-        return path.is_relative_to(self.root / "competition")
+        """Whether the text comes from the competition, or may: long results of tools are kept without their fence."""
+        results = self.root / "sessions" / self._role / "results"
+        return path.is_relative_to(self.root / "competition") or path.is_relative_to(results)
 
     def _is_open(self, inside: Path) -> bool:
         parts = inside.parts

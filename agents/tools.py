@@ -195,7 +195,8 @@ class Toolbox:
 
     def _search_files(self, turn: Turn, text: str, folder: str) -> str:
         found = self._shelf.search(text, folder)
-        return fence(found, folder) if any(line.startswith("competition/") for line in found.splitlines()) else found
+        foreign = any(line.startswith(("competition/", "sessions/")) for line in found.splitlines())
+        return fence(found, folder) if foreign else found
 
     def _write_file(self, turn: Turn, name: str, text: str) -> str:
         made = _made(turn, name)

@@ -15,6 +15,7 @@ Kind = Literal["retry", "unusable", "context_full", "invalid"]
 Schema = dict[str, Any]
 """{"name", "description", "parameters"} of a tool."""
 _MOST_TOKENS = 1e9
+_SHORTEST_SECRET = 12
 _MESSAGE_CHARS = 300
 """What an error may say: some gateways answer with a whole page."""
 
@@ -184,6 +185,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if 0 <= seconds < math.inf:
             return seconds
     return None
+
+
+def hidden(value: Any, secret: str) -> Any:
+    """A JSON value without the key, which a server might say back; short ones are words for a server of one's own."""
+    text = json.dumps(value, ensure_ascii=False)
+    if len(secret) < _SHORTEST_SECRET or secret not in text:
+        return value
+    return json.loads(text.replace(secret, "(key)"))
 
 
 def plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ missing. History is append-only and goes back to the provider verbatim, which ke
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from agents.errors import ContextFull, ModelRefused, OffProtocol
 from agents.models import opening
 from agents.models.books import Books
 from agents.models.history import Event, History
-from agents.models.provider import Fault, Provider, Reply, ToolCall
+from agents.models.provider import Fault, Provider, Reply, ToolCall, hidden
 from agents.models.retry import Patience
 from agents.models.summary import Summariser
 from agents.services import Services
@@ -203,5 +204,6 @@ class ModelSession:
         except Fault as fault:
             self._books.failed(booked, fault, fault.without(self._key))
             raise
+        reply = replace(reply, content=hidden(reply.content, self._key), detail=hidden(reply.detail, self._key))
         self._books.answered(booked, reply)
         return reply

@@ -9,7 +9,7 @@ from typing import Any
 from agents import prompts
 from agents.errors import BudgetSpent
 from agents.models import opening
-from agents.models.provider import Fault, Provider, Reply
+from agents.models.provider import Fault, Provider, Reply, hidden
 from agents.prices import Usage
 from agents.services import Services
 from agents.session import Turn
@@ -74,7 +74,9 @@ class Summariser:
                 costs.release(id, fault.without(self._secret)[:200])
             raise
         self._settle(id, reply, most)
-        return self._client.text(reply.content).strip() if reply.stop in ("done", "truncated") else ""
+        if reply.stop not in ("done", "truncated"):
+            return ""
+        return str(hidden(self._client.text(reply.content).strip(), self._secret))
 
     def _settle(self, id: str, reply: Reply, most: int) -> None:
         usage = reply.usage

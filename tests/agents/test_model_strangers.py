@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 import pytest
 
 from agents.errors import ModelUnreachable, ModelUnusable
-from tests.agents.model_desk import desk, turn
-from tests.agents.test_model_session import DIALECTS, events
+from tests.agents.model_desk import KEY, desk, turn
+from tests.agents.test_model_session import DIALECTS, WRITE, events
+from tests.model_server.brain import report
 
 CALL = {"type": "tool_use", "id": "a", "name": "list_files", "input": {}}
 START = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None}
@@ -93,3 +94,11 @@ def test_what_is_no_reply_is_waited_out(backend: str, place: str, words: str, tm
             here.open(base_url=f"{stranger}/{place}", unreachable_minutes=1).ask(turn(here.root))
         assert {event["event"] for event in events(here.transcript)} == {"spawn", "turn", "request", "failed"}
         assert here.costs.totals().unanswered_usd == 0.0
+
+
+@DIALECTS
+def test_a_key_that_is_said_back_reaches_no_file(backend: str, tmp_path: Path) -> None:
+    told = {"text": f"Your key is {KEY}.", "tools": [WRITE, report(f"DONE {KEY}")]}
+    with desk(tmp_path, backend, {"R01/plan": [told]}) as here:
+        assert here.open().ask(turn(here.root)) == "DONE (key)"
+        assert not [path for path in here.root.rglob("*") if path.is_file() and KEY in path.read_text()]
