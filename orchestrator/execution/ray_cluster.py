@@ -29,7 +29,7 @@ _MEMORY_SHARE = 0.9
 """Of what Ray offers on a node, which has left out a third of the machine for its own store."""
 _CONNECT_S = 10.0
 _NO_CLUSTER = "there is no Ray cluster at execution.address {!r} ({}): start one with `ray start --head`"
-_NO_RAY = 'execution.backend is "ray" and Ray is not installed: pip install "autokaggle[ray]"'
+_NO_RAY = 'execution.backend is "ray" and Ray is not installed: pip install -e ".[ray]"'
 
 
 @dataclass(frozen=True)
