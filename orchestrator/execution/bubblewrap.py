@@ -110,7 +110,7 @@ class Bubblewrap:
             *self._system(job),
             *("--dir", str(_IN), *binds, "--ro-bind", str(stage.script), _script(job)),
             *("--bind", str(job.out.resolve()), str(_OUT), "--bind", str(stage.home), str(_HOME)),
-            *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(_HOME)),
+            *("--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(_HOME)),
             *("--", *argv),
         ]
 

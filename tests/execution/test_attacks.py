@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,19 @@ ATTACKS = 31
 DISK_MB = 5
 NEEDS_A_KERNEL_MODULE = {"vsock"}
 STOPPED_EVERYWHERE = {"key in env", "inherited fd", "file over the limit"}
+
+CHANGE_THE_HOST = """
+import contextlib, os
+for folder, folders, names in os.walk("/proc"):
+    folders[:] = [name for name in folders if not name.isdigit()]
+    for path in (os.path.join(folder, name) for name in names):
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))  # nothing is written: it may be the host's own
+            print(path)
+for device in ("/dev/null", "/dev/zero", 0):
+    with contextlib.suppress(OSError):
+        os.utime(device, (1, 1))
+"""
 
 
 def attack(level: str, folder: Path) -> set[str]:
@@ -35,6 +49,14 @@ def test_no_attack_gets_through(level: str, tmp_path: Path) -> None:
     through = attack(level, tmp_path)
     print(f"level {level}: {len(through)} of {ATTACKS} attacks got through: {sorted(through)}")
     assert through == set()
+
+
+@pytest.mark.parametrize("level", ["A", "warm", "B"])
+def test_neither_the_kernels_settings_nor_devices_can_be_changed(level: str, make_job: Callable[..., Job]) -> None:
+    """Root, even without any capability, owns them."""
+    outcome = sandbox_or_skip(level).run(make_job(CHANGE_THE_HOST))
+    assert (outcome.status, outcome.log) == ("ok", "")
+    assert min(os.stat(device).st_mtime for device in ("/dev/null", "/dev/zero")) > 1
 
 
 def test_without_a_sandbox_the_same_attacks_succeed(tmp_path: Path) -> None:

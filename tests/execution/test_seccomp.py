@@ -40,7 +40,7 @@ def decide(program: bytes, number: int, *arguments: int, arch: int) -> str | int
 @pytest.mark.parametrize("strict", [False, True])
 def test_decisions(machine: str, strict: bool) -> None:
     table = seccomp.numbers(machine)
-    program = seccomp.program(strict, signal_floor=1000 if strict else None, machine=machine)
+    program = seccomp.program(strict, signal_floor=1000 if strict else None, machine=machine, user=1000)
 
     def ask(name: str, *arguments: int) -> str | int:
         return decide(program, table[name], *arguments, arch=AUDIT[machine])
@@ -65,6 +65,8 @@ def test_decisions(machine: str, strict: bool) -> None:
         assert [ask("socket", family) for family in (1, 2, 10, 16)] == [ALLOW] * 4
         assert [ask("socket", family) for family in (17, 38, 40)] == [errno.EAFNOSUPPORT] * 3
         assert ask("kill", 1) == ask("fchmodat") == ALLOW
+    by_root = seccomp.program(strict, machine=machine, user=0)
+    assert decide(by_root, table["fchmodat"], arch=AUDIT[machine]) == 0
     assert decide(program, 0xFFFF, arch=AUDIT[machine]) == ALLOW
     assert decide(program, table["clone"], arch=0x40000003) == KILL  # 32-bit entry
     assert decide(program, 0x40000000 + 1, arch=AUDIT[machine]) == KILL
