@@ -163,10 +163,11 @@ def torn(plan: dict[str, Any], folder: Path, rng: random.Random) -> tuple[str, i
         killer = threading.Timer(rng.expovariate(5.0), os.kill, (pid, signal.SIGKILL))
         if not calm and rng.random() < 0.5:
             killer.start()
-        status = os.waitpid(pid, 0)[1]
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         killer.cancel()
         if killer.ident is not None:
-            killer.join()
+            killer.join()  # before the id is free for another process
+        status = os.waitpid(pid, 0)[1]
         with os.fdopen(read) as pipe:
             said = pipe.read()
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
