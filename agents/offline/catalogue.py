@@ -292,12 +292,12 @@ RECIPES: tuple[Recipe, ...] = (
         "Extremely randomised trees with target encodings",
         "extra_trees_model",
         {**PLAIN, "related_numbers": 20, "frequency": 10, "target_encoding": 10},
-        params={"trees": 500, "min_leaf": 2, "max_features": 0.5, "most_rows": 300_000, "target": "auto"},
-        space={"min_leaf": [1, 2, 3, 5, 10], "max_features": (0.1, 1.0), "trees": [300, 500, 800]},
+        params={"trees": 200, "min_leaf": 2, "max_features": 0.5, "most_rows": 300_000, "target": "auto"},
+        space={"min_leaf": [1, 2, 3, 5, 10], "max_features": (0.1, 1.0), "trees": [200, 500, 800]},
         feature_space=TABLE_SPACE,
         fits=tabular,
         seconds=lambda f: (
-            2.6e-5 * min(f.rows, 300_000) * (f.columns + 5) * (f.outputs if f.task != "multiclass" else 1)
+            1.1e-5 * min(f.rows, 300_000) * (f.columns + 5) * (f.outputs if f.task != "multiclass" else 1)
         ),
         hint=lambda f: 0.5 if f.values else 0.7 if f.numbers >= 10 else 0.6,
     ),

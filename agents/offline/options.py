@@ -156,8 +156,9 @@ class Costs:
         return min(10.0, max(0.3, median(ratios) ** (1 - 0.5 ** len(ratios)))) if ratios else 1.0
 
     def fit(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
-        """The recipe's own estimate of one fold's fit on one core, in proportion to its bags."""
+        """The recipe's own estimate of one fold's fit on one core, in proportion to its bags or trees."""
         bags, usual = bags_of(self._notebook, recipe, params), bags_of(self._notebook, recipe, {})
         slow = USUAL_RATE / float(params.get("learning_rate") or USUAL_RATE) if "patience" in recipe.params else 1.0
         encoded = self._notebook.data.encoding_seconds if recipe.features.get("target_encoding") else 0.0
-        return recipe.cost(self._notebook.data) * (bags / usual if usual else 1.0) * slow**0.7 + encoded
+        size = bags / usual if usual else float(params.get("trees", 1)) / float(recipe.params.get("trees", 1))
+        return recipe.cost(self._notebook.data) * size * slow**0.7 + encoded

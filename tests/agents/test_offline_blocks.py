@@ -10,6 +10,7 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
 from agents.offline.blocks.boosters import FASTEST, haste
+from agents.offline.blocks.classic import extra_trees_model
 from agents.offline.blocks.core import Clock, Data, Goal
 from agents.offline.blocks.language import char_counts
 from agents.offline.blocks.linear import tamed
@@ -55,3 +56,15 @@ def test_boosters_learn_faster_only_where_their_time_is_scarce(seconds: float, l
         return np.zeros(2), rounds
 
     assert least <= haste(np.arange(10), 0.05, 1, clock, fit) <= most
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(600.0, 40, 40), (0.01, 4, 36)])
+def test_a_forest_grows_as_long_as_its_clock_lets_it(
+    capsys: pytest.CaptureFixture[str], seconds: float, least: int, most: int
+) -> None:
+    data = data_of(400, seconds)
+    data.y, data.numbers["x"] = np.arange(400.0), np.arange(402.0)
+    params = {"trees": 40, "min_leaf": 1, "max_features": 1.0, "most_rows": 1000}
+    found = extra_trees_model(data, params)
+    assert found.shape == (2, 1)
+    assert least <= int(capsys.readouterr().out.split()[0]) <= most
