@@ -28,6 +28,8 @@ _OWN_PROCESSES = 2
 """Bubblewrap itself, and the first process of its namespace."""
 _WARM_PROCESSES = 1
 """What keeps the sandbox of a warm run open."""
+_ANSWER_S = 20.0
+"""A warm process that has not forked a run by then has stopped: the fork takes milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Running:
         end = time.monotonic() + 10.0
         while not self.ended and time.monotonic() < end:
             self.listen(0.1)
+            if self.warm and self.guide is None and self.process.poll() is not None:
+                break  # the pipe's last writer waits in the queue of a warm process that has stopped
         if not self.ended:
             kill_below(self.process.pid)
             self.process.kill()
@@ -269,6 +273,8 @@ def watch(run: Running, log: LogKeeper, job: Job, cancel: threading.Event | None
             if run.ended:
                 break
             now = time.monotonic()
+            if run.warm and run.guide is None and now - began >= min(_ANSWER_S, job.limits.seconds):
+                raise SandboxUnavailable("the warm process does not answer")
             reason = gauge.excess(now)
             if now - began >= job.limits.seconds:
                 reason = "timeout"

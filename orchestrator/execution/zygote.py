@@ -48,11 +48,13 @@ def main(parent: int, handle: int, modules: list[str]) -> str:
         del sys.modules[name]
     helpers[0].die_with(parent, signal.SIGKILL)
     del sys.path[0]
+    before = dict(os.environ)
     for module in modules:
         with contextlib.suppress(Exception):  # not installed, or broken: an experiment that wants it will say so
             importlib.import_module(module)
     pools = importlib.import_module("threadpoolctl").ThreadpoolController()
     filter_program = helpers[1].program(strict=False)
+    added = {name: value for name, value in os.environ.items() if before.get(name) != value}
     requests = socket.socket(fileno=handle)
     if fault := unfit():
         requests.send(fault.encode())
@@ -77,7 +79,7 @@ def main(parent: int, handle: int, modules: list[str]) -> str:
         guide(request, gate, status, helpers[0])
         confine(request, log, status, filter_program, helpers[0])
         pools.limit(limits=request["cores"])
-        settle_in(request)
+        settle_in(request, added)
     except BaseException as error:
         _tell(status, error=f"{type(error).__name__}: {error}")
         os._exit(1)
@@ -160,10 +162,10 @@ def confine(request: Request, log: int, status: int, program: bytes, launcher: M
     launcher.apply_seccomp(program)
 
 
-def settle_in(request: Request) -> None:
-    """Make this process look like a new `python SCRIPT IN OUT`."""
+def settle_in(request: Request, added: dict[str, str]) -> None:
+    """Make this process look like a new `python SCRIPT IN OUT`; `added` are variables that imports have set."""
     os.environ.clear()
-    os.environ.update(request["env"])
+    os.environ.update({**added, **request["env"]})
     sys.argv = list(request["argv"])
     sys.path.insert(0, os.path.dirname(sys.argv[0]))
     _retitle([sys.executable, *sys.argv])

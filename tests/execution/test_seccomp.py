@@ -46,13 +46,14 @@ def test_decisions(machine: str, strict: bool) -> None:
         return decide(program, table[name], *arguments, arch=AUDIT[machine])
 
     assert ask("ptrace") == ask("mount") == ask("bpf") == ask("io_uring_setup") == errno.EPERM
+    assert ask("shmget") == ask("semget") == ask("msgget") == errno.EPERM
     assert ask("clone3") == ask("memfd_create") == ask("memfd_secret") == errno.ENOSYS
     assert ask("prctl", 4, 0) == errno.EPERM and ask("prctl", 15) == ALLOW  # stays visible; may name itself
     assert ask("clone", 17) == ALLOW and ask("clone", 0x10000011) == errno.EPERM
     assert ask("ioctl", 1, 0x5401) == ALLOW and ask("ioctl", 0, 0x5412) == errno.EPERM
     assert ask("ioctl", 0, 0x100005412) == errno.EPERM  # the kernel reads 32 bits
     if strict:
-        assert ask("socket", 1) == ask("connect") == ask("bind") == ask("shmget") == errno.EPERM
+        assert ask("socket", 1) == ask("connect") == ask("bind") == ask("mq_open") == errno.EPERM
         assert [ask("socketpair", 1, kind) for kind in (1, 2, 5, 0x80001, 0x80002)] == [ALLOW, 1, ALLOW, ALLOW, 1]
         assert ask("socketpair", 2, 1) == errno.EPERM
         assert ask("fchmodat") == ask("utimensat") == 0

@@ -24,6 +24,7 @@ import numpy, pandas, lightgbm, sklearn
 report = {
     "was here": [getattr(owner, "left", None) for owner in (builtins, numpy, pandas, lightgbm, sklearn, sys)],
     "environment": os.environ.get("LEFT"),
+    "set by scikit-learn": os.environ.get("KMP_INIT_AT_FORK"),
     "handler": str(signal.getsignal(signal.SIGUSR1)),
     "random": [float(numpy.random.rand()), random.random()],
     "threads": threading.active_count(),
@@ -97,6 +98,7 @@ def test_nothing_is_left_of_an_earlier_run(warm: Bubblewrap, make_job: MakeJob) 
     for number, report in enumerate(reports, 1):
         script = f"/work/R0{number}.py"
         assert report["was here"] == [None] * 6 and report["environment"] is None and not report["modules"]
+        assert report["set by scikit-learn"] == "FALSE"
         assert report["handler"] == "0" or "SIG_DFL" in report["handler"]
         assert report["threads"] == 1 and report["handles"] == ["0", "1", "2"]
         assert report["main"] == ["__main__", script, script, "/work", True]
@@ -166,6 +168,18 @@ def test_without_its_warm_process_a_run_starts_from_nothing(make_job: MakeJob) -
     assert time.monotonic() - began < 10
     killer.join()
     assert sandbox.run(make_job("print(1)")).status == "ok" and not sandbox.is_warm
+
+
+def test_a_warm_process_that_hangs_costs_no_run(make_job: MakeJob) -> None:
+    sandbox_or_skip("warm")
+    sandbox = Bubblewrap(installation(PYTHON))
+    sandbox.warm_up("threadpoolctl")
+    assert sandbox.run(make_job("print(1)")).status == "ok" and sandbox.warm_pid is not None
+    os.kill(sandbox.warm_pid, signal.SIGSTOP)
+    began = time.monotonic()
+    outcome = sandbox.run(make_job("print('done')", seconds=2))
+    assert (outcome.status, outcome.log) == ("ok", "done\n") and not sandbox.is_warm
+    assert time.monotonic() - began < 8
 
 
 def test_a_warm_process_that_does_not_start_is_said_so(tmp_path: Path) -> None:
