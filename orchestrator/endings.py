@@ -37,10 +37,17 @@ def is_fatal(why: str) -> bool:
 
 
 def _seconds_for_a_round(entries: list[Entry]) -> float:
-    """A round is not begun when less is left than a short experiment and a blend with it need."""
-    blends = [entry["seconds"] for entry in entries if entry["complete"] and entry["role"] == "blend"]
-    others = [entry["seconds"] for entry in entries if entry["complete"] and entry["role"] != "blend"]
-    return max(5.0, min(1.2 * min(others, default=5.0) + min(blends, default=0.0), 30.0))
+    """A round is not begun when less is left than a short experiment and a blend with it need.
+
+    Where there is something new to blend, that blend's time is enough: it mostly starts processes.
+    """
+    complete = [entry for entry in entries if entry["complete"]]
+    blends = [entry["seconds"] for entry in complete if entry["role"] == "blend"]
+    others = [entry["seconds"] for entry in complete if entry["role"] != "blend"]
+    enough = 1.2 * min(others, default=5.0) + min(blends, default=0.0)
+    if len(others) > 1 and complete[-1]["role"] != "blend":
+        enough = min(enough, 1.2 * min(blends, default=0.6 * min(others)))
+    return max(5.0, min(enough, 30.0))
 
 
 def _tried_for_long(entries: list[Entry], minutes: float | None) -> bool:

@@ -1,0 +1,29 @@
+"""How much time is enough for one more round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.endings import _seconds_for_a_round
+
+
+def played(*rounds: tuple[str, float]) -> list[Any]:
+    return [{"complete": True, "role": role, "seconds": seconds} for role, seconds in rounds]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "seconds"),
+    [
+        ([], 6.0),
+        ([("improve", 10.0)], 12.0),
+        ([("improve", 10.0), ("diversify", 20.0)], 7.2),
+        ([("improve", 10.0), ("diversify", 20.0), ("blend", 5.0)], 17.0),
+        ([("improve", 10.0), ("blend", 5.0), ("diversify", 20.0)], 6.0),
+        ([("improve", 1.0), ("diversify", 1.0)], 5.0),
+        ([("improve", 100.0)], 30.0),
+    ],
+)
+def test_a_last_blend_needs_less_time_than_another_experiment(rounds: Any, seconds: float) -> None:
+    assert _seconds_for_a_round(played(*rounds)) == pytest.approx(seconds)
