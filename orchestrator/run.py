@@ -108,7 +108,7 @@ class Run:
         path = RoundFiles(root / "rounds", best["round"]).path(SUBMISSION)
         atomic_write(root / SUBMISSION, path.read_bytes())
         say(f"{root / SUBMISSION} holds the predictions of {_score(best)}.")
-        for line in _hand_in(root, best):
+        for line in _hand_in(root, best, self.submit):
             say(line)
         return code
 
@@ -117,7 +117,7 @@ def _score(best: Entry) -> str:
     return f"{label(best['round'])}, cross-validated {show.score(best['cv'], best['se'])}"
 
 
-def _hand_in(root: Path, best: Entry) -> list[str]:
+def _hand_in(root: Path, best: Entry, submit: bool) -> list[str]:
     """Where the file goes, unless it went there by itself."""
     spec = raw_config(root).get("competition")
     slug = spec.get("slug") if isinstance(spec, dict) else None
@@ -127,4 +127,5 @@ def _hand_in(root: Path, best: Entry) -> list[str]:
         return []
     from orchestrator.competitions.kaggle.slug import url_of
 
-    return [f"Hand it in at {url_of(slug, 'submit')}, or repeat the command with --submit."]
+    otherwise = "repeat the command later" if submit else "repeat the command with --submit"
+    return [f"Hand it in at {url_of(slug, 'submit')}, or {otherwise}."]
