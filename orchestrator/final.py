@@ -21,11 +21,12 @@ def grade_final(campaign: Campaign) -> dict[str, Any] | None:
         return None
     csv = campaign.files(best["round"]).path("submission.csv")
     grade = campaign.competition.grade(csv)
+    receipt = campaign.submissions.receipts().get(best["round"])
     return {
         "round": best["round"],
         "submission": str(csv.relative_to(campaign.root)),
         "cv": best["cv"],
-        "submitted": best["submitted"] in WENT_OUT,
+        "submitted": receipt is not None and receipt.status in WENT_OUT,
         "se": best["se"],
         "score": grade.score,
         "public": grade.public,

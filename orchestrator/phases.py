@@ -17,7 +17,7 @@ from orchestrator.journal import Journal
 from orchestrator.ledger import best_entry, plan_header, rounds_since_keep, with_submission
 from orchestrator.rounds import RoundFiles
 from orchestrator.state import write_state
-from orchestrator.submission_policy import decide
+from orchestrator.submission_policy import NOT_YET, decide
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
@@ -164,7 +164,7 @@ def _spend(stage: Stage) -> str:
     receipt = ledger.submit(campaign.files(choice.round), choice.reason)
     with suppress(CompetitionError):  # what was just sent may well be looked at later
         ledger.scores()
-    why = f"{choice.reason}: {receipt.reason}" if receipt.status in ("rejected", "held") else choice.reason
+    why = f"{choice.reason}: {receipt.reason}" if receipt.status in NOT_YET else choice.reason
     campaign.progress("submit", round=choice.round, status=receipt.status, reason=why)
     return f"R{choice.round:02d} {receipt.status}: {why}"
 

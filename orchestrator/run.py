@@ -123,9 +123,19 @@ def _hand_in(root: Path, best: Entry, submit: bool) -> list[str]:
     slug = spec.get("slug") if isinstance(spec, dict) else None
     if best.get("lb") is not None:
         return [f"It was submitted and scored {show.score(best['lb'])} on the leaderboard."]
+    if error := best.get("submission_error"):
+        return [f"It was submitted and not scored: {error}"]
     if best.get("submitted") or not slug:
         return []
+    if _is_on_its_way(root / "rounds", best["round"]):
+        return ["It was sent, but Kaggle does not show it yet and may not have it: repeat the command to look again."]
     from orchestrator.competitions.kaggle.slug import url_of
 
     otherwise = "repeat the command later" if submit else "repeat the command with --submit"
     return [f"Hand it in at {url_of(slug, 'submit')}, or {otherwise}."]
+
+
+def _is_on_its_way(rounds: Path, number: int) -> bool:
+    """Whether a try at submitting the round has a mark of being sent and no receipt."""
+    marks = rounds.glob(f"{label(number)}_submit*_sent.json")
+    return any(not mark.with_name(mark.name.replace("_sent.", "_receipt.")).exists() for mark in marks)

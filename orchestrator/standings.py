@@ -114,7 +114,7 @@ def line(found: Standing) -> str:
         marks = ", ".join(f"{medal} {score(lines[medal]['score'])}" for medal in reversed(MEDALS))
         return f"{found['teams']:,} teams, no score of ours; {marks}"
     share = 100 * found["rank"] / found["teams"]
-    place = f"place {found['rank']:,} of {found['teams']:,} (top {share:.2g} %)"
+    place = f"place {found['rank']:,} of {found['teams']:,} (top {share:.{0 if share >= 10 else 1}f} %)"
     ahead = [medal for medal in reversed(MEDALS) if found["rank"] > lines[medal]["place"]]
     gap = f"; {short(lines[ahead[0]]['gap'])} to {ahead[0]}" if ahead else ""
     return f"{place}, {found['medal'] or 'no medal'}{gap}"

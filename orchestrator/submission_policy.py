@@ -28,6 +28,8 @@ WEAK_CORRELATION = 0.3
 ALIKE = 0.98
 WENT_OUT = ("accepted", "unknown", "duplicate", "sent")
 """Statuses of rounds that are, or may be, at the competition."""
+NOT_YET = ("rejected", "held", "sent")
+"""Statuses whose reason a person wants to read."""
 
 
 @dataclass(frozen=True)

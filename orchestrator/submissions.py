@@ -146,6 +146,7 @@ class SubmissionLedger:
         return intent
 
     def _post(self, blank: Receipt, frozen: Frozen, description: str) -> Receipt:
+        why = ""
         try:
             ref = self.competition.submit(frozen.path, description)
         except SubmissionRefused as error:
@@ -153,13 +154,14 @@ class SubmissionLedger:
             if error.needs_person:
                 raise NeedsPerson(str(error)) from error
             return receipt
-        except CompetitionError:
-            ref = ""  # it may have arrived: only the listing can tell
+        except CompetitionError as error:
+            ref, why = "", str(error)  # it may have arrived: only the listing can tell
         if ref:
             return self._close(replace(blank, status="accepted", ref=ref))
         last = self._last(blank.round)
         assert last is not None
-        return self._reconcile(last)
+        receipt = self._reconcile(last)
+        return replace(receipt, reason=f"{why}; {receipt.reason}") if why and receipt.status == "sent" else receipt
 
     def _reconcile(self, attempt: Attempt) -> Receipt:
         try:

@@ -13,7 +13,7 @@ from orchestrator.config import Config
 from orchestrator.errors import CompetitionError, FatalEnding, Stopped
 from orchestrator.ledger import best_entry
 from orchestrator.rounds import label
-from orchestrator.submission_policy import WENT_OUT
+from orchestrator.submission_policy import NOT_YET, WENT_OUT
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
@@ -65,7 +65,8 @@ def submit_last(campaign: Campaign) -> None:
     best = best_entry(campaign.entries)
     if campaign.config.competition.kind == "local" or not campaign.config.submissions.enabled or best is None:
         return
-    if best["submitted"] in WENT_OUT or best["held"]:
+    receipt = campaign.submissions.receipts().get(best["round"])
+    if best["held"] or (receipt is not None and receipt.status in WENT_OUT):
         return
     tag = label(best["round"])
     try:
@@ -77,7 +78,7 @@ def submit_last(campaign: Campaign) -> None:
     except (CompetitionError, FatalEnding) as error:
         campaign.progress("note", text=f"{tag} is not submitted: {error}", level="warning")
         return
-    why = receipt.reason if receipt.status in ("rejected", "held") else reason
+    why = receipt.reason if receipt.status in NOT_YET else reason
     campaign.progress("submit", round=best["round"], status=receipt.status, reason=why)
     campaign.take_up_scores()
     campaign.count_submissions()
