@@ -46,9 +46,15 @@ def run_job(described: dict[str, Any]) -> tuple[dict[str, Any], dict[str, bytes]
         out.mkdir()
         inputs = {key: shelf.path(Parcel(*parcel), ray.get) for key, parcel in described["inputs"].items()}
         limits = Limits(**described["limits"])
-        job = Job(script, inputs, out, limits, described["cores"], described["env"], described["name"])
+        environment = {**described["env"], **_devices()}
+        job = Job(script, inputs, out, limits, described["cores"], environment, described["name"])
         outcome: Outcome = sandbox.run(job)
         return dict(vars(outcome)), _collected(out)
+
+
+def _devices() -> dict[str, str]:
+    """Which GPUs Ray gave to this job."""
+    return {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES",) if os.environ.get(name)}
 
 
 def _collected(out: Path) -> dict[str, bytes]:

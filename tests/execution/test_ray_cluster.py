@@ -45,7 +45,7 @@ class Pair:
 
         quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
         each = {"num_cpus": 1, "memory": MEMORY}
-        self.cluster = Cluster(initialize_head=True, head_node_args={**each, "_system_config": quick})
+        self.cluster = Cluster(initialize_head=True, head_node_args={**each, "num_gpus": 1, "_system_config": quick})
         self.second = self.cluster.add_node(**each)
         self.address: str = self.cluster.address
 
@@ -128,8 +128,17 @@ def test_what_no_node_has_is_refused(pair: Pair, sandbox: Sandbox, joined: RayCl
     here = LocalExecutor(sandbox, 2)
     with pytest.raises(BadInput, match="no node of the Ray cluster has 64 cores"):
         RayCluster(pair.address, here, Wanted(64, 0.5))
-    with pytest.raises(BadInput, match="and 1 GPUs for one experiment"):
-        RayCluster(pair.address, here, Wanted(1, 0.5, gpus=1.0))
+    with pytest.raises(BadInput, match="and 2 GPUs for one experiment"):
+        RayCluster(pair.address, here, Wanted(1, 0.5, gpus=2.0))
+
+
+def test_a_job_is_told_which_gpu_it_has(tmp_path: Path, pair: Pair, sandbox: Sandbox, joined: RayCluster) -> None:
+    (tmp_path / "look.py").write_text("import os\nprint(os.environ['CUDA_VISIBLE_DEVICES'])")
+    (tmp_path / "out").mkdir()
+    job = Job(tmp_path / "look.py", {}, tmp_path / "out", Limits(60, 300), name="look")
+    executor = RayCluster(pair.address, LocalExecutor(sandbox, 2), Wanted(1, 0.5, gpus=1.0, warm=False))
+    assert executor.machine.at_a_time == 1
+    assert executor.run([job], 1)[0].log == "0\n"
 
 
 def test_without_a_cluster_it_says_how_to_start_one(sandbox: Sandbox) -> None:
