@@ -44,6 +44,7 @@ def turns(experiment: str = EXPERIMENT) -> dict[str, Any]:
     ]
     note = {"handover__md": "# Hand-over\nAll is in the registry."}
     return {
+        "repeats": [],
         "R00/eda": [{"tools": write(eda__md="# EDA\nTwo columns.")}, {"tools": [report("DONE")]}],
         "*/research": [
             {"tools": look},

@@ -89,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
             validation.common(body, total, self.headers.get("authorization", "") or self.headers.get("x-api-key", ""))
             check = validation.anthropic if dialect == "anthropic" else validation.openai
             check(body, state.produced)
-            turn, number, result = brain.place(dialect, body["messages"])
+            turn, number, result = brain.place(dialect, body["messages"], "repeats" in state.script["turns"])
             step = brain.step_of(state.script, turn, number, result)
             asked = state.asked[turn, number, body["model"]]
             state.asked[turn, number, body["model"]] += 1

@@ -1,4 +1,7 @@
-"""What the model says: steps of a script, found by the turn and by the number of replies since it began."""
+"""What the model says: steps of a script, found by the turn and by the number of replies since it began.
+
+A script with the entry "repeats" is of a model that repeats calls that were interrupted.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from typing import Any
 _SCORE = re.compile(r'"cv": (-?[\d.]+(?:e[-+]?\d+)?)')
 
 
-def place(dialect: str, messages: list[dict[str, Any]]) -> tuple[str, int, str]:
-    """(turn id, replies since, the last tool result) of a history; a reply with an interrupted call is said again."""
+def place(dialect: str, messages: list[dict[str, Any]], repeats: bool) -> tuple[str, int, str]:
+    """(turn id, replies since, the last tool result) of a history.
+
+    A model that `repeats` says a reply again when a call of it was interrupted.
+    """
     turn, step, result, told = "", 0, "", True
     for message in messages:
         if message["role"] == "assistant":
@@ -19,7 +25,7 @@ def place(dialect: str, messages: list[dict[str, Any]]) -> tuple[str, int, str]:
         for text, is_result in texts(dialect, message):
             if is_result:
                 result = text
-                if text.startswith("interrupted") and not told:
+                if repeats and text.startswith("interrupted") and not told:
                     step, told = step - 1, True
             elif text.startswith("turn "):
                 turn, step = text.split(maxsplit=2)[1], 0
