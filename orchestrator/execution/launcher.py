@@ -26,6 +26,8 @@ _LINUX = sys.platform == "linux"
 _SET_PDEATHSIG, _SET_SECCOMP, _CAPBSET_DROP, _SET_CHILD_SUBREAPER, _SET_NO_NEW_PRIVS = 1, 22, 24, 36, 38
 _CAP_DAC_OVERRIDE = 1
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+_MOST_HANDLES = 4096
+"""Of a process. The kernel's memory behind them counts for nobody, and all together they could use up the machine's."""
 _FILE_RIGHTS = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15
 
 
@@ -130,6 +132,8 @@ def take_limits(file_bytes: int) -> None:
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     most = file_bytes if hard == resource.RLIM_INFINITY else min(file_bytes, hard)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, _MOST_HANDLES), min(hard, _MOST_HANDLES)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # when memory runs out the kernel takes the experiment, not the orchestrator

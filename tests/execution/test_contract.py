@@ -20,7 +20,7 @@ from tests.execution.conftest import PYTHON, sandbox_or_skip
 MakeJob = Callable[..., Job]
 
 LOOK_AROUND = """
-import json, os, sys, tempfile
+import json, os, resource, sys, tempfile
 from pathlib import Path
 inputs, out = Path(sys.argv[1]), Path(sys.argv[2])
 report = {
@@ -33,6 +33,7 @@ report = {
     "umask": os.umask(0),
     "session": os.getsid(0) == os.getpid() or os.getsid(0) != 0,
     "script": Path(sys.argv[0]).name,
+    "most handles": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
     "oom": Path("/proc/self/oom_score_adj").read_text().strip(),
 }
 Path("scratch.txt").write_text("the working folder is writable")
@@ -74,7 +75,7 @@ def test_what_the_experiment_sees(sandbox: Sandbox, make_job: MakeJob, tmp_path:
     assert not {name for name in os.environ if "KEY" in name or "TOKEN" in name} & set(environment)
     assert "previous/R01.npy" in report["tree"] and (report["data"], report["previous"]) == ("a,b", "one")
     assert report["home"] == [] and report["handles"] == 3 and report["script"] == "R07_experiment.py"
-    assert report["oom"] == "1000"
+    assert report["oom"] == "1000" and report["most handles"] <= 4096
     assert {path.name for path in job.out.iterdir()} == {"report.json"}
 
 
