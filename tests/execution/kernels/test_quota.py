@@ -21,7 +21,9 @@ def test_spent_hours_bring_experiments_home_until_the_next_week(play: Play, serv
     play.now = lambda: renewed - timedelta(hours=1)
     record = play.run(QUICK)
     assert (record["status"], record["sandbox"]) == ("ok", play.executor.here.level)
-    assert server.count("SaveKernel") == pushes + 1 and play.told("Maximum weekly GPU quota of 30.00 hours reached.")
+    refused = server.count("SaveKernel") - pushes
+    assert 1 <= refused <= 2  # two folds begin side by side
+    assert play.told("Maximum weekly GPU quota of 30.00 hours reached.")
     assert play.told(f"run on this machine until {renewed:%a %Y-%m-%d %H:%M} UTC")
     facts = play.facts.read_text()
     assert "30 of 30 used" in facts and "Kaggle's last refusal: Maximum weekly GPU quota" in facts
