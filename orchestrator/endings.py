@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestrator.build import TIME_RESERVE
 from orchestrator.ledger import Entry, best_entry, rounds_since_keep
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
 
 CRASHES_IN_A_ROW = 3
+LEAST_SECONDS = 6.0
 
 
 def reason(campaign: Campaign) -> str | None:
@@ -44,10 +46,12 @@ def _seconds_for_a_round(entries: list[Entry]) -> float:
     complete = [entry for entry in entries if entry["complete"]]
     blends = [entry["seconds"] for entry in complete if entry["role"] == "blend"]
     others = [entry["seconds"] for entry in complete if entry["role"] != "blend"]
-    enough = 1.2 * min(others, default=5.0) + min(blends, default=0.0)
+    if not others:
+        return LEAST_SECONDS
+    enough = 1.2 * min(others) + max(TIME_RESERVE, min(blends, default=0.0))
     if len(others) > 1 and complete[-1]["role"] != "blend":
-        enough = min(enough, 1.2 * min(blends, default=0.6 * min(others)))
-    return max(5.0, min(enough, 30.0))
+        enough = min(enough, TIME_RESERVE + 1.5 * min(blends, default=0.6 * min(others)))
+    return min(enough, 30.0)
 
 
 def _tried_for_long(entries: list[Entry], minutes: float | None) -> bool:

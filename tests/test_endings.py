@@ -17,11 +17,10 @@ def played(*rounds: tuple[str, float]) -> list[Any]:
     ("rounds", "seconds"),
     [
         ([], 6.0),
-        ([("improve", 10.0)], 12.0),
-        ([("improve", 10.0), ("diversify", 20.0)], 7.2),
-        ([("improve", 10.0), ("diversify", 20.0), ("blend", 5.0)], 17.0),
-        ([("improve", 10.0), ("blend", 5.0), ("diversify", 20.0)], 6.0),
-        ([("improve", 1.0), ("diversify", 1.0)], 5.0),
+        ([("improve", 10.0)], 17.0),
+        ([("improve", 10.0), ("diversify", 20.0)], 14.0),
+        ([("improve", 10.0), ("diversify", 20.0), ("blend", 6.0)], 18.0),
+        ([("improve", 10.0), ("blend", 2.0), ("diversify", 20.0)], 8.0),
         ([("improve", 100.0)], 30.0),
     ],
 )

@@ -194,7 +194,7 @@ RECIPES: tuple[Recipe, ...] = (
         params={"C": None, "least": 3, "l1_ratio": 0.0, "crosses": False, "max_iter": 200, "target": "auto"},
         space={"C": (0.003, 10.0, "log"), "least": [2, 3, 5, 10]},
         seconds=lambda f: 0.2 + 8e-6 * f.rows * (f.columns + 20 * f.categories + 5) ** 0.7 * f.outputs**0.5,
-        hint=lambda f: 0.5 if f.rows < 5000 else 0.35,
+        hint=lambda f: 0.5 if f.rows < 5000 else 0.25,
     ),
     Recipe(
         "linear_crosses",
@@ -207,7 +207,7 @@ RECIPES: tuple[Recipe, ...] = (
         feature_space={"crosses": [2, 3]},
         fits=lambda f: f.categories >= 2 or f.coded >= 2,
         seconds=lambda f: 4e-4 * f.rows * f.outputs**0.5,
-        hint=lambda f: 0.9 if f.coded >= max(2, f.numbers) and not f.values else 0.3,
+        hint=lambda f: 0.9 if f.coded >= max(2, f.numbers) and not f.values else 0.2,
     ),
     Recipe(
         "ridge_log",

@@ -104,7 +104,7 @@ def time_limit(notebook: Notebook, option: Option, reserve: float) -> float:
     if not notebook.scored:
         return max(1.0, min(SHARE_OF_CAP * cap, SHARE_BEFORE_A_SCORE * left))
     if option.recipe.is_blend:
-        return max(1.0, min(SHARE_OF_CAP * cap, left - 2.0))
+        return max(1.0, min(SHARE_OF_CAP * cap, left - 5.0))
     known = any(run.complete for run in notebook.of_family(option.recipe.family))
     return max(1.0, min(SHARE_OF_CAP * cap, (SHARE_MEASURED if known else SHARE_OF_LEFT) * (left - reserve)))
 
