@@ -55,7 +55,7 @@ def test_boosters_learn_faster_only_where_their_time_is_scarce(seconds: float, l
         clock.end -= 0.05 * rounds  # seconds that the rounds take
         return np.zeros(2), rounds
 
-    assert least <= haste(np.arange(10), 0.05, 1, clock, fit) <= most
+    assert least <= haste(np.arange(10), 0.05, clock, fit) <= most
 
 
 @pytest.mark.parametrize(("seconds", "least", "most"), [(600.0, 40, 40), (0.01, 4, 36)])

@@ -14,8 +14,9 @@ LEAST_GAIN = 2e-5  # of the loss in standard units; without it a fit of pure noi
 
 USUAL_ROUNDS = 15.0  # times one over the learning rate: what most fits need
 SCARCE = 120.0  # seconds
-TOO_SCARCE = 1.0  # to find out how long a round takes
+TOO_SCARCE = 0.3  # to find out how long a round takes
 FASTEST = 5.0
+WORTH_IT = 1.3  # a fit that lacks its last quarter is nearly whole
 LEAST_ROUNDS = 20  # whatever the clock says: fewer are no model
 
 # fit(training rows, rows for early stopping or None, most rounds, seed, clock, factor of the learning rate)
@@ -31,7 +32,7 @@ def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit
     n = len(goal.rows)
     bags = int(params.get("bags") or (4 if n < 5000 else 2))
     every, most = np.arange(n), int(params["rounds"])
-    faster = haste(every, learning_rate(params, n), bags, clock, fit)
+    faster = haste(every, learning_rate(params, n), clock, fit)
     total, done, started = np.zeros(0), 0, clock.left()
     for bag in range(bags):
         out = holdout(data, 5 if n < 5000 else 10, bag)[goal.rows]
@@ -49,8 +50,8 @@ def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit
     return total / done
 
 
-def haste(every: np.ndarray, rate: float, bags: int, clock: Clock, fit: Fit) -> float:
-    """By how much to learn faster, so that a fit ends by itself in the time there is: one cut short is worth little."""
+def haste(every: np.ndarray, rate: float, clock: Clock, fit: Fit) -> float:
+    """By how much to learn faster, so that one bag ends by itself in its time: one cut short is worth little."""
     if clock.left() > SCARCE:
         return 1.0
     if clock.left() < TOO_SCARCE:
@@ -61,9 +62,10 @@ def haste(every: np.ndarray, rate: float, bags: int, clock: Clock, fit: Fit) -> 
         fit(every, None, rounds, 0, clock, 1.0)
         seconds.append(started - clock.left() - sum(seconds))
     a_round = max(0.0, seconds[1] - seconds[0]) / 12
-    faster = min(FASTEST, max(1.0, a_round * USUAL_ROUNDS / rate * bags / max(0.9 * clock.left(), 0.1)))
-    if faster > 1:
-        print(f"a round takes {a_round:.3f} s: learning {faster:.1f} times as fast", flush=True)
+    faster = min(FASTEST, a_round * USUAL_ROUNDS / rate / max(0.9 * clock.left(), 0.1))
+    if faster < WORTH_IT:
+        return 1.0
+    print(f"a round takes {a_round:.3f} s: learning {faster:.1f} times as fast", flush=True)
     return faster
 
 
