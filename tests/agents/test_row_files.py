@@ -61,3 +61,17 @@ def test_distances_reach_across_a_periodic_box() -> None:
     points = np.array([[0.5, 0, 0], [9.5, 0, 0], [5, 0, 0], [5, 5, 5]])
     assert distances({"Al": points}, 10 * np.eye(3))["near.Al.Al.low"] == pytest.approx(1.0)
     assert distances({"Al": points}, None)["near.Al.Al.low"] == pytest.approx(4.5)
+
+
+def test_without_time_for_all_files_no_row_gets_any(tmp_path: Path) -> None:
+    """Rows with files that were read and rows without would look like two kinds."""
+    ids = [str(number) for number in range(300)]
+    for name in ids:
+        put(tmp_path, "train", name, cloud(1.0 + int(name)))
+    data = data_of(tmp_path, ids, (200, 100, 0))
+    data.clock = Clock(0.01)
+    row_files(data, True)
+    assert not data.numbers
+    data.clock = Clock(60)
+    row_files(data, True)
+    assert np.isfinite(data.numbers["file.near.Al.Al.mean"]).all()

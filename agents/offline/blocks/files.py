@@ -12,6 +12,7 @@ from agents.offline.blocks.core import Clock, Data
 
 MOST_BYTES = 200_000
 MOST_POINTS = 400
+TRIED = 40  # files, whose time tells that of all
 Table = dict[str, float]
 
 
@@ -24,10 +25,10 @@ def row_files(data: Data, option: Any) -> None:
     places = [] if told else files_of_rows(data)
     if not places:
         return
-    clock = Clock(0.5 * data.clock.left())
-    found: list[Table] = []
-    for path in places:
-        found.append(summary(path) if path is not None and clock.left() > 0 else {})
+    found = read_all(places, Clock(0.5 * data.clock.left()))
+    if not found:
+        print(f"row files: there is no time for {len(places)} files", flush=True)
+        return
     counts: dict[str, int] = {}
     for table in found:
         for key in table:
@@ -38,6 +39,17 @@ def row_files(data: Data, option: Any) -> None:
         if len(np.unique(values[: data.n_train])) > 1:
             data.numbers[f"file.{key}"] = values
     print(f"row files: {len(names)} columns from {sum(path is not None for path in places)} files", flush=True)
+
+
+def read_all(places: list[Path | None], clock: Clock) -> list[Table]:
+    """The summary of each row's file; empty when there is no time for all: rows without would be unlike the others."""
+    found: list[Table] = []
+    most = clock.left()
+    for i, path in enumerate(places):
+        if clock.left() < 0 or (i == TRIED and (most - clock.left()) * len(places) > i * most):
+            return []
+        found.append(summary(path) if path is not None else {})
+    return found
 
 
 def files_of_rows(data: Data) -> list[Path | None]:
