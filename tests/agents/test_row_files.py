@@ -67,7 +67,7 @@ def test_without_time_for_all_files_no_row_gets_any(tmp_path: Path) -> None:
     """Rows with files that were read and rows without would look like two kinds."""
     ids = [str(number) for number in range(300)]
     for name in ids:
-        put(tmp_path, "train", name, cloud(1.0 + int(name)))
+        put(tmp_path, "train", name, cloud(1.0 + int(name) / 1000))
     data = data_of(tmp_path, ids, (200, 100, 0))
     data.clock = Clock(0.01)
     row_files(data, True)
