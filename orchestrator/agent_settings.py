@@ -27,6 +27,7 @@ class AgentSection(Section):
     script: str | None = None
     """For `scripted`: a JSON file of replies."""
     model: str | None = None
+    """By its provider's name; None: the provider's usual one."""
     effort: str | None = None
     """How hard the model thinks, in its provider's own words (low … max)."""
     base_url: str | None = None
@@ -41,6 +42,7 @@ class AgentSection(Section):
     summary_model: str | None = None
     """A cheap model of the same server that says what is cut out of long logs; `price`, where set, holds for it too."""
     max_output_tokens: int = Field(default=32_000, ge=1024)
+    """Of one reply, thinking included."""
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     """Older servers of the openai dialect want `max_tokens`."""
     context_tokens: int | None = Field(default=None, ge=1000)
@@ -48,6 +50,7 @@ class AgentSection(Section):
     context_cap: int = Field(default=150_000, ge=1000)
     """A session whose context is longer hands over at the next round."""
     cache_ttl: Literal["5m", "1h"] = "5m"
+    """How long the provider keeps a conversation's beginning at hand (Anthropic only); the longer time costs more."""
     web_search: bool = False
     """The provider's own web search, for the Researcher: each search costs, and what it brings is paid as input."""
     max_requests: int = Field(default=80, ge=2)
@@ -95,6 +98,7 @@ class AgentsSection(Section):
     builder: AgentSection = AgentSection()
     reviewer: AgentSection = AgentSection()
     respawn_rounds: int = Field(default=15, ge=1)
+    """After so many rounds a player begins a new conversation."""
     when_unreachable: Literal["wait", "offline"] = "wait"
     """When a model can't be had: end and wait for a person, or let the built-in player take the phase."""
 

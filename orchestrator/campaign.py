@@ -18,9 +18,10 @@ from agents.services import Services
 from agents.session import MODELS, ROLES
 from agents.transcript import tells_of_requests
 from orchestrator import config as settings
-from orchestrator import keys, submitting
+from orchestrator import keys, show, submitting
 from orchestrator.competitions.builtin import prepare
-from orchestrator.competitions.check import check_features, check_sample
+from orchestrator.competitions.check import check_columns, check_sample
+from orchestrator.competitions.check_scoring import check_scoring
 from orchestrator.competitions.metrics import get_metric
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, Stopped
@@ -258,8 +259,9 @@ class Campaign:
         if self.files(0).has("settings.json"):
             return
         spec = self.config.competition
-        get_metric(spec.metric, self.root / spec.metric_file if spec.metric_file else None, task=spec.task)
-        check_features(self.root / "competition" / "data", spec)
+        own = self.root / spec.metric_file if spec.metric_file else None
+        check_scoring(spec, get_metric(spec.metric, own, task=spec.task))
+        check_columns(self.root / "competition" / "data", spec)
         check_sample(self.root / "competition" / "data", spec)
         if not (self.root / "competition" / "sealed").exists():
             self.progress("note", text="reading the tables and sealing the folds")
@@ -291,7 +293,8 @@ class Campaign:
                 if before != value:
                     raise BadInput(
                         f"{self.root / 'config.json'}: {section}.{key} changed from {before!r} to {value!r} after the "
-                        f"folds were sealed: restore it, or start another campaign with `orchestrator new`"
+                        f"folds were sealed: restore it, or make another campaign with `{_new_command(config)}` and "
+                        f"set {section}.{key} in its config.json before the first `loop`"
                     )
 
     def _recorded_seconds(self) -> float:
@@ -314,6 +317,13 @@ def _frozen(config: Config) -> dict[str, Any]:
         "competition": {key: value for key, value in config.competition.model_dump().items() if key not in free},
         "cv": config.cv.model_dump(),
     }
+
+
+def _new_command(config: Config) -> str:
+    """The command that makes a campaign of the same competition."""
+    spec = config.competition
+    source = f" --kaggle {spec.slug}" if spec.slug else "" if spec.builtin else " --from FOLDER"
+    return show.command(f"new NEW_DIR{source}")
 
 
 def _changes(old: Config, new: Config) -> str:

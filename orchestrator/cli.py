@@ -11,6 +11,17 @@ from pathlib import Path
 from orchestrator.errors import AutoKaggleError, BadInput
 
 Clock = Callable[[], datetime]
+EXAMPLES = {
+    "run": "run https://www.kaggle.com/competitions/titanic --submit --rounds 3",
+    "loop": "-C mine loop --rounds 10",
+    "status": "-C mine status",
+    "logs": "-C mine logs --follow",
+    "report": "-C mine report",
+    "new": "new mine --from path/to/folder",
+    "inputs": "-C mine inputs 3 IN --fold 2",
+    "doctor": "-C mine doctor",
+    "grade": "-C mine grade mine/rounds/R03_submission.csv",
+}
 
 
 def utc_now() -> datetime:
@@ -56,7 +67,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace, Clock], int], text: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text, parents=[folder])
+        example = f"example: {top.prog} {EXAMPLES[name]}"
+        made = commands.add_parser(name, help=text, description=text, parents=[folder], epilog=example)
         made.set_defaults(run=run)
         return made
 
@@ -72,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     loop.add_argument("--takeover", action="store_true", help="go on with a campaign that another machine played")
     command("status", _status, "where the campaign stands")
     logs = command("logs", _logs, "the campaign's log, or one round's")
-    logs.add_argument("round", nargs="?", type=int, metavar="ROUND")
+    logs.add_argument("round", nargs="?", type=int, metavar="ROUND", help="its number (default: the whole campaign)")
     logs.add_argument("--follow", action="store_true", help="go on printing what is added")
     command("report", _report, "write REPORT.md with plots")
     new = command("new", _new, "make a campaign from a Kaggle competition, or from a folder of train and test tables")
@@ -82,12 +94,12 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--kaggle", metavar="SLUG_OR_URL", help="a competition on kaggle.com")
     _add_kaggle(new)
     inputs = command("inputs", _inputs, "lay out a fold's files, to run one experiment by hand")
-    inputs.add_argument("round", type=int, metavar="ROUND")
-    inputs.add_argument("target", type=Path, metavar="IN", help="the new folder")
+    inputs.add_argument("round", type=int, metavar="ROUND", help="the number of the round whose experiment is to run")
+    inputs.add_argument("target", type=Path, metavar="IN", help="the new folder, which the experiment reads")
     inputs.add_argument("--fold", type=int, default=1, metavar="K", help="counted from 1 (default: 1)")
     command("doctor", _doctor, "check this machine and say how to fix what is missing")
     grade = command("grade", _grade, "score a submission file on the campaign's held-out answers")
-    grade.add_argument("file", type=Path, metavar="FILE")
+    grade.add_argument("file", type=Path, metavar="FILE", help="a CSV in the form of the sample submission")
     return top
 
 
@@ -205,7 +217,8 @@ def _grade(arguments: argparse.Namespace, now: Clock) -> int:
     competition = LocalCompetition(root, config.load(root / "config.json"), now=now)
     grade = competition.grade(arguments.file)
     if not grade.valid:
-        raise BadInput(f"{arguments.file}: {grade.error}")
+        named = grade.error.startswith(arguments.file.name)
+        raise BadInput(f"{arguments.file}{grade.error[len(arguments.file.name) :] if named else f': {grade.error}'}")
     parts = ((name, getattr(grade, name)) for name in ("score", "public", "private"))
     print(", ".join(f"{name} {value:.6g}" for name, value in parts if value is not None) or "valid, not graded here")
     return 0

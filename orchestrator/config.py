@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from orchestrator.agent_settings import AgentsSection, BudgetSection, Section
 from orchestrator.errors import BadInput, Damaged
-from orchestrator.files import read_regular
+from orchestrator.files import json_fault, read_regular
 
 ENVIRONMENT_PREFIX = "AUTOKAGGLE_"
 SECRET_KEYS = ("key_variable", "base_url")
@@ -30,37 +30,55 @@ SubmissionKind = Literal["value", "label", "probability", "class_columns", "rank
 
 class CompetitionSection(Section):
     kind: Literal["local", "kaggle"] = "local"
+    """Where submissions are graded: here, on the answers in competition/private, or by Kaggle."""
     slug: str | None = Field(default=None, pattern=r"^[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?$")
     """The name of a Kaggle competition as its address has it: kaggle.com/competitions/SLUG."""
     name: str = Field(default="unnamed", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """What the campaign is called in reports."""
     builtin: Literal["digits"] | None = None
     """Made from data that scikit-learn ships, at the start of the first round."""
     train: str = "train.csv"
+    """The labelled table: a file under competition/data."""
     test: str = "test.csv"
+    """The rows to predict: a file under competition/data."""
     sample_submission: str = "sample_submission.csv"
-    """File names under competition/data/."""
+    """The form of a submission: a file under competition/data."""
     id_column: str | None = None
     """The id of the sample submission; None when rows are matched by their order."""
     target_columns: list[str] = Field(default_factory=list)
+    """What is predicted: columns of train; several for multilabel and multiregression alone."""
     task: Task = "binary"
+    """binary and multiclass: one target, whose labels are `classes`. multilabel: targets of 0 and 1. regression and
+    multiregression: one target of numbers, or several."""
     classes: list[Label] = Field(default_factory=list)
     """The class labels in the order of the prediction columns; for binary [negative, positive]."""
     metric: str = "auc"
+    """By Kaggle's or scikit-learn's name; orchestrator/competitions/metrics.py has them. `task` and `submission_kind`
+    must suit it."""
     metric_file: str | None = None
     """A metric.py of your own in the campaign's folder, instead of `metric`."""
     maximize: bool | None = None
     """None: as the metric has it."""
     submission_columns: list[str] = Field(default_factory=list)
+    """The sample's columns that predictions fill, in the order of `target_columns` or `classes`."""
     submission_kind: SubmissionKind = "value"
+    """What stands in these columns. value: numbers. label: the predicted classes, as accuracy, f1 and qwk take them.
+    probability: of the second class, or of each 0/1 target, as auc and log_loss take them. class_columns: one column
+    of probabilities for each of `classes`, of sum 1. ranked_list: labels, the likeliest first (map@k)."""
     ranked_k: int = Field(default=0, ge=0)
     """How many labels a row of a ranked_list submission holds (map@k)."""
     group_column: str | None = None
+    """Rows of one group stay in one fold with cv.strategy "group"; ndcg ranks rows within these groups."""
     time_column: str | None = None
+    """What cv.strategy "time" sorts rows by: numbers or dates."""
     text_columns: list[str] = Field(default_factory=list)
+    """Features that hold prose or lists, taken word by word and not as categories."""
     date_columns: list[str] = Field(default_factory=list)
+    """Features that hold dates, taken apart into year, month, weekday, …"""
     drop_columns: list[str] = Field(default_factory=list)
     """Never a feature (columns that exist in train only are dropped on their own)."""
     daily_limit: int = Field(default=5, ge=0)
+    """How many submissions the competition takes in a day (UTC)."""
     public_fraction: float = Field(default=0.3, gt=0, lt=1)
     """The share of a local competition's answers behind its public leaderboard."""
 
@@ -73,22 +91,31 @@ class CompetitionSection(Section):
 
 class CVSection(Section):
     strategy: Literal["stratified", "kfold", "group", "time"] = "kfold"
+    """stratified: equal shares of each class. kfold: at random. group: no group in two folds (group_column). time:
+    every fold is predicted from what came before it (time_column)."""
     folds: int = Field(default=5, ge=2, le=20)
+    """How many parts the training rows are split into."""
     seed: int = 42
+    """Of the folds, the bootstrap and the players' choices."""
 
 
 class LoopSection(Section):
     max_rounds: int | None = Field(default=20, ge=1)
+    """None: no cap."""
     minutes: float | None = Field(default=None, gt=0)
     """Wall-clock cap on the whole campaign, counted over restarts."""
     deadline: str | None = None
     """ISO time in UTC after which no round starts."""
     target_score: float | None = None
+    """End when the cross-validated score of a kept round is as good."""
     patience: int = Field(default=8, ge=1)
     """End when no round was kept in so many, after a bold one was forced."""
     parallel_strategies: int = Field(default=1, ge=1, le=8)
+    """How many strategies of a plan are tried in one round, each with an experiment of its own."""
     experiment_tries: int = Field(default=3, ge=1, le=10)
+    """How many scripts are written for one strategy while they fail."""
     retro_every: int = Field(default=10, ge=1)
+    """A look back at all rounds, every so many of them."""
 
     @field_validator("deadline")
     @classmethod
@@ -102,6 +129,7 @@ class LoopSection(Section):
 
 class RefereeSection(Section):
     keep_probability: float = Field(default=0.9, gt=0.5, lt=1)
+    """A round is kept when its gain over the best one is real with this probability, by the paired bootstrap."""
     gate_sigmas: float = Field(default=2.0, gt=0)
     """Fold 1 worse than the best by more than so many standard errors ends the round."""
     final: Literal["mean", "refit"] = "mean"
@@ -122,20 +150,27 @@ class ExecutionSection(Section):
     poll_seconds: float = Field(default=20.0, ge=0.05)
     """Between two looks at a kernel."""
     sandbox: Literal["auto", "A", "B", "C", "none"] = "auto"
+    """auto: the strongest that works here. A: bubblewrap. B: Landlock with seccomp. C: macOS. none: no
+    protection at all, the same as `loop --i-accept-no-sandbox`."""
     warm: bool = True
     """Experiments start with the usual libraries imported, forked from one process that has them (sandbox level A)."""
     cores: int | None = Field(default=None, ge=1)
     """None: all that this process may use."""
     experiment_minutes: float = Field(default=30.0, gt=0)
+    """The longest that one experiment may run, all its folds together."""
     memory_gb: float | None = Field(default=None, gt=0)
     """For one experiment, all its folds together; None: 70 % of what is free at start."""
     disk_gb: float = Field(default=5.0, gt=0)
+    """What one experiment may write."""
     processes: int = Field(default=200, ge=8)
+    """How many processes one experiment may have at once, all its folds together."""
     log_kb: int = Field(default=256, ge=4)
+    """How much of what it prints is kept."""
 
 
 class SubmissionsSection(Section):
     enabled: bool = True
+    """Whether submissions go out at all."""
     daily_limit: int | None = Field(default=None, ge=0)
     """None: as many as the competition allows."""
     reserve: int = Field(default=0, ge=0)
@@ -173,7 +208,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     try:
         raw = json.loads(text, object_pairs_hook=_no_duplicates)
     except (json.JSONDecodeError, _DuplicateKey, RecursionError) as error:
-        raise BadInput(f"{path} is not valid JSON: {error}; fix the file with an editor") from error
+        raise BadInput(f"{path} is not valid JSON: {json_fault(error)}; fix the file with an editor") from error
     if not isinstance(raw, dict):
         raise BadInput(f"{path} holds {type(raw).__name__}, not an object: start it with {{ and end it with }}")
     merged = _with_environment(raw, os.environ if environment is None else environment)

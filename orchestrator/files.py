@@ -86,6 +86,17 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
+def json_fault(error: Exception) -> str:
+    """What is wrong with a JSON text that a person wrote; a missing comma is told where it is missing."""
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    told = f"{error.msg} in line {error.lineno}, column {error.colno}"
+    line = error.doc[: error.pos].rstrip().count("\n") + 1
+    if error.msg.startswith("Expecting ',' delimiter") and line < error.lineno:
+        return f"{told} (a comma may be missing at the end of line {line})"
+    return told
+
+
 def write_json(path: Path, record: dict[str, Any]) -> None:
     """Write a record with its own checksum under `sha256`, a key that the record must not use itself."""
     if CHECKSUM_KEY in record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,7 +46,11 @@ class Run:
         else:
             self._check_same(root, slug)
             say(f"Going on with the campaign {root}.")
-        code = self._play(root, {} if is_new else {"submissions.enabled": self.submit}, now)
+        submit = self.submit
+        if submit and _has_no_place(root):
+            submit = False
+            say("--submit has no effect here: no answers came with the folder, so nothing can be graded.")
+        code = self._play(root, {} if is_new else {"submissions.enabled": submit}, now)
         return self._hand_over(root, code, say)
 
     def _place(self) -> tuple[Path, str]:
@@ -59,7 +64,13 @@ class Run:
             return (self.directory or Path(f"{name}-campaign")).absolute(), ""
         if path.is_dir() and self.directory is None and (path / "config.json").exists():
             return path.absolute(), ""
-        slug = slug_of(self.source)
+        try:
+            slug = slug_of(self.source)
+        except BadInput as error:
+            if "kaggle.com" in self.source.lower() or not re.search(r"[/.~\\]", self.source):
+                raise
+            what = "is a file, no folder" if path.exists() else "is no folder that exists"
+            raise BadInput(f"{path.absolute()} {what}, and {error}") from None
         return (self.directory or Path(slug)).absolute(), slug
 
     def _make(self, root: Path, slug: str, now: Callable[[], datetime], say: Callable[[str], None]) -> None:
@@ -111,6 +122,14 @@ class Run:
         for line in _hand_in(root, best, self.submit):
             say(line)
         return code
+
+
+def _has_no_place(root: Path) -> bool:
+    """Whether submissions could go nowhere: a local campaign without answers."""
+    spec = raw_config(root).get("competition")
+    if not isinstance(spec, dict) or spec.get("kind") == "kaggle" or spec.get("builtin"):
+        return False
+    return not (root / "competition" / "private" / "answers.csv").exists()
 
 
 def _score(best: Entry) -> str:

@@ -35,7 +35,7 @@ def write_state(
     state = {
         "campaign": campaign.identity.run,
         "competition": config.competition.name,
-        "metric": config.competition.metric,
+        "metric": campaign.metric.name,
         "maximize": campaign.metric.maximize,
         "round": round_number,
         "phase": phase,
@@ -43,6 +43,7 @@ def write_state(
         "kept": kept,
         "best": None if best is None else {key: best[key] for key in ("round", "family", "cv", "se", "lb")},
         "agents": campaign.players.generations(),
+        "submits": config.submissions.enabled,
         "submissions": campaign.submission_counts(),
         "cv_lb": [[entry["round"], entry["cv"], entry["lb"]] for entry in entries if entry["lb"] is not None],
         "agreement": comparison(

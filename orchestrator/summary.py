@@ -13,7 +13,7 @@ from agents.errors import ModelUnusable
 from orchestrator import money, standings
 from orchestrator.cv_lb import comparison, public_rows
 from orchestrator.errors import Damaged
-from orchestrator.files import read_json
+from orchestrator.files import json_fault, read_json
 from orchestrator.ledger import Entry, best_entry, with_submission
 from orchestrator.rounds import RoundFiles, numbers
 from orchestrator.state import State, read_state
@@ -95,6 +95,15 @@ def raw_config(root: Path) -> dict[str, Any]:
         if isinstance(raw, dict):
             return raw
     return {}
+
+
+def config_fault(root: Path) -> str:
+    """Why config.json is no JSON; empty when it is. What its keys hold is the loop's and `doctor`'s to check."""
+    try:
+        json.loads((root / "config.json").read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        return f"not valid: {json_fault(error)}"
+    return ""
 
 
 def is_playing(root: Path) -> bool:

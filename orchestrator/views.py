@@ -17,7 +17,7 @@ from orchestrator.ledger import Entry
 from orchestrator.rounds import RoundFiles, label
 from orchestrator.standings import line
 from orchestrator.state import State
-from orchestrator.summary import NOT_STARTED, is_playing, picture, played, raw_config, records
+from orchestrator.summary import NOT_STARTED, config_fault, is_playing, picture, played, raw_config, records
 
 LAST_ROUNDS = 5
 TAIL_LINES = 40
@@ -62,7 +62,7 @@ def _facts(root: Path, state: State) -> list[tuple[str, str]]:
     loop = "playing now" if playing else f"not running; go on with: {show.command('loop', root)}"
     if state.get("phase") == NOT_STARTED and not playing:
         loop = f"{NOT_STARTED}; begin with: {show.command('loop', root)}"
-        return [("loop", loop), ("unchecked", _guesses(root))]
+        return [("loop", loop), ("unchecked", _guesses(root)), ("config.json", config_fault(root))]
     if state.get("ending") and not playing:
         loop = "over"
     pairs = [f"{label(number)} {show.score(cv)} and {show.score(lb)}" for number, cv, lb in state.get("cv_lb", [])[-3:]]
@@ -85,6 +85,7 @@ def _facts(root: Path, state: State) -> list[tuple[str, str]]:
         ("agents", ", ".join(f"{role} {number}" for role, number in (state.get("agents") or {}).items())),
         ("sandbox", str(state.get("sandbox") or "")),
         ("unchecked", _guesses(root)),
+        ("config.json", config_fault(root)),
         ("updated", str(state.get("updated") or "").replace("T", " ").replace("+00:00", " UTC")),
         ("records", _damage(state)),
     ]
@@ -120,6 +121,8 @@ def _agreement(found: State | None) -> list[tuple[str, str]]:
 
 
 def _submissions(state: State) -> str:
+    if state.get("submits") is False:
+        return "off"
     counts = state.get("submissions")
     if not counts:
         return ""

@@ -51,6 +51,7 @@ def test_help_names_every_command() -> None:
     text = run(ROOT, "--help").stdout
     for name in ("loop", "status", "logs", "report", "new", "doctor", "grade"):
         assert f"    {name} " in text
+        assert "-m orchestrator" in run(ROOT, name, "--help").stdout.partition("example:")[2]
 
 
 def test_a_pipe_that_closes_early_is_no_traceback(campaign: Path) -> None:

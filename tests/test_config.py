@@ -1,5 +1,6 @@
 """config.json: every mistake gets one sentence that names the file, the key, the value and the fix."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -31,6 +32,7 @@ BROKEN = {
     "empty": ("", "not valid JSON"),
     "torn": ('{"loop": {"max_rounds": 3', "not valid JSON"),
     "trailing comma": ('{"loop": {},}', "not valid JSON"),
+    "comma missing": ('{\n "cv": {"folds": 3}\n\n "loop": {}\n}', "(a comma may be missing at the end of line 2)"),
     "key twice": ('{"cv": {"seed": 1, "seed": 2}}', "'seed' stands twice"),
     "infinity": ('{"loop": {"target_score": Infinity}}', "no number"),
     "bad date": ('{"loop": {"deadline": "tomorrow"}}', "loop.deadline"),
@@ -78,3 +80,15 @@ def test_the_committed_config_is_valid() -> None:
     path = Path(__file__).parent.parent / "config.json"
     assert config.load(path, {}).competition.builtin == "digits"
     assert json.loads(path.read_text())["loop"]["max_rounds"]
+
+
+@pytest.mark.parametrize("name", ["config.py", "agent_settings.py"])
+def test_every_setting_says_what_it_means(name: str) -> None:
+    tree = ast.parse((Path(config.__file__).parent / name).read_text())
+    silent = []
+    for section in (node for node in tree.body if isinstance(node, ast.ClassDef) and not ast.get_docstring(node)):
+        for node, after in zip(section.body, [*section.body[1:], None], strict=True):
+            told = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if isinstance(node, ast.AnnAssign) and not told and not ast.unparse(node.annotation).endswith("Section"):
+                silent.append(f"{section.name}.{ast.unparse(node.target)}")
+    assert silent == []

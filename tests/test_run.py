@@ -92,8 +92,10 @@ class TestWithoutRunning:
 
     def test_a_folder_of_tables(self, person: Person) -> None:
         made = tables(person.folder / "data")
+        made.answers = None
         made.write()
-        code, said = person.types("run", "data", "--no-execute")
+        code, said = person.types("run", "data", "--no-execute", "--submit")
+        assert "--submit has no effect here: no answers" in said
         assert code == 0 and (person.folder / "data-campaign" / "rounds" / "R01_experiment.py").exists(), said
 
     def test_data_that_are_there_are_not_downloaded(self, person: Person) -> None:
@@ -108,6 +110,7 @@ class TestWithoutRunning:
     ("words", "sentence"),
     [
         (["run", "../../x"], "no competition"),
+        (["run", "./titanik"], "/titanik is no folder that exists, and './titanik' is no competition"),
         (["run", "https://www.kaggle.com/datasets/x"], "no competition's page"),
         (["run", "Some Words"], "no competition"),
         (["run", "titanic", "--rounds", "0"], "--rounds 0: give a number above 0"),

@@ -57,6 +57,14 @@ def test_status_of_a_running_campaign(root: Path) -> None:
     assert "NO SANDBOX" not in text and "ending" not in text
 
 
+def test_status_says_what_is_off_and_what_is_broken(root: Path) -> None:
+    made.state(root, submits=False)
+    assert facts(status(root))["submissions"] == "off"
+    assert "config.json" not in facts(status(root))
+    (root / "config.json").write_text('{\n "cv": {}\n "loop": {}\n}')
+    assert facts(status(root))["config.json"].startswith("not valid: Expecting ',' delimiter in line 3")
+
+
 def test_status_shows_what_models_cost(root: Path) -> None:
     made.finish(root, made.entry(6, usd=0.5))
     made.costs(root, ("researcher", 6, 0.5), ("builder", 7, 1.0), ("builder", 7, 0.25))

@@ -1,7 +1,9 @@
-"""The sample submission held against config.json and the test table, before a campaign writes its first file."""
+"""config.json held against the tables' columns and the sample, before a campaign writes its first file."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.competitions.tables import header, read_table
@@ -9,11 +11,30 @@ from orchestrator.config import CompetitionSection
 from orchestrator.errors import BadInput
 
 
-def check_features(data: Path, spec: CompetitionSection) -> None:
-    """Raise BadInput when train and test share no column to learn from."""
-    shared = set(header(data / spec.train)) & set(header(data / spec.test))
+def check_columns(data: Path, spec: CompetitionSection) -> None:
+    """Raise BadInput for a column that the tables lack, and when train and test share none to learn from."""
+    train, test = header(data / spec.train), header(data / spec.test)
+    for key in ("target_columns", "group_column", "time_column"):
+        value = getattr(spec, key)
+        _check_names(key, value if isinstance(value, list) else [value] if value else [], train, spec.train)
+    for key in ("text_columns", "date_columns", "drop_columns"):
+        _check_names(key, getattr(spec, key), [*train, *test], f"{spec.train} and {spec.test}")
+    shared = set(train) & set(test)
     if not shared - {*spec.target_columns, *spec.drop_columns, *({spec.id_column} - {*spec.date_columns})}:
         raise BadInput(f"{data / spec.test} shares no feature with {spec.train}: take both from the same competition")
+
+
+def _check_names(key: str, names: Sequence[str], columns: Sequence[str], where: str) -> None:
+    for name in names:
+        if name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1) or _but_for_case(name, columns)
+            known = f"the columns are {', '.join(dict.fromkeys(columns[:20]))}{', …' if len(columns) > 20 else ''}"
+            fix = f"did you mean {near[0]!r}?" if near else known
+            raise BadInput(f"config.json: competition.{key} names {name!r}, no column of {where}; {fix}")
+
+
+def _but_for_case(name: str, columns: Sequence[str]) -> list[str]:
+    return [column for column in columns if column.casefold() == name.casefold()]
 
 
 def check_sample(data: Path, spec: CompetitionSection) -> None:

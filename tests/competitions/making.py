@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 
 from orchestrator import config
+from orchestrator.competitions.check import check_columns
+from orchestrator.competitions.check_scoring import check_scoring
 from orchestrator.competitions.create import create
+from orchestrator.competitions.metrics import get_metric
 from orchestrator.config import Config
 
 
@@ -60,7 +63,10 @@ class Folder:
         return self.path
 
     def create(self, use_meta: bool = True) -> Config:
-        """The config of a campaign made from this folder."""
+        """The config of a campaign made from this folder, which the first start would accept."""
         campaign = self.path.parent / f"{self.path.name}-campaign"
         create(campaign, self.write(), use_meta=use_meta)
-        return config.load(campaign / "config.json", {})
+        made = config.load(campaign / "config.json", {})
+        check_scoring(made.competition, get_metric(made.competition.metric, task=made.competition.task))
+        check_columns(campaign / "competition" / "data", made.competition)
+        return made

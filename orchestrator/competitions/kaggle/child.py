@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import queue
+import re
 import shutil
 import sys
 import threading
@@ -103,7 +104,7 @@ class Account:
         except HTTPError as error:
             status, reason, _ = http_failure(error)
             if status in (400, 401, 403, 404) and not self.wire.html:
-                return f"refused ({status}: {reason})"
+                return f"refused with {status}, {reason}"
             raise
 
 
@@ -173,10 +174,12 @@ def _plain(error: BaseException) -> str:
     """A network error without addresses and objects."""
     name = type(error).__name__
     names = {"ReadTimeout": "no answer in time", "ConnectTimeout": "no connection in time"}
-    inner = getattr(error, "args", ())
-    detail = getattr(getattr(inner[0] if inner else None, "reason", None), "args", ())
+    inner = next(iter(getattr(error, "args", ())), None)
+    detail = getattr(getattr(inner, "reason", None) or inner, "args", ())
     text = str(detail[-1]) if detail else str(error)
-    return names.get(name, f"{name}: {text.rpartition('>: ')[2] or text}")
+    text = re.sub(r"^.*?(?:<[^>]*>|HTTPS?Connection(?:Pool)?\([^)]*\)): ", "", text)
+    text = re.sub(r":? ?\(?\[Errno -?\d+\] ([^()]*)\)?", r": \1", text).removeprefix(": ")
+    return names.get(name, text or name)
 
 
 def answer(account: Account, wire: Wire, request: dict[str, Any]) -> dict[str, Any]:

@@ -206,8 +206,8 @@ class KaggleClient:
     def _call(self, call: str, seconds: float, reading: bool, /, **arguments: Any) -> Any:
         """One call, once."""
         if not self.credentials.found:
-            trouble = "; ".join(self.credentials.problems) or "there are none"
-            raise NeedsPerson(f"no usable Kaggle credentials ({trouble}): {TOKEN_FIX}")
+            trouble = "; ".join(self.credentials.problems) or f"there are none: {TOKEN_FIX}"
+            raise NeedsPerson(f"no usable Kaggle credentials: {trouble}")
         request = {"call": call, "arguments": arguments, "reading": reading}
         try:
             reply = self._child.ask(request, seconds)

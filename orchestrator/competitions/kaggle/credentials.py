@@ -26,6 +26,7 @@ PASSED_ON = (
 TOKEN_FILES = ("access_token", "access_token.txt")
 TOKEN_PREFIX = "KGAT_"
 MOST_BYTES = 1 << 16
+SETTINGS = "https://www.kaggle.com/settings/api"
 SHORTEST_SECRET = 12
 """Kaggle's are longer; a word such as "test" must not vanish from what Kaggle says."""
 
@@ -154,7 +155,7 @@ def _json(text: str, source: str, over: Mapping[str, str], problems: list[str]) 
     user = over.get("KAGGLE_USERNAME", "").strip() or str(record.get("username") or "").strip()
     key = over.get("KAGGLE_KEY", "").strip() or str(record.get("key") or record.get("token") or "").strip()
     if not key or not (user or key.startswith(TOKEN_PREFIX)):
-        problems.append(f"{source} is not the JSON of a key (username and key): download it again from Kaggle")
+        problems.append(f"{source} is not the JSON of a key, with username and key: download it again at {SETTINGS}")
         return
     yield from _key(user, key, source, problems)
 
@@ -202,7 +203,7 @@ def _text(path: Path, problems: list[str], needed: str = "") -> str:
         return data.decode("utf-8-sig").strip()
     except FileNotFoundError:
         if needed:
-            problems.append(f"{path} is not there, though {needed}")
+            problems.append(f"{path} is not there, though {needed}: correct the path")
     except (OSError, ValueError) as error:
-        problems.append(f"{path} can't be read: {getattr(error, 'strerror', None) or error}")
+        problems.append(f"{path} can't be read ({getattr(error, 'strerror', None) or error}): correct or remove it")
     return ""

@@ -111,7 +111,7 @@ def test_what_cannot_be_used_is_told(home: Path, name: str, text: str, problem: 
     (home / ".kaggle" / name).write_text(text)
     credentials = find({"HOME": str(home)})
     assert credentials.found == () and problem in credentials.problems[0]
-    with KaggleClient(credentials, environment={}) as client, pytest.raises(NeedsPerson, match="make a new token"):
+    with KaggleClient(credentials, environment={}) as client, pytest.raises(NeedsPerson, match=problem):
         client.whoami()
     assert client.pid is None, "nothing was started"
 
@@ -177,8 +177,8 @@ def test_none_is_accepted(server: Kaggle, tmp_path: Path) -> None:
         signed_in(server, tmp_path, **variables)
     assert str(caught.value) == (
         "Kaggle accepts none of the credentials (the variable KAGGLE_API_TOKEN: expired or revoked; the variable "
-        "KAGGLE_KEY: refused (401: Unauthenticated)): make a new token at https://www.kaggle.com/settings/api and put "
-        "it into ~/.kaggle/access_token"
+        "KAGGLE_KEY: refused with 401, Unauthenticated): make a new token at https://www.kaggle.com/settings/api and "
+        "put it into ~/.kaggle/access_token"
     )
 
 

@@ -75,7 +75,9 @@ def test_no_network(server: Kaggle, tmp_path: Path) -> None:
     environment = {**server.environment(tmp_path), "http_proxy": "http://127.0.0.1:9"}
     found = looked(environment, "well")
     assert list(found) == ["Kaggle", "Kaggle account"]
-    assert found["Kaggle account"].ok is False and "can't be reached" in found["Kaggle account"].what
+    account = found["Kaggle account"]
+    assert account.ok is False and account.fix == "check the network"
+    assert account.what.endswith("connection: Connection refused)") and "HTTP" not in account.what
 
 
 def test_the_command(server: Kaggle, tmp_path: Path) -> None:
