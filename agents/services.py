@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Services:
-    """`progress` hears events ("note" and "wait", each with text); `environment` is where keys are looked up.
+    """`progress` hears events ("note", "wait", "answered", each with text); `environment` is where keys are looked up.
 
     `environment` holds the variables of the campaign's own `.env` over those that the configuration names.
     """

@@ -55,8 +55,8 @@ class AgentSection(Section):
     """The provider's own web search, for the Researcher: each search costs, and what it brings is paid as input."""
     max_requests: int = Field(default=80, ge=2)
     """Of one turn."""
-    unreachable_minutes: float = Field(default=720.0, gt=0)
-    """How long to go on asking a provider that does not answer."""
+    unreachable_minutes: float | None = Field(default=None, gt=0)
+    """How long to go on asking a provider that does not answer. None: 720, or 5 where the built-in player stands in."""
     stalled_minutes: float = Field(default=30.0, gt=0)
     """A reply without a new word for so long is given up and asked for again, though its server may live."""
     max_wait_s: float = Field(default=900.0, gt=0)

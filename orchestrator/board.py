@@ -96,6 +96,8 @@ class Board:
         elif event == "wait":
             self.waiting = show.one_line(fields.get("text", ""))
             self.waiting_until = time.monotonic() + (show.finite(fields.get("seconds")) or 0.0)
+        elif event == "answered":
+            self.waiting_until = 0.0
         elif event in ("fold_start", "fold_done"):
             number = fields.get("fold")
             if number in self.fold_scores:
@@ -171,7 +173,9 @@ def describe(event: str, fields: dict[str, Any], board: Board) -> Line:
     if event == "submit":
         return Line(named("SUBMIT", f"{status}: {fields.get('reason') or ''}"), "magenta")
     if event == "wait":
-        return Line(text, "yellow", where="steps")
+        return Line(named(board.phase, text), "yellow", where="steps")
+    if event == "answered":
+        return Line(named(board.phase, text), where="steps")
     if event == "note":
         level = fields.get("level", "info")
         return Line(text if level == "info" else f"{level}: {text}", LEVEL_STYLES.get(level, ""))

@@ -67,6 +67,7 @@ class Campaign:
         self.now = now
         self.progress = progress
         self.place = (0, "start")
+        self.waiting: dict[str, str] | None = None
         self.execute = execute
         self.stopping = False
         """Set by the first Ctrl-C: the loop stops after this step."""
@@ -104,7 +105,7 @@ class Campaign:
         self._counts: dict[str, int] | None = None
         self._variables = {**os.environ, **self._own_variables}
         self.services = Services(
-            campaign=root, costs=self.costs, progress=progress, now=now, sleep=self.sleep,
+            campaign=root, costs=self.costs, progress=self._hear_players, now=now, sleep=self.sleep,
             environment=self._variables, seed=self.config.cv.seed,
         )  # fmt: skip
         self.toolset = Toolset(self)
@@ -193,6 +194,19 @@ class Campaign:
         self.progress(event, **fields)
         if event == "fold_done":
             write_state(self, *self.place)
+
+    def _hear_players(self, event: str, **fields: Any) -> None:
+        """Pass on what a model's session tells."""
+        self.progress(event, **fields)
+        if event == "wait":
+            self.wait_for({key: str(fields[key]) for key in ("role", "why", "since", "until")})
+        elif event == "answered":
+            self.wait_for(None)
+
+    def wait_for(self, waiting: dict[str, str] | None) -> None:
+        """Let the summary say which role's provider does not answer, why, since when and when it is asked next."""
+        self.waiting = waiting
+        write_state(self, *self.place)
 
     def reload_config(self) -> None:
         """Read config.json again; an edit that can't be used is shown and the last good settings stay."""

@@ -1,6 +1,6 @@
 """`doctor`: what this machine and this campaign need, each failing check with its fix.
 
-Looks only. The network is asked where the campaign plays on Kaggle, and there alone.
+Looks only. The network is asked where the campaign plays on Kaggle or with models, and there alone; it costs nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def diagnose(root: Path | None, *, sandbox: str | None = None) -> list[Check]:
         return [_python(), *installed]  # the other checks need them
     from orchestrator.check_kaggle import kaggle as check_kaggle
     from orchestrator.check_players import players
+    from orchestrator.check_servers import servers
 
     config, campaign = _campaign(root)
     folder = (root or Path()).resolve()
@@ -53,6 +54,7 @@ def diagnose(root: Path | None, *, sandbox: str | None = None) -> list[Check]:
         checks.file_system(folder),
         sandbox_level(sandbox or config.execution.sandbox),
         *players(root, config, os.environ),
+        *servers(root, config, os.environ),
         *check_kaggle(root, config, os.environ, kaggle, lambda: datetime.now(UTC)),
         *campaign,
     ]

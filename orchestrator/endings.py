@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestrator import show
 from orchestrator.build import TIME_RESERVE
 from orchestrator.ledger import Entry, best_entry, rounds_since_keep
 
@@ -21,7 +22,9 @@ def reason(campaign: Campaign) -> str | None:
         return f"max rounds: {loop.max_rounds} played"
     left = campaign.seconds_left()
     if left is not None and left < _seconds_for_a_round(entries):
-        return "wall-clock cap" if loop.minutes is not None else "deadline"
+        if loop.minutes is not None:
+            return f"wall-clock cap: the next round would not fit into the {show.duration(loop.minutes * 60)}"
+        return f"deadline: the next round would not end before {loop.deadline}"
     best = best_entry(entries)
     if loop.target_score is not None and best is not None and _reached(campaign, best["cv"], loop.target_score):
         return f"target score: {best['cv']:.6g} reached {loop.target_score:.6g}"

@@ -25,6 +25,8 @@ DEFAULT_MODELS = {"anthropic": "claude-sonnet-5-5", "openai": "gpt-6.1-terra"}
 """For a back end whose model config.json leaves open: mid-priced ones."""
 DEFAULT_FALLBACKS = {"anthropic": "claude-sonnet-4-6", "openai": "gpt-5.6-terra"}
 """For `fallback_model` auto: models of a generation before, which refuse other things."""
+UNREACHABLE_MINUTES = {"wait": 720.0, "offline": 5.0}
+"""For `unreachable_minutes` left open: with a player at hand that can take over, nobody waits for hours."""
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
 
@@ -73,6 +75,9 @@ def settings(config: Config, own: Mapping[str, str], role: str) -> dict[str, Any
         found["model"] = DEFAULT_MODELS[found["backend"]]
     if found["fallback_model"] == "auto":
         found["fallback_model"] = _usual_fallback(found)
+    found["when_unreachable"] = config.agents.when_unreachable
+    if found["unreachable_minutes"] is None:
+        found["unreachable_minutes"] = UNREACHABLE_MINUTES[config.agents.when_unreachable]
     return found
 
 

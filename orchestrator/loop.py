@@ -90,6 +90,7 @@ def finish(campaign: Campaign, why: str) -> None:
     if not endings.is_fatal(why):
         submit_last(campaign)
         wait_for_scores(campaign)
+    campaign.waiting = None
     final = grade_final(campaign)
     number = campaign.entries[-1]["round"] if campaign.entries else 0
     write_state(campaign, number, "ended", ending=why, final=final)

@@ -63,7 +63,7 @@ def run_phase(stage: Stage, phase: Phase) -> None:
         again = f": delete {stage.files.path('phases.json')} to try again" if stage.number == 0 else ""
         raise ProtocolError(f"{phase.name} was begun {MAX_STARTS} times and never ended{again}")
     stage.journal.begin(phase.name)
-    stage.campaign.place = (stage.number, phase.name)
+    stage.campaign.place, stage.campaign.waiting = (stage.number, phase.name), None
     write_state(stage.campaign, *stage.campaign.place)
     stage.campaign.progress("phase", round=stage.number, phase=phase.name)
     started = time.monotonic()

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
 
 
+_PLAYERS = {"offline": "the built-in player", "scripted": "a script"}
+
+
 class Players:
     """The Researcher, the Builder and the Reviewer of one campaign."""
 
@@ -99,6 +102,7 @@ class Players:
         if self._campaign.config.agents.when_unreachable != "offline":
             raise FatalEnding(f'{why} (or let the built-in player stand in: agents.when_unreachable = "offline")')
         self._campaign.progress("note", text=f"{why}; the built-in player takes {turn.id}", level="warning")
+        self._campaign.wait_for(None)
         path = RoundFiles(self._campaign.rounds, turn.round).path("stand_in.json")
         known = read_json_or_none(path) or {"turns": []}
         if turn.id not in known["turns"]:
@@ -128,11 +132,11 @@ class Players:
         if spawn is None:
             return
         if change := _change(spawn, settings):
-            self._succeed(role, number, f"agents.{role} plays by {change} now", settings)
+            self._succeed(role, number, f"the {role} is played by {change} from now on", settings)
         elif last_turn(path) == _handover_id(number, role):
             self._spawn_next(role, generation, number, settings)  # a kill came in between
         elif last_round(path) != number and (why := self._why_renew(role, number, spawn, settings)):
-            self._campaign.progress("note", text=f"{role}: generation {generation} hands over: {why}")
+            self._campaign.progress("note", text=f"the {role} begins a new session: {why}")
             self._spawn_next(role, generation, number, settings)
 
     def _spawn_next(self, role: str, generation: int, number: int, settings: dict[str, Any]) -> None:
@@ -183,7 +187,7 @@ class Players:
     def _succeed(self, role: str, number: int, why: str, settings: Mapping[str, Any]) -> None:
         """At any time: a new generation, with a note that needs no help from the old one."""
         generation = max(generations(session_folder(self._campaign, role)), default=1)
-        self._campaign.progress("note", text=f"{why}; generation {generation + 1} goes on", level="warning")
+        self._campaign.progress("note", text=f"{why}: a new session goes on where it was", level="warning")
         note = session_folder(self._campaign, role) / f"handover_{generation}.md"
         if not note.exists():
             self._ask_offline(role, self._handover_turn(role, number, note))
@@ -219,7 +223,7 @@ def _handover_id(number: int, role: str) -> str:
 def _change(spawn: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """What config.json names now, where that is not what a session was spawned with."""
     if spawn["backend"] != settings["backend"]:
-        return str(settings["backend"])
+        return str(settings["model"] if settings["backend"] in MODELS else _PLAYERS[settings["backend"]])
     if spawn["backend"] in MODELS and spawn["settings"]["model"] not in (settings["model"], settings["fallback_model"]):
         return str(settings["model"])
     return ""

@@ -41,7 +41,7 @@ _STYLE: Any = {
 
 
 def scores(entries: list[Entry], metric: str, maximize: bool | None) -> bytes:
-    """Score by round with standard errors, the best so far as a step line, rounds without a score at the margin."""
+    """Score by round with standard errors, the best kept so far as a step line, rounds without a score aside."""
     measured = [entry for entry in entries if is_measured(entry)]
     kept = [entry for entry in measured if entry.get("status") == "keep"]
     others = [entry for entry in measured if entry.get("status") != "keep"]
@@ -57,7 +57,7 @@ def scores(entries: list[Entry], metric: str, maximize: bool | None) -> bytes:
         if kept:
             rounds = [*(entry["round"] for entry in kept), max(entry["round"] for entry in entries)]
             best = [*(entry["cv"] for entry in kept), kept[-1]["cv"]]
-            axes.step(rounds, best, where="post", color=BEST, linewidth=1.6, alpha=0.85, label="best so far")
+            axes.step(rounds, best, where="post", color=BEST, linewidth=1.6, alpha=0.85, label="best kept so far")
         _points(axes, others, DISCARD, "discarded", 4.0)
         _points(axes, kept, KEEP, "kept", 6.5)
         _margin(axes, [e for e in failed if e.get("status") != "crash"], DISCARD, "|", "not comparable")

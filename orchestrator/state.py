@@ -39,6 +39,7 @@ def write_state(
         "maximize": campaign.metric.maximize,
         "round": round_number,
         "phase": phase,
+        "waiting": campaign.waiting,
         "rounds": len(entries),
         "kept": kept,
         "best": None if best is None else {key: best[key] for key in ("round", "family", "cv", "se", "lb")},

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -72,6 +73,7 @@ def _facts(root: Path, state: State) -> list[tuple[str, str]]:
         ("loop", loop),
         ("ending", show.one_line(state.get("ending") or "", 300)),
         ("round", _round(state)),
+        ("waiting", _waiting(state.get("waiting"), playing)),
         ("best", _best(state.get("best"))),
         ("graded", show.grade(state.get("final"), " on held-out answers")),
         ("kept", f"{state.get('kept', 0)} of {state.get('rounds', 0)} rounds"),
@@ -95,6 +97,16 @@ def _round(state: State) -> str:
     total = f" of {state['max_rounds']}" if state.get("max_rounds") else ""
     phase = f", {state['phase']}" if state.get("phase") else ""
     return f"{label(state.get('round') or 0)}{total}{phase}"
+
+
+def _waiting(waiting: dict[str, str] | None, playing: bool) -> str:
+    """Which model does not answer: `builder: connection refused since 10:17, next try 10:22 UTC`."""
+    if not waiting:
+        return ""
+    since, until = (datetime.fromisoformat(waiting[key]) for key in ("since", "until"))
+    began = f"{since:%H:%M}" if since.date() == until.date() else f"{since:%Y-%m-%d %H:%M}"
+    then = f"next try {until:%H:%M} UTC" if playing else "asked again when the loop goes on"
+    return f"{waiting['role']}: {show.one_line(waiting['why'], 120)} since {began}{'' if playing else ' UTC'}, {then}"
 
 
 def _best(best: Entry | None) -> str:

@@ -135,3 +135,22 @@ def test_who_plays_for_how_much_is_told() -> None:
     assert keys.caps_in_words(capped) == "$5.00 a campaign, $2.00 a day, 1.5 M tokens a round"
     free = config.parse({"budget": {"usd": None}}, "config.json")
     assert "budget.* sets no cap" in keys.line_up(free, {NAME: "x"})
+
+
+@pytest.mark.parametrize("key", ["…", "sk 1", "sk-ключ"])
+def test_what_can_be_no_key_is_told_in_one_sentence(key: str) -> None:
+    with pytest.raises(BadInput, match="ANTHROPIC_API_KEY holds no key but a text with blanks") as caught:
+        keys.check(config.Config(), {NAME: key}, {})
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("agents", "minutes"),
+    [
+        ({}, 720.0),
+        ({"when_unreachable": "offline"}, 5.0),
+        ({"when_unreachable": "offline", "builder": {"unreachable_minutes": 60.0}}, 60.0),
+    ],
+)
+def test_a_player_at_hand_shortens_the_wait_for_a_model(agents: dict[str, Any], minutes: float) -> None:
+    assert keys.settings(settings(**agents), {}, "builder")["unreachable_minutes"] == minutes

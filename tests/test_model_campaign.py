@@ -19,6 +19,7 @@ from orchestrator.cli import main, utc_now
 from orchestrator.errors import BadInput, Stopped
 from orchestrator.loop import play
 from orchestrator.phases import MAX_STARTS
+from orchestrator.views import status
 from tests import model_campaign
 from tests.kill import harness
 from tests.model_campaign import KEY, ROUNDS
@@ -139,7 +140,7 @@ def test_a_context_that_is_refused_as_too_long_gets_a_new_session(tmp_path: Path
         heard: list[dict[str, Any]] = []
         assert start(folder, heard)[0] == "max rounds: 4 played"
         assert any(request.get("error", "").startswith("prompt is too long") for request in server.requests())
-        assert any("generation 2 goes on" in item.get("text", "") for item in heard)
+        assert any("a new session goes on where it was" in item.get("text", "") for item in heard)
         assert (folder / "sessions" / "builder" / "handover_1.md").read_text().startswith("# Hand-over")
         assert [entry["stand_in"] for entry in entries(folder)] == [[]] * 4
 
@@ -287,6 +288,7 @@ def test_a_stop_while_a_provider_is_waited_for_is_heard_at_once(tmp_path: Path) 
         campaign.players.close()
         campaign.costs.close()
         assert time.monotonic() - began < 15
+        assert "waiting  " in status(folder) and "builder: 529: " in status(folder)
         server.play(model_campaign.turns())
         assert start(folder)[0] == "max rounds: 1 played"
 

@@ -323,11 +323,12 @@ def test_panel_shows_what_models_cost() -> None:
 
 
 def test_panel_shows_that_a_provider_is_waited_for() -> None:
-    board = Board()
+    board = Board(round=2, phase="plan")
     event = {"text": "builder waits 30 s: rate limit", "seconds": 30.0}
     board.apply("wait", event)
     assert any("builder waits 30 s: rate limit" in line for line in panel(board))
-    assert describe("wait", event, board).where == "steps"
+    line = describe("wait", event, board)
+    assert (line.text, line.where) == ("R02 plan      builder waits 30 s: rate limit", "steps")
     board.apply("wait", {**event, "seconds": 0})
     assert not any("builder waits" in line for line in panel(board))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import BadInput
-from orchestrator.files import campaign_lock, write_json
+from orchestrator.files import campaign_lock, read_json, write_json
 from orchestrator.rounds import RoundFiles
 from orchestrator.show import command
 from orchestrator.views import logs, status
@@ -310,3 +310,14 @@ def test_logs_follow_a_round(root: Path) -> None:
 def test_logs_of_a_round_that_was_not_played(root: Path) -> None:
     with pytest.raises(BadInput, match=r"round 99 has no files in .*: the last one is R06"):
         read(root, 99)
+
+
+def test_status_says_which_model_is_waited_for(root: Path) -> None:
+    state = read_json(root / "state.json")
+    since = {"since": "2025-03-01T10:17:20+00:00", "until": "2025-03-01T10:22:00+00:00"}
+    write_json(root / "state.json", {**state, "waiting": {"role": "builder", "why": "connection refused", **since}})
+    shown = facts(status(root))["waiting"]
+    assert shown == "builder: connection refused since 10:17 UTC, asked again when the loop goes on"
+    with campaign_lock(root):
+        shown = facts(status(root))["waiting"]
+    assert shown == "builder: connection refused since 10:17, next try 10:22 UTC"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.models.provider import (
+    LISTED,
     UNREADABLE,
     Fault,
     Reply,
@@ -87,6 +88,18 @@ class AnthropicMessages:
         except UNREADABLE as error:
             raise of_connection(error, _usage(message)) from error
         return Reply(content, stop, _usage(message), detail=_refusal(message))
+
+    def look(self) -> None:
+        import httpx2
+        from anthropic import APIError, APIStatusError
+
+        self._watch.begin(LISTED)
+        try:
+            self._client.models.list(limit=1)
+        except APIStatusError as error:
+            raise of_status(error.status_code, str(error.api_message or error), code="", wait=None) from error
+        except (APIError, httpx2.HTTPError, httpx2.InvalidURL, *UNREADABLE) as error:
+            raise of_connection(error, None) from error
 
     def messages(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
         found: list[dict[str, Any]] = []

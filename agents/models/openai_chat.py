@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agents.models.provider import (
+    LISTED,
     UNREADABLE,
     Fault,
     Reply,
@@ -88,6 +89,18 @@ class OpenAIChat:
         if stop == "done" and message.get("tool_calls"):
             stop = "tools"  # some servers end tool calls with "stop"
         return Reply(content, stop, _usage(usage), _cost(usage), refused)
+
+    def look(self) -> None:
+        import httpx2
+        from openai import APIError, APIStatusError
+
+        self._watch.begin(LISTED)
+        try:
+            self._client.models.list()
+        except APIStatusError as error:
+            raise of_status(error.status_code, error.message, code="", wait=None) from error
+        except (APIError, httpx2.HTTPError, httpx2.InvalidURL, *UNREADABLE) as error:
+            raise of_connection(error, None) from error
 
     def messages(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
         found: list[dict[str, Any]] = []

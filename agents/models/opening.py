@@ -26,6 +26,11 @@ def key(settings: Settings, role: str, environment: Mapping[str, str]) -> str:
             f"agents.{role}.backend is {settings['backend']}, but {name} is not set: put {name}=… into the campaign's "
             f'.env, or set agents.{role}.key_variable to "" for a server that wants no key'
         )
+    if not value.isascii() or any(sign.isspace() for sign in value):
+        raise ModelUnusable(
+            f"{name} holds no key but a text with blanks or signs that no key has (a placeholder?): put the key itself "
+            "into the campaign's .env"
+        )
     return value
 
 

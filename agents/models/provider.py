@@ -16,6 +16,8 @@ Schema = dict[str, Any]
 """{"name", "description", "parameters"} of a tool."""
 _MOST_TOKENS = 1e9
 _SHORTEST_SECRET = 12
+LISTED = 10_000
+"""Tokens that a list of models is at most as long as; some servers know thousands."""
 _MESSAGE_CHARS = 300
 """What an error may say: some gateways answer with a whole page."""
 
@@ -46,7 +48,7 @@ class Fault(Exception):
 
     "invalid" is a request that is refused for what it says: with a new conversation a person must look, with a long one
     a new session may do. `wait` is the provider's own wish in seconds. `costs`: it was sent, and may be billed though
-    it failed; `usage` is then what the provider had reported by then, if anything.
+    it failed; `usage` is then what the provider had reported by then, if anything. `status` is HTTP's, 0 without one.
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class Fault(Exception):
         wait: float | None = None,
         costs: bool = False,
         usage: Usage | None = None,
+        status: int = 0,
     ) -> None:
         super().__init__(" ".join(message.split()))
-        self.kind, self.wait, self.costs, self.usage = kind, wait, costs, usage
+        self.kind, self.wait, self.costs, self.usage, self.status = kind, wait, costs, usage, status
 
     def without(self, secret: str) -> str:
         """The message, short, for files and screens: some servers repeat the key that they refuse."""
@@ -74,6 +77,10 @@ class Provider(Protocol):
 
     def send(self, messages: list[Any], system: str, tools: Sequence[Schema], max_tokens: int) -> Reply:
         """One request, streamed. Raises Fault."""
+        ...
+
+    def look(self) -> None:
+        """Ask which models there are, which is free: the server answers and takes the key. Raises Fault."""
         ...
 
     def messages(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -115,8 +122,9 @@ def of_status(
     if any(sign in said for sign in SPEND_SIGNS):
         return Fault(f"the provider's own spend limit is reached: {message}", "unusable", costs=costs, usage=usage)
     if status in (408, 409, 425, 429) or status >= 500:
-        return Fault(f"{status}: {message}", "retry", wait=wait, costs=costs, usage=usage)
-    return Fault(f"{status}: {message}", "invalid" if status in (400, 422) else "unusable", costs=costs, usage=usage)
+        return Fault(f"{status}: {message}", "retry", wait=wait, costs=costs, usage=usage, status=status)
+    kind: Kind = "invalid" if status in (400, 422) else "unusable"
+    return Fault(f"{status}: {message}", kind, costs=costs, usage=usage, status=status)
 
 
 CONTEXT_SIGNS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from agents.errors import ContextFull, ModelUnreachable, ModelUnusable
@@ -32,18 +32,24 @@ class Patience:
         self._random = random.Random(seed)
         self._secret = secret
         self._begun = begun
+        self._since: datetime | None = None
+        """When the provider stopped answering; kept from turn to turn, so that only the first one waits for long."""
 
     def outlast(self, send: Callable[[], Reply]) -> Reply:
         """The first reply that `send` gets. Raises ContextFull, ModelUnusable, ModelUnreachable."""
-        since = self._services.now()
         for attempt in range(_ATTEMPTS):
             try:
-                return send()
+                reply = send()
             except Fault as fault:
-                self._wait(fault, attempt, since)
+                self._wait(fault, attempt)
+                continue
+            if self._since is not None:
+                self._since = None
+                self._services.progress("answered", text=f"{self._role}: its model answers again")
+            return reply
         raise ModelUnreachable(f"{self._role}: no reply in {_ATTEMPTS:,} attempts")
 
-    def _wait(self, fault: Fault, attempt: int, since: datetime) -> None:
+    def _wait(self, fault: Fault, attempt: int) -> None:
         """Sleep before the next attempt, or raise what the fault comes to (alone: its cause may hold the key)."""
         said = fault.without(self._secret)
         if fault.kind == "context_full" or (fault.kind == "invalid" and self._begun()):
@@ -56,11 +62,19 @@ class Patience:
                 f"{self._role}: {self._settings['model']} answers {said}: "
                 f"check {where}.model, {where}.base_url and {where}.key_variable in config.json"
             ) from None
-        wait = self._pause(fault, attempt)
-        passed = (self._services.now() - since).total_seconds()
-        if passed + wait > self._settings["unreachable_minutes"] * 60:
+        wait, now = self._pause(fault, attempt), self._services.now()
+        is_first, self._since = self._since is None, self._since or now
+        passed, patience = (now - self._since).total_seconds(), self._settings["unreachable_minutes"] * 60
+        if passed + wait > patience:
             raise ModelUnreachable(f"{self._role}: no answer for {passed / 60:.0f} minutes, last: {said}") from None
-        self._services.progress("wait", text=f"{self._role} waits {wait:.0f} s: {said}", seconds=wait)
+        end = self._since + timedelta(seconds=patience)
+        stands_in = is_first and self._settings.get("when_unreachable") == "offline"
+        more = f"; the built-in player takes over at {end:%H:%M} UTC" if stands_in else ""
+        self._services.progress(
+            "wait", text=f"{self._role} waits {wait:.0f} s: {said}{more}", seconds=wait, role=self._role, why=said,
+            since=self._since.isoformat(timespec="seconds"),
+            until=(now + timedelta(seconds=wait)).isoformat(timespec="seconds"),
+        )  # fmt: skip
         self._services.sleep(wait)
 
     def _pause(self, fault: Fault, attempt: int) -> float:

@@ -93,12 +93,14 @@ def _answer(notebook: Notebook, choice: Choice, line: str) -> str:
     asked, kept = wishes.parse(line, NAMES), notebook.guidance
     if not (asked.only <= kept.only and asked.avoid <= kept.avoid and asked.banned_roles <= kept.banned_roles):
         return f"not followed: {line} (the bans leave no recipe that fits this data)"
-    for wish in asked.wishes:
+    for wish in [wish for wish in kept.wishes if wish.line == line.lower()]:
+        done = notebook.did(wish)
+        if done and wish.is_once:
+            return f"followed: {line} (in {text.link(done)}, and done with)"
         if any(wish.asks_for(item.role, item.recipe.family, item.recipe.name) for item in choice.chosen):
             continue
-        done = [run for run in notebook.runs if wish.asks_for(run.role, run.family, run.recipe)]
         if done:
-            return f"followed: {line} (in {text.link(done[-1])})"
+            return f"followed: {line} (in {text.link(done)})"
         return f"not followed yet: {line} ({_obstacle(choice, wish)})"
     return f"followed: {line}"
 
@@ -149,12 +151,21 @@ def _rejected(choice: Choice) -> str:
     others: dict[tuple[str, str], Option] = {}
     for option in choice.others:
         others.setdefault((option.recipe.name, option.role), option)
-    shown = [(option, _worth(option)) for option in list(others.values())[:SHOWN]]
+    shown = [(option, _less(option, choice.chosen)) for option in list(others.values())[:SHOWN]]
     shown += [item for item in choice.refused if item[1] != "a bold round is due"][:SHOWN]
     rows = [(o.recipe.name, o.role, text.signed(o.gain), text.duration(o.cost), why) for o, why in shown]
     chosen = ", ".join(_worth(option) for option in choice.chosen)
     table = text.table(("recipe", "role", "expected", "cost", "why not"), rows)
     return f"For the chosen: {chosen}.\n\n{table}"
+
+
+def _less(option: Option, chosen: list[Option]) -> str:
+    """Why one that may be played as well is not."""
+    if len(chosen) > 1 and option.recipe.family in {item.recipe.family for item in chosen}:
+        return "its family is in this round already"
+    if option.asked:
+        return f"{option.asked} too, and of less value for time than the chosen one"
+    return _worth(option)
 
 
 def _worth(option: Option) -> str:

@@ -48,7 +48,7 @@ def _reply(notebook: Notebook, scores: dict[str, Any], rejected: bool) -> str:
     if notebook.guidance.hold:
         return "HOLD: guidance.md says not to submit"
     gain = f", gain {text.signed(scores['gain'])}" if scores["gain"] is not None else ""
-    return f"SUBMIT: {text.score(scores['cv'], scores['se'])} is the best so far{gain}"
+    return f"SUBMIT: {text.score(scores['cv'], scores['se'])} is the best kept so far{gain}"
 
 
 def _happened(scores: dict[str, Any], before: Run | None) -> list[str]:

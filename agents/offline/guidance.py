@@ -42,6 +42,15 @@ class Wish:
 
     role: str | None
     families: frozenset[str]
+    line: str = ""
+    """In lower case."""
+    since: int = 0
+    """The round from which on a run does what it asks for."""
+
+    @property
+    def is_once(self) -> bool:
+        """ "try catboost next" is over with the round that did it."""
+        return _has_word(self.line, "next")
 
     def names(self, family: str, recipe: str) -> bool:
         return bool(_names_of(family, recipe) & self.families)
@@ -150,7 +159,7 @@ def _read(line: str, names: frozenset[str], guidance: Guidance) -> bool:
         guidance.only.update(families)
         return True
     if role or (families and (_WANT.search(line) or len(line.split()) <= 2)):
-        guidance.wishes.append(Wish(role, frozenset(families)))
+        guidance.wishes.append(Wish(role, frozenset(families), line))
         return True
     return False
 

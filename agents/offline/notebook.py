@@ -6,6 +6,7 @@ Nothing here writes. A file that is missing or torn reads as empty, because a po
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -138,6 +139,11 @@ class Notebook:
         """How far a scored run is behind the best single scored run, in metric units (≥ 0)."""
         return max(0.0, self.signed(self.members[0].cv) - self.signed(run.cv)) if self.members else 0.0
 
+    def did(self, wish: wishes.Wish) -> Run | None:
+        """The first run that did what a wish asks for, kept or not."""
+        later = (run for run in self.runs if run.round >= wish.since)
+        return next((run for run in later if wish.asks_for(run.role, run.family, run.recipe)), None)
+
     def of_family(self, family: str) -> list[Run]:
         return [run for run in self.runs if run.family == family]
 
@@ -175,10 +181,34 @@ def read(turn: Turn) -> Notebook:
         runs=tuple(runs_of(read_json(turn, "registry").get("experiments", []))),
         learnings=read_text(turn, "learnings"),
         knowledge={path.name: read_text(turn, n) for n, path in turn.needs.items() if n.startswith("knowledge_")},
-        guidance=wishes.parse(read_text(turn, "guidance"), NAMES),
+        guidance=_guidance(turn),
         facts=turn.facts,
         others=published.weights(read_text(turn, "research_brief")),
     )
+
+
+def _guidance(turn: Turn) -> wishes.Guidance:
+    """What guidance.md asks for; a line with "next" means the rounds since it was written, not earlier ones."""
+    found = wishes.parse(read_text(turn, "guidance"), NAMES)
+    found.wishes = [
+        replace(wish, since=_first_round(turn, wish.line)) if wish.is_once else wish for wish in found.wishes
+    ]
+    return found
+
+
+def _first_round(turn: Turn, line: str) -> int:
+    """Since which round every plan answers the line; the present one when the last plan did not."""
+    first, answer = turn.round, re.compile(rf"^- (not )?followed[^:]*: {re.escape(line)}( \(|$)", re.I | re.M)
+    for number in range(turn.round - 1, 0, -1):
+        path = turn.campaign / "rounds" / f"R{number:02d}_plan.md"
+        try:
+            plan = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue  # a round that ended before its plan
+        if not answer.search(plan):
+            break
+        first = number
+    return first
 
 
 def runs_of(entries: list[dict[str, Any]]) -> list[Run]:

@@ -195,14 +195,19 @@ def is_last_call(notebook: Notebook) -> bool:
 
 
 def wish(notebook: Notebook, option: Option) -> float:
-    """How strongly the guidance asks for this option, as a factor of its value."""
+    """How strongly the guidance asks for this option, as a factor of its value.
+
+    A family is asked for until one round has played it, and favoured from then on; with "next" that round ends it.
+    """
     factors = [1.0]
     for asked in notebook.guidance.wishes:
+        if asked.is_once and notebook.did(asked):
+            continue
         named = asked.names(option.recipe.family, option.recipe.name)
-        fresh = not any(run.recipe == option.recipe.name for run in notebook.runs)
+        first = named and option.role != "bold" and not notebook.did(replace(asked, role=None))
         lately = _often_lately(notebook, option.role)
         role = asked.role == option.role and (named or not asked.families) and not lately
-        factors.append(GUIDED if role or (named and fresh and option.role != "bold") else 1.5 if named else 1.0)
+        factors.append(GUIDED if role or first else 1.5 if named else 1.0)
     return max(factors)
 
 

@@ -188,8 +188,10 @@ class _Trial:
         if scored.spoiled or np.isnan(scored.cv):
             where = f"fold {scored.spoiled[0] + 1}" if scored.spoiled else "every fold"
             return self.fail(Failure("output", f"{self.metric.name} is undefined for these predictions in {where}"))
-        keep = keep_bar(str(self.strategy.get("role")), self.config.referee.keep_probability)
-        judged = judge(self.metric, self.folds, scored, champion, before, keep, self.classes, self.seed)
+        usual = self.config.referee.keep_probability
+        keep = keep_bar(str(self.strategy.get("role")), usual)
+        note = " (what a blend needs)" if keep != usual else ""
+        judged = judge(self.metric, self.folds, scored, champion, before, keep, self.classes, self.seed, note)
         if runner.wants_refit and not judged.clearly_worse:
             runner.run(["full"])
         per_fold = np.stack([runner.test[fold] for fold in range(self.folds.folds)])
@@ -242,7 +244,10 @@ class _Trial:
         """The record of a round that stops after fold 1, or None to go on."""
         if (sigmas := self._gate_sigmas()) is None:
             return None
-        found = gate(self.metric, self.folds, first, champion, sigmas, self.classes, self.seed)
+        usual = self.config.referee.gate_sigmas
+        why = "against a blend a model" if self.strategy.get("against_blend") else "a new family"
+        note = f"; {why} is given {sigmas / usual:g} × gate_sigmas" if sigmas != usual else ""  # noqa: RUF001
+        found = gate(self.metric, self.folds, first, champion, sigmas, self.classes, self.seed, note)
         passed = found.verdict == "pass"
         self.referee.progress("gate", round=self.files.number, passed=passed, text=found.reason)
         if passed:

@@ -125,10 +125,12 @@ def gate_sigmas(role: str, sigmas: float, against_blend: bool = False) -> float 
 
 
 def gate(
-    metric: Metric, folds: FoldSet, predictions: Array, best: Earlier, sigmas: float, classes: list[Label], seed: int
-) -> Verdict:
+    metric: Metric, folds: FoldSet, predictions: Array, best: Earlier, sigmas: float, classes: list[Label], seed: int,
+    note: str = "",
+) -> Verdict:  # fmt: skip
     """Is fold 1 so much worse than the best's fold 1 that the other folds are not worth their time?
 
+    `note` says in the reason why it is so many `sigmas`.
     Both sides are decided by the plain rule, since the new one has no other folds to fit a decision on.
     """
     rows = folds.valid_rows[0]
@@ -139,16 +141,16 @@ def gate(
     first, other = ([fold_draws(metric, folds, 0, decided, seed)] for decided in (new, old))
     found = compare(metric, first, other, gain)
     if gain < -sigmas * found.se:
-        how = f"discard: more than {sigmas:g} standard errors worse than {best.label} in fold 1 ({found})"
+        how = f"discard: more than {sigmas:g} standard errors worse than {best.label} in fold 1 ({found}){note}"
         return Verdict("discard", how, found.se, found)
     return Verdict("pass", f"passed in fold 1 ({found})", found.se, found)
 
 
 def judge(
     metric: Metric, folds: FoldSet, scored: Scored, best: Earlier | None, record: dict[str, Any] | None, keep: float,
-    classes: list[Label], seed: int,
+    classes: list[Label], seed: int, note: str = "",
 ) -> Verdict:  # fmt: skip
-    """Keep what is better with probability `keep` or more, or what is the first.
+    """Keep what is better with probability `keep` or more, or what is the first; `note` says why it is so much.
 
     `record` is the best round's; when its predictions are lost (`best` is None) its recorded score and error are
     compared, as if they were independent of the new ones.
@@ -167,4 +169,4 @@ def judge(
         found = compare(metric, new, old, metric.gain(scored.cv, other.cv))
     kept = found.gain > 0 and found.probability >= keep
     word, sign = "keep" if kept else "discard", "≥" if found.probability >= keep else "<"
-    return Verdict(word, f"{word}: {found} {sign} {keep:g} against R{record['round']:02d}", error, found)
+    return Verdict(word, f"{word}: {found} {sign} {keep:g}{note} against R{record['round']:02d}", error, found)

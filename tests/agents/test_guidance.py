@@ -114,3 +114,44 @@ def test_the_plan_says_what_becomes_of_each_line(tmp_path: Path) -> None:
     desk.plan(seconds_left=30)
     refused = r"- not followed yet: try catboost next \(catboost_native would take \d+ s, \d+ s are left for a round\)"
     assert re.search(refused, desk.text("plan.md"))
+
+
+def play(desk: Desk, rounds: int, played: list[dict[str, Any]]) -> list[str]:
+    """The families of the next rounds, none of them kept."""
+    families = []
+    for _ in range(rounds):
+        (plan,) = desk.plan()
+        families.append(plan["family"])
+        played.append(
+            entry(desk.number, plan["recipe"], 0.7, **{key: plan[key] for key in ("role", "params", "features")})
+        )
+        desk.played(*played)
+    return families
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("try xgboost next", "- followed: try xgboost next (in [R01] xgboost, and done with)"),
+        ("use xgboost", "- followed: use xgboost"),
+    ],
+)
+def test_a_family_is_forced_until_one_round_has_played_it(tmp_path: Path, line: str, answer: str) -> None:
+    desk, played = Desk(tmp_path), list[dict[str, Any]]()
+    desk.put("guidance.md", line)
+    assert play(desk, 3, played)[0] == "xgboost"
+    plans = [(tmp_path / "rounds" / f"R{number:02d}_plan.md").read_text() for number in (1, 2, 3)]
+    assert ["For the chosen: asked for in guidance.md" in plan for plan in plans] == [True, False, False]
+    assert f"- followed: {line}\n" in plans[0] and answer in plans[1] and answer in plans[2]
+    assert "asked for in guidance.md too, and of less value for time than the chosen one" in plans[0]
+
+
+def test_next_means_the_rounds_since_the_line_was_written(tmp_path: Path) -> None:
+    played = [FIRST, entry(2, "catboost_native", 0.799)]
+    desk = Desk(tmp_path).played(*played)
+    desk.put("guidance.md", "no knn")
+    play(desk, 1, played)
+    desk.put("guidance.md", "no knn\nTry catboost next")
+    assert play(desk, 1, played) == ["catboost"]
+    desk.plan()
+    assert "- followed: Try catboost next (in [R04] catboost, and done with)" in desk.text("plan.md")

@@ -39,7 +39,7 @@ def test_passing_faults_are_waited_out(backend: str, fault: str, tmp_path: Path)
     with desk(tmp_path, backend, first(faults=[fault, fault])) as here:
         assert here.open().ask(turn(here.root)) == "DONE"
         assert (here.root / "rounds" / "R01_plan.md").read_text() == PLAN
-        assert sum(item["event"] == "wait" for item in here.heard) == 2
+        assert [item["event"] for item in here.heard] == ["wait", "wait", "answered"]
         totals = here.costs.totals()
         assert totals.unanswered_usd == 0.0
         certain = fault in ("429", "529", "500")
@@ -67,6 +67,23 @@ def test_no_network_for_hours(backend: str, tmp_path: Path) -> None:
         session.close()
         assert here.open().ask(turn(here.root)) == "DONE"
         assert sum(event["event"] == "turn" for event in events(here.transcript)) == 1
+
+
+def test_the_first_wait_says_who_takes_over_and_the_next_turn_does_not_wait(tmp_path: Path) -> None:
+    with desk(tmp_path, "openai", PLAIN) as here:
+        with socket.create_server(("127.0.0.1", 0)) as port:
+            closed = f"http://127.0.0.1:{port.getsockname()[1]}"
+        session = here.open(base_url=closed, unreachable_minutes=5, when_unreachable="offline")
+        with pytest.raises(ModelUnreachable):
+            session.ask(turn(here.root))
+        waits = [item for item in here.heard if item["event"] == "wait"]
+        takes = [item["text"].endswith("; the built-in player takes over at 00:05 UTC") for item in waits]
+        assert takes == [True, *[False] * (len(waits) - 1)] and len(waits) > 3
+        assert {item["since"] for item in waits} == {"2026-01-01T00:00:00+00:00"}
+        assert all(item["since"] < item["until"] < "2026-01-01T00:05:00" for item in waits[1:])
+        with pytest.raises(ModelUnreachable):
+            session.ask(turn(here.root, "R01/findings", ()))
+        assert sum(item["event"] == "wait" for item in here.heard) == len(waits)
 
 
 @DIALECTS

@@ -70,6 +70,26 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
+    @property
+    def _key(self) -> str:
+        return self.headers.get("authorization", "") or self.headers.get("x-api-key", "")
+
+    def do_GET(self) -> None:
+        """The models there are."""
+        dialect = "anthropic" if "x-api-key" in self.headers else "openai"
+        try:
+            validation.key(self._key)
+            if self.path.partition("?")[0] != "/v1/models":
+                raise Invalid(404, f"nothing at {self.path}", "not_found_error")
+        except Invalid as error:
+            self._error(dialect, error.status, str(error), error.code)
+            return
+        model = {"id": "scripted-model", "type": "model", "display_name": "S", "created_at": "2026-01-01T00:00:00Z"}
+        openai = {"id": "scripted-model", "object": "model", "created": 1, "owned_by": "me"}
+        found = [model] if dialect == "anthropic" else [openai]
+        more = {"has_more": False, "first_id": None, "last_id": None} if dialect == "anthropic" else {"object": "list"}
+        self._send(200, json.dumps({"data": found, **more}).encode())
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         dialect = "anthropic" if self.path.startswith("/v1/messages") else "openai"
@@ -86,7 +106,8 @@ class Handler(BaseHTTPRequestHandler):
         with state.lock:
             units = [body.get("tools"), body.get("system"), *_blocks(body["messages"])]
             read, total = state.cached(units, written=False)
-            validation.common(body, total, self.headers.get("authorization", "") or self.headers.get("x-api-key", ""))
+            validation.key(self._key)
+            validation.common(body, total)
             check = validation.anthropic if dialect == "anthropic" else validation.openai
             check(body, state.produced)
             turn, number, result = brain.place(dialect, body["messages"], "repeats" in state.script["turns"])
@@ -217,7 +238,9 @@ class Handler(BaseHTTPRequestHandler):
             body: dict[str, Any] = {"type": "error", "error": {"type": code, "message": message, "error_code": code}}
         else:
             body = {"error": {"message": message, "type": code, "code": code, "param": None}}
-        payload = json.dumps(body).encode()
+        self._send(status, json.dumps(body).encode(), retry_after)
+
+    def _send(self, status: int, payload: bytes, retry_after: float | None = None) -> None:
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(payload)))

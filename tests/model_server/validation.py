@@ -44,9 +44,12 @@ def _is_object(call: dict[str, Any]) -> bool:
         return False
 
 
-def common(body: dict[str, Any], total: int, key: str) -> None:
-    if key in ("", "Bearer") or key.endswith("wrong"):
-        raise Invalid(401, f"invalid key: {key.removeprefix('Bearer ')}", "authentication_error")
+def key(value: str) -> None:
+    if value in ("", "Bearer") or value.endswith("wrong"):
+        raise Invalid(401, f"invalid key: {value.removeprefix('Bearer ')}", "authentication_error")
+
+
+def common(body: dict[str, Any], total: int) -> None:
     if body["model"].startswith("no-such"):
         raise Invalid(404, f"model: {body['model']}", "not_found_error")
     for name in ("temperature", "top_p", "top_k"):
