@@ -62,11 +62,12 @@ class Patience:
                 f"{self._role}: {self._settings['model']} answers {said}: "
                 f"check {where}.model, {where}.base_url and {where}.key_variable in config.json"
             ) from None
-        wait, now = self._pause(fault, attempt), self._services.now()
+        now = self._services.now()
         is_first, self._since = self._since is None, self._since or now
         passed, patience = (now - self._since).total_seconds(), self._settings["unreachable_minutes"] * 60
-        if passed + wait > patience:
+        if passed >= patience:
             raise ModelUnreachable(f"{self._role}: no answer for {passed / 60:.0f} minutes, last: {said}") from None
+        wait = min(self._pause(fault, attempt), patience - passed)
         end = self._since + timedelta(seconds=patience)
         stands_in = is_first and self._settings.get("when_unreachable") == "offline"
         more = f"; the built-in player takes over at {end:%H:%M} UTC" if stands_in else ""

@@ -204,7 +204,8 @@ def wish(notebook: Notebook, option: Option) -> float:
         if asked.is_once and notebook.did(asked):
             continue
         named = asked.names(option.recipe.family, option.recipe.name)
-        first = named and option.role != "bold" and not notebook.did(replace(asked, role=None))
+        fresh = all(run.recipe != option.recipe.name for run in notebook.runs)
+        first = named and option.role != "bold" and (fresh if asked.role else notebook.did(asked) is None)
         lately = _often_lately(notebook, option.role)
         role = asked.role == option.role and (named or not asked.families) and not lately
         factors.append(GUIDED if role or first else 1.5 if named else 1.0)

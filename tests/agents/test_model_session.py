@@ -80,7 +80,7 @@ def test_the_first_wait_says_who_takes_over_and_the_next_turn_does_not_wait(tmp_
         takes = [item["text"].endswith("; the built-in player takes over at 00:05 UTC") for item in waits]
         assert takes == [True, *[False] * (len(waits) - 1)] and len(waits) > 3
         assert {item["since"] for item in waits} == {"2026-01-01T00:00:00+00:00"}
-        assert all(item["since"] < item["until"] < "2026-01-01T00:05:00" for item in waits[1:])
+        assert all(item["since"] < item["until"] <= "2026-01-01T00:05:00+00:00" for item in waits[1:])
         with pytest.raises(ModelUnreachable):
             session.ask(turn(here.root, "R01/findings", ()))
         assert sum(item["event"] == "wait" for item in here.heard) == len(waits)
