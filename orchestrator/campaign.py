@@ -218,7 +218,7 @@ class Campaign:
         except BadInput as error:
             self.progress("note", text=f"{error} (the settings from before the edit stay in force)", level="warning")
             return
-        if changes := _changes(self.config, config):
+        if changes := show.changes(self.config.model_dump(), config.model_dump()):
             self.progress("note", text=f"config.json changed: {changes}")
         before = keys.line_up(self.config, self._own_variables)
         self.config, self._own_variables = config, own
@@ -338,19 +338,6 @@ def _new_command(config: Config) -> str:
     spec = config.competition
     source = f" --kaggle {spec.slug}" if spec.slug else "" if spec.builtin else " --from FOLDER"
     return show.command(f"new NEW_DIR{source}")
-
-
-def _changes(old: Config, new: Config) -> str:
-    """`loop.patience 8 → 3, …` for the settings that differ."""
-    before, after = old.model_dump(), new.model_dump()
-    found = []
-    for section, values in after.items():
-        if isinstance(values, dict):
-            keys = [key for key in values if values[key] != before[section].get(key)]
-            found += [f"{section}.{key} {before[section].get(key)} → {values[key]}" for key in keys]
-        elif values != before[section]:
-            found.append(f"{section} {before[section]} → {values}")
-    return ", ".join(found)
 
 
 def _as_variable(key: str) -> str:

@@ -146,6 +146,18 @@ def table(rows: list[list[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
+def changes(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """`loop.patience 8 → 3, …` for the settings that differ between two configurations."""
+    found = []
+    for section, values in after.items():
+        if isinstance(values, dict):
+            keys = [key for key in values if values[key] != before[section].get(key)]
+            found += [f"{section}.{key} {before[section].get(key)} → {values[key]}" for key in keys]
+        elif values != before[section]:
+            found.append(f"{section} {before[section]} → {values}")
+    return ", ".join(found)
+
+
 def cell(value: Any, limit: int = 120) -> str:
     """Text that Markdown shows as it stands, in a table as well."""
     return _MARKDOWN.sub(r"\\\1", one_line(value, limit))
