@@ -57,6 +57,9 @@ def _key(name: str, roles: str, own: Mapping[str, str], shell: Mapping[str, str]
         return Check(name, False, f"missing, and {roles} need it", fix)
     if where is None:
         return Check(name, True, "not set, not needed")
+    if not opening.may_be_key(places[where][name].strip()):
+        fix = "put the key itself there, or delete the line"
+        return Check(name, False if roles else None, f"what stands in {where} is no key (a placeholder?)", fix)
     if roles:
         return Check(name, True, f"found in {where}, used by {roles}")
     if where == "the environment":

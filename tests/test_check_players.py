@@ -29,6 +29,7 @@ CLAUDE = {"backend": "anthropic", "model": "claude-opus-5-5"}
         ({"ANTHROPIC_API_KEY": "x"}, {}, {}, None, "not used, since no role"),
         ({"ANTHROPIC_API_KEY": " "}, {}, {"builder": CLAUDE}, False, "missing, and builder need"),
         ({"ANTHROPIC_API_KEY": "x"}, {}, {"builder": CLAUDE, "reviewer": CLAUDE}, True, "used by builder, reviewer"),
+        ({}, {"ANTHROPIC_API_KEY": "…"}, {}, False, "is no key"),
         ({}, {"ANTHROPIC_API_KEY": "x"}, {}, True, "campaign's .env, used by researcher, builder, reviewer"),
         (
             {},

@@ -26,12 +26,17 @@ def key(settings: Settings, role: str, environment: Mapping[str, str]) -> str:
             f"agents.{role}.backend is {settings['backend']}, but {name} is not set: put {name}=… into the campaign's "
             f'.env, or set agents.{role}.key_variable to "" for a server that wants no key'
         )
-    if not value.isascii() or any(sign.isspace() for sign in value):
+    if not may_be_key(value):
         raise ModelUnusable(
             f"{name} holds no key but a text with blanks or signs that no key has (a placeholder?): put the key itself "
             "into the campaign's .env"
         )
     return value
+
+
+def may_be_key(value: str) -> bool:
+    """Whether a text, or none at all, has no sign that no key has."""
+    return value.isascii() and not any(sign.isspace() for sign in value)
 
 
 def price(settings: Settings, role: str, caps: Caps) -> Price:
