@@ -49,7 +49,7 @@ class Campaign:
 
     `now` gives UTC time; `progress(event, **fields)` hears what happens; `overrides` are the command line's settings,
     as dotted keys of config.json; `takeover` binds a campaign that another machine played to this one; without
-    `execute` the campaign ends where its next experiment is written.
+    `execute` the campaign ends where its next experiment is written; `check_lock` raises when it is not ours any more.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Campaign:
         overrides: dict[str, Any] | None = None,
         takeover: bool = False,
         execute: bool = True,
+        check_lock: Callable[[], None] = lambda: None,
     ) -> None:
         self._opened = time.monotonic()
         self.root = root = root.resolve()
@@ -69,6 +70,7 @@ class Campaign:
         self.place = (0, "start")
         self.waiting: dict[str, str] | None = None
         self.execute = execute
+        self.check_lock = check_lock
         self.stopping = False
         """Set by the first Ctrl-C: the loop stops after this step."""
         self._overrides = overrides or {}

@@ -13,7 +13,7 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,21 +132,32 @@ def _checksum(body: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def campaign_lock(folder: Path) -> Iterator[None]:
+def campaign_lock(folder: Path) -> Iterator[Callable[[], None]]:
     """Hold the campaign for this process: freed by the kernel at its death, never by age.
 
-    Raises CampaignBusy at once when another process holds it.
+    Gives a check to repeat while playing: it raises CampaignBusy once the lock's file is not the one that is held,
+    since another process can hold a new one. Raises CampaignBusy at once when another process plays already.
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / ".lock", timeout=0)
+    path = folder / ".lock"
+    lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
     except Timeout:
         raise CampaignBusy(
             f"another `orchestrator loop` is playing {folder.resolve()}: wait for it or stop it first"
         ) from None
+    held = path.stat()
+
+    def check() -> None:
+        if not (path.exists() and os.path.samestat(held, path.stat())):
+            raise CampaignBusy(
+                f"{path} was deleted while this campaign was played, so another process may play it now: "
+                "see that none does, then run the same command again"
+            )
+
     try:
-        yield
+        yield check
     finally:
         lock.release()

@@ -58,6 +58,7 @@ def play_round(campaign: Campaign, number: int, phases: tuple[Phase, ...]) -> No
     for phase in phases:
         if campaign.stopping:
             raise Stopped
+        campaign.check_lock()
         try:
             run_phase(stage, phase)
         except (BadInput, CampaignOver, Stopped):

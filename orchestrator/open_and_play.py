@@ -41,12 +41,20 @@ def open_and_play(
     from orchestrator.ui import Display
 
     harden_self()
-    with campaign_lock(root), Display(root, now=now, plain=plain) as display:
+    with campaign_lock(root) as check_lock, Display(root, now=now, plain=plain) as display:
         from orchestrator.campaign import Campaign
         from orchestrator.endings import is_fatal
         from orchestrator.loop import play
 
-        campaign = Campaign(root, now=now, progress=display, overrides=overrides, takeover=takeover, execute=execute)
+        campaign = Campaign(
+            root,
+            now=now,
+            progress=display,
+            overrides=overrides,
+            takeover=takeover,
+            execute=execute,
+            check_lock=check_lock,
+        )
         display(
             "campaign",
             name=campaign.config.competition.name,

@@ -125,6 +125,18 @@ def test_second_process_is_told_who_plays(tmp_path: Path) -> None:
             pass
 
 
+def test_a_lock_that_was_deleted_is_not_ours_any_more(tmp_path: Path) -> None:
+    with campaign_lock(tmp_path) as first:
+        first()
+        (tmp_path / ".lock").unlink()
+        with pytest.raises(CampaignBusy, match="deleted while"):
+            first()
+        with campaign_lock(tmp_path) as second:
+            second()
+            with pytest.raises(CampaignBusy, match="deleted while"):
+                first()
+
+
 def test_hand_edited_record_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write_json(path, RECORD)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,22 @@ def test_the_same_command_after_the_end_changes_nothing(tmp_path: Path) -> None:
     before = harness.ledger(tmp_path)
     assert script.play().phases(1) == []
     assert harness.ledger(tmp_path) == before
+    assert len(harness.submissions(tmp_path)) == 1
+
+
+def test_a_loop_without_its_lock_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Script(tmp_path, 1).save()
+
+    def now() -> datetime:
+        if (tmp_path / "rounds" / "R01_plan.md").exists():
+            (tmp_path / ".lock").unlink(missing_ok=True)
+        return NOON
+
+    command = ["-C", str(tmp_path), "loop", "--plain"]
+    assert main(command, now=now) == 3
+    assert ".lock was deleted" in capsys.readouterr().err
+    assert not (tmp_path / "rounds" / "R01_scores.json").exists()
+    assert main(command, now=lambda: NOON) == 0
     assert len(harness.submissions(tmp_path)) == 1
 
 
