@@ -34,7 +34,6 @@ class ScriptedSession:
         services: Services | None = None,
     ) -> None:
         self.role = role
-        self.generation = generation
         script = json.loads(Path(settings["script"]).read_text(encoding="utf-8"))
         self._turns: dict[str, list[dict[str, Any]]] = script["turns"]
         self._asked: Counter[str] = Counter()

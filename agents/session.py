@@ -52,7 +52,6 @@ class AgentSession(Protocol):
     """A persistent player of one role."""
 
     role: str
-    generation: int
     backend: str
 
     def ask(self, turn: Turn) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.timing import ROOT
 from orchestrator import config
 from orchestrator.competitions import grading
-from orchestrator.competitions.metrics import get_metric
+from orchestrator.competitions.metrics import metric_of
 from orchestrator.files import atomic_write, read_json, read_json_or_none, write_json
 
 DRAWS = 300
@@ -83,7 +83,7 @@ def _command(arguments: list[str], variables: dict[str, str]) -> None:
 
 def _variable(setting: str) -> tuple[str, str]:
     key, _, value = setting.partition("=")
-    return config.ENVIRONMENT_PREFIX + key.replace(".", "__").upper(), value
+    return config.variable_of(key), value
 
 
 def outcome(campaign: Path, meta: dict[str, Any]) -> dict[str, Any]:
@@ -92,13 +92,13 @@ def outcome(campaign: Path, meta: dict[str, Any]) -> dict[str, Any]:
     entries = (read_json_or_none(campaign / "experiments.json") or {"experiments": []})["experiments"]
     final = state.get("final") or {}
     settings = config.load(campaign / "config.json")
-    score = final.get("score")
+    score, maximize = final.get("score"), metric_of(settings.competition, campaign).maximize
     return {
         "metric": settings.competition.metric,
-        "maximize": _maximize(campaign, settings),
+        "maximize": maximize,
         "score": score,
         "se": None if score is None else error_of(campaign, settings, campaign / final["submission"]),
-        "medal": medal(meta.get("thresholds") or {}, score, _maximize(campaign, settings)),
+        "medal": medal(meta.get("thresholds") or {}, score, maximize),
         "cv": final.get("cv"),
         "final": _name(entries, final.get("round")),
         "experiments": len(entries),
@@ -121,19 +121,13 @@ def _first_score(campaign: Path) -> float | None:
     return round(min(made) - (campaign / "config.json").stat().st_ctime, 1) if made else None
 
 
-def _maximize(campaign: Path, settings: config.Config) -> bool:
-    spec = settings.competition
-    own = campaign / spec.metric_file if spec.metric_file else None
-    return get_metric(spec.metric, own, task=spec.task).maximize if spec.maximize is None else spec.maximize
-
-
 def error_of(campaign: Path, settings: config.Config, csv: Path) -> float | None:
     """One standard error of the score on the held-out answers, by a bootstrap of their rows."""
     spec = settings.competition
-    metric = get_metric(spec.metric, campaign / spec.metric_file if spec.metric_file else None, task=spec.task)
+    metric = metric_of(spec, campaign)
     answers = grading.load_answers(campaign / "competition" / "private" / "answers.csv", spec, metric)
     predictions = grading.read_predictions(csv, spec, metric, answers)
-    if metric.objective == "rank":
+    if metric.grouped:
         return None
     rng, rows = np.random.default_rng(0), np.flatnonzero(answers.graded)
     drawn = (rng.choice(rows, len(rows)) for _ in range(DRAWS))

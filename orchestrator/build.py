@@ -80,19 +80,26 @@ def _run(campaign: Campaign, files: RoundFiles, strategy: dict[str, Any]) -> dic
     """Let the referee run the script that stands there; asking again for the same script costs nothing."""
     if not files.has("experiment.py"):
         raise OutputRejected(f"{files.path('experiment.py').name} has not been written")
-    seconds = campaign.config.execution.experiment_minutes * 60
-    left = campaign.seconds_left()
-    if left is not None:
-        seconds = max(1.0, min(seconds, left - TIME_RESERVE))
     best = best_entry(campaign.entries)
     against_blend = best is not None and best["role"] == "blend"
     return campaign.referee.run(
         files,
         strategy={**strategy, "against_blend": against_blend},
         best=campaign.files(best["round"]) if best else None,
-        earlier=[campaign.files(entry["round"]) for entry in campaign.entries if entry["complete"]],
-        seconds=seconds,
+        earlier=complete(campaign),
+        seconds=at_most(campaign, campaign.config.execution.experiment_minutes * 60),
     )
+
+
+def complete(campaign: Campaign) -> list[RoundFiles]:
+    """The rounds whose predictions stand."""
+    return [campaign.files(entry["round"]) for entry in campaign.entries if entry["complete"]]
+
+
+def at_most(campaign: Campaign, seconds: float) -> float:
+    """`seconds`, or what the campaign has left for an experiment."""
+    left = campaign.seconds_left()
+    return seconds if left is None else max(1.0, min(seconds, left - TIME_RESERVE))
 
 
 def _check_claim(campaign: Campaign, files: RoundFiles, reply: str, record: dict[str, Any]) -> None:

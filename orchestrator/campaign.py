@@ -8,11 +8,11 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agents.costs import Caps, CostBook
+from agents.costs import CostBook
 from agents.errors import ModelUnusable
 from agents.services import Services
 from agents.session import MODELS, ROLES
@@ -22,7 +22,7 @@ from orchestrator import keys, show, submitting
 from orchestrator.competitions.builtin import prepare
 from orchestrator.competitions.check import check_columns, check_sample
 from orchestrator.competitions.check_scoring import check_scoring
-from orchestrator.competitions.metrics import get_metric
+from orchestrator.competitions.metrics import metric_of
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, Stopped
 from orchestrator.execution.ladder import probe
@@ -143,10 +143,8 @@ class Campaign:
         left = []
         if self.config.loop.minutes is not None:
             left.append(self.config.loop.minutes * 60 - self.elapsed())
-        if self.config.loop.deadline is not None:
-            deadline = datetime.fromisoformat(self.config.loop.deadline)
-            deadline = deadline if deadline.tzinfo else deadline.replace(tzinfo=UTC)
-            left.append((deadline - self.now()).total_seconds())
+        if (ends := self.config.loop.ends) is not None:
+            left.append((ends - self.now()).total_seconds())
         return min(left) if left else None
 
     def usd(self) -> float:
@@ -228,13 +226,13 @@ class Campaign:
         self._variables.update(os.environ, **own)
         if (players := keys.line_up(config, own)) != before:
             self.progress("note", text=f"players: {players or 'nobody who is paid'}")
-        self.costs.caps = _caps(config)
+        self.costs.caps = keys.caps(config)
         self.referee.config = config
         self.submissions = self._submission_ledger()
 
     def _load_config(self) -> Config:
         environment = dict(os.environ)
-        environment.update({_as_variable(key): json.dumps(value) for key, value in self._overrides.items()})
+        environment.update({settings.variable_of(key): json.dumps(value) for key, value in self._overrides.items()})
         return settings.load(self.root / "config.json", environment)
 
     def sleep(self, seconds: float) -> None:
@@ -254,7 +252,7 @@ class Campaign:
                 "or create it empty to count money from zero"
             )
         try:
-            return CostBook(path, _caps(self.config), self.now)
+            return CostBook(path, keys.caps(self.config), self.now)
         except ModelUnusable as error:
             raise BadInput(str(error)) from error
 
@@ -275,8 +273,7 @@ class Campaign:
         if self.files(0).has("settings.json"):
             return
         spec = self.config.competition
-        own = self.root / spec.metric_file if spec.metric_file else None
-        check_scoring(spec, get_metric(spec.metric, own, task=spec.task))
+        check_scoring(spec, metric_of(spec, self.root))
         check_columns(self.root / "competition" / "data", spec)
         check_sample(self.root / "competition" / "data", spec)
         if not (self.root / "competition" / "sealed").exists():
@@ -322,10 +319,6 @@ class Campaign:
         return max(recorded, float(state["elapsed_seconds"])) if state and own else recorded
 
 
-def _caps(config: Config) -> Caps:
-    return Caps(**config.budget.model_dump())
-
-
 def _frozen(config: Config) -> dict[str, Any]:
     """The settings that every score depends on."""
     free = {"daily_limit", "public_fraction"}
@@ -340,7 +333,3 @@ def _new_command(config: Config) -> str:
     spec = config.competition
     source = f" --kaggle {spec.slug}" if spec.slug else "" if spec.builtin else " --from FOLDER"
     return show.command(f"new NEW_DIR{source}")
-
-
-def _as_variable(key: str) -> str:
-    return settings.ENVIRONMENT_PREFIX + key.replace(".", "__").upper()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -10,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import keys
-from orchestrator.checks import Check
+from orchestrator.checks import Check, private
 from orchestrator.competitions.kaggle.credentials import Credentials, find
+from orchestrator.competitions.kaggle.errors import TOKEN_FIX
+from orchestrator.competitions.kaggle.slug import url_of
 from orchestrator.errors import BadInput, CompetitionError
 
 if TYPE_CHECKING:
@@ -46,15 +47,13 @@ def credentials(found: Credentials, needed: bool) -> Check:
     missing: bool | None = False if needed else None
     for one in found.found:
         with suppress(OSError):
-            mode = stat.S_IMODE(Path(one.source).stat().st_mode)
-            if mode & (stat.S_IRWXG | stat.S_IRWXO):
-                what = f"{one.source} can be read by others (mode {mode:o})"
-                return Check("Kaggle", missing, what, f"chmod 600 {one.source}")
+            if (check := private("Kaggle", Path(one.source), missing)) is not None:
+                return check
     if found.found:
         first, *others = (one.source for one in found.found)
         then = f"; then {', '.join(others)}" if others else ""
         return Check("Kaggle", True, f"credentials in {first}{then}")
-    fix = "make a token at https://www.kaggle.com/settings/api and put it into ~/.kaggle/access_token (chmod 600)"
+    fix = f"{TOKEN_FIX} (chmod 600)"
     if found.problems:
         what, _, mend = found.problems[0].partition(": ")
         return Check("Kaggle", missing, what, mend or fix)
@@ -90,11 +89,12 @@ def _clock(client: KaggleClient, now: Callable[[], datetime]) -> Check:
 def _competition(client: KaggleClient, slug: str, config: Config) -> Check:
     """Whether the competition is there, joined, and takes what this campaign would send."""
     name = "competition"
-    page = f"https://www.kaggle.com/competitions/{slug}"
     try:
         info = client.competition(slug)
         if not info.entered:
-            return Check(name, False, f"{slug}: this account has not joined", f"accept the rules at {page}/rules")
+            return Check(
+                name, False, f"{slug}: this account has not joined", f"accept the rules at {url_of(slug, 'rules')}"
+            )
         limits = client.submission_limits(slug)
     except CompetitionError as error:
         return _failed(name, error)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.costs import Caps
 from agents.errors import ModelUnusable
 from agents.models import opening
 from agents.prices import Usage
 from agents.session import MODELS, ROLES
 from orchestrator import keys, money, show
-from orchestrator.checks import Check
+from orchestrator.checks import Check, private
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ def key_checks(config: Config, own: Mapping[str, str], shell: Mapping[str, str])
     wanted: dict[str, list[str]] = {name: [] for name in opening.KEY_VARIABLES.values()}
     for role in ROLES:
         settled = keys.settings(config, own, role)
-        if settled["backend"] in MODELS and (name := keys.key_name(settled)):
+        if settled["backend"] in MODELS and (name := opening.key_name(settled)):
             wanted.setdefault(name, []).append(role)
     return [_key(name, ", ".join(roles), own, shell) for name, roles in wanted.items()]
 
@@ -68,10 +66,7 @@ def _key(name: str, roles: str, own: Mapping[str, str], shell: Mapping[str, str]
 
 
 def _env_file(path: Path) -> Check:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return Check(".env", None, f"{path} can be read by others (mode {mode:o})", f"chmod 600 {path}")
-    return Check(".env", True, f"{path} is there, for you alone")
+    return private(".env", path) or Check(".env", True, f"{path} is there, for you alone")
 
 
 def _role(config: Config, own: Mapping[str, str], shell: Mapping[str, str], role: str) -> Check:
@@ -89,7 +84,7 @@ def _role(config: Config, own: Mapping[str, str], shell: Mapping[str, str], role
 
 
 def _price(config: Config, settled: Mapping[str, Any], role: str) -> str:
-    price = opening.price(settled, role, Caps(**config.budget.model_dump()))
+    price = opening.price(settled, role, keys.caps(config))
     if price.source in ("unknown", "local"):
         return "price unknown, and no cap needs it" if price.source == "unknown" else "a server of your own: free"
     each = 1000

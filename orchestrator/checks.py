@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import math
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -32,6 +33,14 @@ def package(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def private(name: str, path: Path, otherwise: bool | None = None) -> Check | None:
+    """What there is to say of a file with secrets that others may read: `otherwise` is how bad that is."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return Check(name, otherwise, f"{path} can be read by others (mode {mode:o})", f"chmod 600 {path}")
+    return None
 
 
 def cores(folder: Path = CGROUP) -> Check:

@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,11 +121,17 @@ class LoopSection(Section):
     @field_validator("deadline")
     @classmethod
     def _iso(cls, value: str | None) -> str | None:
-        from datetime import datetime
-
         if value is not None:
             datetime.fromisoformat(value)
         return value
+
+    @property
+    def ends(self) -> datetime | None:
+        """The deadline, with its zone."""
+        if self.deadline is None:
+            return None
+        found = datetime.fromisoformat(self.deadline)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class RefereeSection(Section):
@@ -227,6 +234,11 @@ def parse(raw: dict[str, Any], source: str) -> Config:
 def as_json(config: Config) -> str:
     """The whole config, guesses included, as a person will edit it."""
     return json.dumps(config.model_dump(), indent=2, ensure_ascii=False) + "\n"
+
+
+def variable_of(key: str) -> str:
+    """The environment variable of a dotted key: `AUTOKAGGLE_LOOP__MAX_ROUNDS` for `loop.max_rounds`."""
+    return ENVIRONMENT_PREFIX + key.replace(".", "__").upper()
 
 
 class _DuplicateKey(ValueError):

@@ -1,4 +1,4 @@
-"""Durable files: one way to write, one way to promote, one lock.
+"""Durable files: one way to write, one lock.
 
 A file lands by: temp in the same folder → fsync → rename → fsync of the folder, so that a reader sees the old bytes
 or the new ones, never a mixture, also after a power cut. JSON records carry a checksum of their own content, so a
@@ -40,17 +40,6 @@ def atomic_write(path: Path, data: bytes | str) -> None:
     fsync_folder(path.parent)
 
 
-def promote(staged: Path, target: Path) -> None:
-    """Move a finished file of the same file system to its durable name."""
-    handle = os.open(staged, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    os.replace(staged, target)
-    fsync_folder(target.parent)
-
-
 def fsync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -75,6 +64,21 @@ def sha256_file(path: Path) -> str:
     """Hex digest of a file's bytes, read in one pass with flat memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Digests:
+    """SHA-256 of files, each hashed once while its size and time stay."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int, int], str] = {}
+
+    def of(self, path: Path) -> str:
+        """Raises OSError for a file that can't be read."""
+        status = path.stat()
+        key = (str(path), status.st_size, status.st_mtime_ns)
+        if key not in self._known:
+            self._known[key] = sha256_file(path)
+        return self._known[key]
 
 
 def read_regular(path: Path) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 from agents.costs import Caps
 from agents.errors import ModelUnusable
 from agents.models import opening
-from agents.models.opening import KEY_VARIABLES
+from agents.models.opening import KEY_VARIABLES, key_name
 from agents.session import MODELS, ROLES
 from orchestrator import show
 from orchestrator.config import Config
@@ -127,16 +127,10 @@ def trouble(config: Config, own: Mapping[str, str], environment: Mapping[str, st
     try:
         opening.key(found, role, {**environment, **own})
         for model in filter(None, (found["model"], found["fallback_model"], found["summary_model"])):
-            opening.price({**found, "model": model}, role, Caps(**config.budget.model_dump()))
+            opening.price({**found, "model": model}, role, caps(config))
     except ModelUnusable as error:
         return str(error)
     return ""
-
-
-def key_name(found: Mapping[str, Any]) -> str:
-    """The variable that holds the key of a role played by a model; empty when none is wanted."""
-    name = found["key_variable"]
-    return KEY_VARIABLES[found["backend"]] if name is None else str(name)
 
 
 def line_up(config: Config, own: Mapping[str, str]) -> str:
@@ -148,13 +142,16 @@ def line_up(config: Config, own: Mapping[str, str]) -> str:
     return f"{', '.join(names)}; at most {caps_in_words(config) or 'any sum: budget.* sets no cap'}"
 
 
+def caps(config: Config) -> Caps:
+    return Caps(**config.budget.model_dump())
+
+
 def caps_in_words(config: Config) -> str:
     """`$10.00 a campaign, $2.00 a day`; empty without a cap."""
-    caps = Caps(**config.budget.model_dump())
     shown = {"usd": show.money, "tokens": lambda cap: f"{show.count(cap)} tokens"}
     return ", ".join(
         f"{words(cap)} a {span}"
         for kind, words in shown.items()
-        for span, cap in caps.of(kind).items()
+        for span, cap in caps(config).of(kind).items()
         if cap is not None
     )

@@ -142,13 +142,6 @@ def _write_if_new(path: Path, text: str) -> None:
         atomic_write(path, text)
 
 
-def experiments_json(campaign: Path) -> list[Entry]:
-    """The registry as agents read it."""
-    record = read_json_or_none(campaign / "experiments.json") or {"experiments": []}
-    experiments: list[Entry] = record["experiments"]
-    return experiments
-
-
 def plan_header(text: str) -> list[dict[str, Any]]:
     """The strategies in a plan's one fenced JSON block.
 

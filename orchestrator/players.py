@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents import errors, prompts
+from agents.models.opening import key_name
 from agents.session import MODELS, ROLES, AgentSession, Turn, open_session
 from agents.transcript import generations, last_round, last_turn, spawn_event
 from orchestrator.errors import Capped, FatalEnding, ProtocolError
 from orchestrator.files import atomic_write, read_json_or_none, write_json
-from orchestrator.keys import key_name
 from orchestrator.rounds import RoundFiles, label
 from orchestrator.turns import Turns, lenient, problem_of, session_folder
 
@@ -135,7 +135,7 @@ class Players:
             self._succeed(role, number, f"the {role} is played by {change} from now on", settings)
         elif last_turn(path) == _handover_id(number, role):
             self._spawn_next(role, generation, number, settings)  # a kill came in between
-        elif last_round(path) != number and (why := self._why_renew(role, number, spawn, settings)):
+        elif last_round(path) != number and (why := self._why_renew(role, number, spawn)):
             self._campaign.progress("note", text=f"the {role} begins a new session: {why}")
             self._spawn_next(role, generation, number, settings)
 
@@ -144,7 +144,7 @@ class Players:
         self._hand_over(role, generation, number)
         self._spawn(role, generation + 1, number, settings)
 
-    def _why_renew(self, role: str, number: int, spawn: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    def _why_renew(self, role: str, number: int, spawn: Mapping[str, Any]) -> str:
         if number - spawn["round"] >= self._campaign.config.agents.respawn_rounds:
             return f"it has served since {label(spawn['round'])}"
         return self._session(role, number).wants_respawn()

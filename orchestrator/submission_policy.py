@@ -172,11 +172,8 @@ def _day_left(now: datetime) -> timedelta:
 
 def _days_left(config: Config, now: datetime) -> float | None:
     """Until the deadline; None without one."""
-    if config.loop.deadline is None:
-        return None
-    deadline = datetime.fromisoformat(config.loop.deadline)
-    deadline = deadline if deadline.tzinfo else deadline.replace(tzinfo=UTC)
-    return (deadline - now).total_seconds() / 86_400
+    ends = config.loop.ends
+    return None if ends is None else (ends - now) / timedelta(days=1)
 
 
 def _ending(entries: Sequence[Entry], days: float | None, config: Config) -> bool:

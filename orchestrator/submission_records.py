@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from orchestrator.competitions.base import Submission, read_regular
+from orchestrator.competitions.base import Submission, read_untrusted
 from orchestrator.errors import BadInput, FatalEnding
 from orchestrator.files import atomic_write, read_json_or_none, sha256_bytes, write_json
 from orchestrator.rounds import label
@@ -156,7 +156,7 @@ class DiskStore:
         write_json(self.folder / name, record)
 
     def freeze(self, number: int, run: str) -> Frozen:
-        data = read_regular(self.folder / f"{label(number)}_submission.csv")
+        data = read_untrusted(self.folder / f"{label(number)}_submission.csv")
         digest = sha256_bytes(data)
         path = self.folder / frozen_name(number, run, digest)
         atomic_write(path, data)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.build import at_most, complete
 from orchestrator.errors import BadInput, CompetitionError, OutputRejected
 from orchestrator.files import read_json_or_none, write_json
 from orchestrator.ledger import Entry, best_entry, results_table
@@ -25,7 +26,6 @@ LOOK_SECONDS = 600
 TRIALS = 5
 """Trials on fold 1 a round and variant: who tries more often picks what fits fold 1 by chance."""
 LOG_CHARS = 60_000
-_TIME_RESERVE = 5.0
 _BOARD_ROWS = 20
 _ABSENT = "not available for this competition"
 _HEADER = ("round", "family", "recipe", "role", "status", "cv", "se", "gain", "P(gain>0)", "max_corr", "s", "why")
@@ -64,8 +64,10 @@ class Toolset:
 
         {"status", "seconds", "peak_mb", "log"}; raises OutputRejected for a program above 100 kB.
         """
-        limit = self._limit(min(max(float(seconds), 1.0), LOOK_SECONDS))
-        found = self._campaign.referee.trial(files, code.encode(), strategy={}, earlier=self._complete(), seconds=limit)
+        campaign, wanted = self._campaign, min(max(float(seconds), 1.0), LOOK_SECONDS)
+        found = campaign.referee.trial(
+            files, code.encode(), strategy={}, earlier=complete(campaign), seconds=at_most(campaign, wanted)
+        )
         return {key: found[key] for key in ("status", "seconds", "peak_mb")} | {"log": _bounded(found["log"])}
 
     def trial(self, files: RoundFiles, strategy: dict[str, Any]) -> dict[str, Any]:
@@ -81,8 +83,8 @@ class Toolset:
             files,
             script,
             strategy=strategy,
-            earlier=self._complete(),
-            seconds=self._limit(campaign.config.execution.experiment_minutes * 60),
+            earlier=complete(campaign),
+            seconds=at_most(campaign, campaign.config.execution.experiment_minutes * 60),
         )
         write_json(files.path("trials.json"), {"used": used, "running": None})
         best = best_entry(campaign.entries)
@@ -163,14 +165,6 @@ class Toolset:
             return str(ask(number))
         except CompetitionError as error:
             return f"not available: {error}"
-
-    def _complete(self) -> list[RoundFiles]:
-        return [self._campaign.files(entry["round"]) for entry in self._campaign.entries if entry["complete"]]
-
-    def _limit(self, seconds: float) -> float:
-        """At most what the campaign has left."""
-        left = self._campaign.seconds_left()
-        return seconds if left is None else max(1.0, min(seconds, left - _TIME_RESERVE))
 
 
 def _count_trial(files: RoundFiles, script: bytes) -> int:

@@ -13,13 +13,13 @@ from agents.transcript import generations
 from orchestrator.errors import OutputRejected
 from orchestrator.files import atomic_write
 from orchestrator.ledger import Entry, plan_header
+from orchestrator.referee.workdir import MAX_SCRIPT_BYTES
 from orchestrator.rounds import RoundFiles, label
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
 
 BRIEF_WORDS = 500
-EXPERIMENT_BYTES = 100_000
 
 GRAMMAR = {
     "eda": r"DONE",
@@ -59,7 +59,7 @@ class Turns:
     ) -> Turn:
         """One turn, ready to ask; `elsewhere` holds files to make that are not the round's."""
         targets = {**{name: files.path(name) for name in makes}, **(elsewhere or {})}
-        needs = self._needs(role, files, makes)
+        needs = self._needs(role, files)
         facts = {**self._facts(), **facts}
         return Turn(
             id=turn_id or f"{files.label}/{phase}",
@@ -75,7 +75,7 @@ class Turns:
             facts=facts,
         )
 
-    def _needs(self, role: str, files: RoundFiles, makes: tuple[str, ...]) -> dict[str, Path]:
+    def _needs(self, role: str, files: RoundFiles) -> dict[str, Path]:
         """Every file that the player may want: the campaign's, round 0's, this round's."""
         root, zero = self._campaign.root, self._campaign.files(0)
         known = {
@@ -161,8 +161,8 @@ def _land(targets: Mapping[str, Path], name: str, text: str) -> None:
         raise OutputRejected(f"{name} is empty")
     if name == "research_brief.md" and len(text.split()) >= BRIEF_WORDS:
         raise OutputRejected(f"{name} has {len(text.split())} words, the limit is {BRIEF_WORDS - 1}: shorten it")
-    if name == "experiment.py" and len(text.encode()) > EXPERIMENT_BYTES:
-        raise OutputRejected(f"{name} has {len(text.encode())} bytes, the limit is {EXPERIMENT_BYTES}")
+    if name == "experiment.py" and len(text.encode()) > MAX_SCRIPT_BYTES:
+        raise OutputRejected(f"{name} has {len(text.encode())} bytes, the limit is {MAX_SCRIPT_BYTES}")
     if name == "plan.md":
         try:
             plan_header(text)

@@ -12,7 +12,6 @@ from orchestrator.errors import CampaignBusy, Damaged
 from orchestrator.files import (
     atomic_write,
     campaign_lock,
-    promote,
     read_json,
     read_json_or_none,
     sweep_temps,
@@ -86,14 +85,6 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
         assert [entry.name for entry in disk.iterdir()] == ["state.json"]
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_promote_refuses_a_symbolic_link(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("labels")
-    (tmp_path / "staged").symlink_to(tmp_path / "secret")
-    with pytest.raises(OSError):
-        promote(tmp_path / "staged", tmp_path / "target")
-    assert not (tmp_path / "target").exists()
 
 
 def test_sweep_deletes_only_temps(tmp_path: Path) -> None:

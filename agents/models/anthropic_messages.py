@@ -39,8 +39,6 @@ _THINKING = ("thinking", "redacted_thinking")
 
 
 class AnthropicMessages:
-    dialect = "anthropic"
-
     def __init__(self, settings: Mapping[str, Any], key: str, *, searches: int) -> None:
         from anthropic import Anthropic, DefaultHttpxClient
 

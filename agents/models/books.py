@@ -21,7 +21,8 @@ LEAST_OUTPUT = 1024
 SEARCH_TOKENS = 25_000
 """What the pages that one web search brings may take, generously: no provider lets a request bound it."""
 _WINDOW = 128_000
-_OVERHEAD_TOKENS = 500
+OVERHEAD_TOKENS = 500
+"""Of a request, beyond its texts."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Books:
     def answered(self, booked: Booked, reply: Reply) -> None:
         """A reply came: into the journal, whole unless it can't be part of the history, then into the books."""
         usage, size = reply.usage, len(json.dumps(reply.content, ensure_ascii=False).encode())
-        if usage is not None and self._is_plausible(usage, booked):
+        if usage is not None and is_plausible(usage, booked.most, booked.limit):
             context = bound = usage.total
             usd, source = self._price.cost(usage, self._settings["cache_ttl"]), self._price.source
         else:
@@ -92,7 +93,7 @@ class Books:
             self._costs.release(booked.id, why[:200])
             return
         known = fault.usage if not self._searches else None  # what searches brought comes last
-        if known is not None and not self._is_plausible(known, booked):
+        if known is not None and not is_plausible(known, booked.most, booked.limit):
             known = None
         usage = replace(known or Usage(cache_write=booked.most), output=booked.limit)  # thoughts may not be streamed
         usd = self._price.cost(usage, self._settings["cache_ttl"])
@@ -123,7 +124,7 @@ class Books:
         size = len(json.dumps(fresh, ensure_ascii=False).encode())
         known = self._history.context_tokens
         bound = max(known, int(reply.get("context_bound", 0))) if reply else 0
-        return known + size // 3, self._with_searches(bound + size + _OVERHEAD_TOKENS)
+        return known + size // 3, self._with_searches(bound + size + OVERHEAD_TOKENS)
 
     def _with_searches(self, most: int) -> int:
         """After each search the model reads all again, and what the searches so far have brought."""
@@ -145,6 +146,7 @@ class Books:
         searches = self._price.cost(Usage(searches=self._searches))
         return self._price.worst(most, limit, self._settings["cache_ttl"]) + searches
 
-    def _is_plausible(self, usage: Usage, booked: Booked) -> bool:
-        """Twice the bound is still believed: a bound can be wrong, and the provider's own count is what is billed."""
-        return 0 < usage.sent <= 2 * booked.most and usage.output <= 2 * booked.limit
+
+def is_plausible(usage: Usage, most: int, limit: int) -> bool:
+    """Twice the bound is still believed: a bound can be wrong, and the provider's own count is what is billed."""
+    return 0 < usage.sent <= 2 * most and usage.output <= 2 * limit

@@ -33,8 +33,6 @@ _GROWING = ("text", "summary")
 
 
 class OpenAIChat:
-    dialect = "openai"
-
     def __init__(self, settings: Mapping[str, Any], key: str, *, session: str) -> None:
         from openai import DefaultHttpxClient, OpenAI
 

@@ -16,10 +16,15 @@ KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 Settings = Mapping[str, Any]
 
 
+def key_name(settings: Settings) -> str:
+    """The variable that holds the key of a role played by a model; empty when none is wanted."""
+    name = settings["key_variable"]
+    return KEY_VARIABLES[settings["backend"]] if name is None else str(name)
+
+
 def key(settings: Settings, role: str, environment: Mapping[str, str]) -> str:
     """The API key of a role, empty where its server wants none. Raises ModelUnusable."""
-    name = settings["key_variable"]
-    name = KEY_VARIABLES[settings["backend"]] if name is None else name
+    name = key_name(settings)
     value = environment.get(name, "").strip() if name else ""
     if name and not value:
         raise ModelUnusable(

@@ -73,8 +73,6 @@ class Fault(Exception):
 class Provider(Protocol):
     """A dialect: how a history is written, sent and read."""
 
-    dialect: str
-
     def send(self, messages: list[Any], system: str, tools: Sequence[Schema], max_tokens: int) -> Reply:
         """One request, streamed. Raises Fault."""
         ...

@@ -46,7 +46,7 @@ class ModelSession:
         services: Services | None,
     ) -> None:
         assert services is not None, "a model session needs services"
-        self.role, self.generation, self.backend = role, generation, str(settings["backend"])
+        self.role, self.backend = role, str(settings["backend"])
         self._services = services
         path = folder / f"{generation}.jsonl"
         frozen = (spawn_event(path) or {}).get("settings", {})

@@ -9,6 +9,7 @@ from typing import Any
 from agents import prompts
 from agents.errors import BudgetSpent
 from agents.models import opening
+from agents.models.books import OVERHEAD_TOKENS, is_plausible
 from agents.models.provider import Fault, Provider, Reply, hidden
 from agents.prices import Usage
 from agents.services import Services
@@ -19,7 +20,6 @@ MOST_CHARS = 100_000
 LIMIT = 4000
 """Output tokens, thoughts included."""
 SUMMARY_CHARS = 3_000
-_OVERHEAD_TOKENS = 500
 
 
 class Summariser:
@@ -57,7 +57,7 @@ class Summariser:
     def _ask(self, turn: Turn, system: str, asked: str) -> str:
         if self._client is None:
             self._client = opening.provider(self._settings, self._role, self._secret, self._place)
-        most = len(system.encode()) + len(asked.encode()) + _OVERHEAD_TOKENS
+        most = len(system.encode()) + len(asked.encode()) + OVERHEAD_TOKENS
         costs = self._services.costs
         id = f"{self._place}/{turn.id}/{next(self._numbers)}"
         costs.reserve(
@@ -80,7 +80,7 @@ class Summariser:
 
     def _settle(self, id: str, reply: Reply, most: int) -> None:
         usage = reply.usage
-        if usage is None or not 0 < usage.sent <= 2 * most or usage.output > 2 * LIMIT:
+        if usage is None or not is_plausible(usage, most, LIMIT):
             usage, source = Usage(cache_write=most, output=LIMIT), "estimate"
         else:
             source = self._price.source

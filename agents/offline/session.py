@@ -43,7 +43,6 @@ class OfflineSession:
         services: Services | None = None,
     ) -> None:
         self.role = role
-        self.generation = generation
         self._transcript = Transcript(folder / f"{generation}.jsonl")
         if self._transcript.is_empty():
             self._transcript.append("spawn", backend=self.backend, round=round_number)

@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from orchestrator.errors import CompetitionError, OutputRejected
 
@@ -104,14 +104,10 @@ class Competition(Protocol):
         """Check the CSV, and score it where the answers are here; never raises for what the file holds."""
         ...
 
-    def final_score(self, csv: Path) -> dict[str, Any] | None:
-        """The grade on all answers and its place on the leaderboard; None where the answers are not here."""
-        ...
-
     def close(self) -> None: ...
 
 
-def read_regular(path: Path, limit: int = MAX_CSV_BYTES) -> bytes:
+def read_untrusted(path: Path, limit: int = MAX_CSV_BYTES) -> bytes:
     """The bytes of a regular file that is no symbolic link, opened so that a pipe can't block.
 
     Raises OutputRejected for anything else, for an empty file and for one above `limit` bytes.

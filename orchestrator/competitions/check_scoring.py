@@ -82,7 +82,7 @@ def _form(spec: CompetitionSection, forms: tuple[SubmissionKind, ...]) -> Submis
 
 def _check_details(spec: CompetitionSection, metric: Metric) -> None:
     """What a form or a metric needs besides."""
-    if metric.objective == "rank" and spec.group_column is None:
+    if metric.grouped and spec.group_column is None:
         raise BadInput(
             f"config.json: competition.group_column is not set, but {metric.name} ranks rows within groups: "
             "name the column that groups them"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.competitions.base import read_regular
+from orchestrator.competitions.base import read_untrusted
 from orchestrator.competitions.infer_columns import same_text
 from orchestrator.competitions.metrics import Metric
 from orchestrator.competitions.scoring_functions import Array
@@ -68,7 +68,7 @@ def load_answers(path: Path, spec: CompetitionSection, metric: Metric) -> Answer
     Raises BadInput when it is not there or does not fit config.json.
     """
     try:
-        table = read_columns(read_regular(path), path.name)
+        table = read_columns(read_untrusted(path), path.name)
         ids = _column(table, spec.id_column, path.name) if spec.id_column else None
         y, classes = _truth(table, spec, metric, path.name)
     except OutputRejected as error:
@@ -95,7 +95,7 @@ def read_predictions(path: Path, spec: CompetitionSection, metric: Metric, answe
 
     Raises OutputRejected with one sentence for a file that the competition would not take.
     """
-    table = read_columns(read_regular(path), path.name)
+    table = read_columns(read_untrusted(path), path.name)
     order = _order(table, path.name, spec.id_column, answers)
     columns = [_column(table, name, path.name) for name in spec.submission_columns]
     return _decoded(columns, spec, metric, answers, path.name)[order]

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.competitions.base import Grade, Limits, Submission, SubmissionRefused, read_regular
+from orchestrator.competitions.base import Grade, Limits, Submission, SubmissionRefused, read_untrusted
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, Damaged, OutputRejected
 from orchestrator.files import read_json, sha256_bytes, write_json
@@ -88,7 +88,7 @@ class LocalCompetition:
         grade = self.grade(csv)
         if not grade.valid:
             raise SubmissionRefused(grade.error)
-        data, records = read_regular(csv), self._records()
+        data, records = read_untrusted(csv), self._records()
         record = {
             "ref": f"L{len(records) + 1:04d}",
             "description": description,
@@ -134,22 +134,12 @@ class LocalCompetition:
 
     def leaderboard(self) -> list[tuple[str, float]]:
         """Our best public score among the other teams' scores."""
-        maximize = self._maximize()
+        maximize = self._metric().maximize
         ours = [entry.public_score for entry in self.submissions() if entry.public_score is not None]
         rows = self._other_teams()
         if ours:
             rows.append((OUR_TEAM, max(ours) if maximize else min(ours)))
         return sorted(rows, key=lambda row: -row[1] if maximize else row[1])
-
-    def final_score(self, csv: Path) -> dict[str, Any] | None:
-        """{score, public, private, rank, teams}: the score on all answers takes `rank` among `teams` with us."""
-        grade = self.grade(csv)
-        if not grade.valid or grade.score is None:
-            return None
-        score, others = grade.score, [score for _, score in self._other_teams()]
-        ahead = sum(other > score if self._maximize() else other < score for other in others)
-        rank, teams = (ahead + 1, len(others) + 1) if others else (None, None)
-        return {"score": score, "public": grade.public, "private": grade.private, "rank": rank, "teams": teams}
 
     def close(self) -> None:
         """Nothing is open."""
@@ -164,17 +154,13 @@ class LocalCompetition:
             raise Damaged(f"{error}; restore it from a backup, or delete it to start with no submissions") from error
 
     def _metric(self) -> Metric:
-        from orchestrator.competitions.metrics import get_metric
+        from orchestrator.competitions.metrics import metric_of
 
-        own = self.root / self.spec.metric_file if self.spec.metric_file else None
-        return get_metric(self.spec.metric, own, task=self.spec.task)
-
-    def _maximize(self) -> bool:
-        return self._metric().maximize if self.spec.maximize is None else self.spec.maximize
+        return metric_of(self.spec, self.root)
 
     def _groups(self, metric: Metric, answers: Answers) -> Array | None:
         """(n,) group of each answer, from the test table, for a metric that ranks within groups."""
-        if metric.objective != "rank" or self.spec.group_column is None:
+        if not metric.grouped or self.spec.group_column is None:
             return None
         import numpy as np
 

@@ -8,13 +8,16 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from orchestrator.competitions import scoring_functions as sf
 from orchestrator.competitions.scoring_functions import Array
 from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    from orchestrator.config import CompetitionSection
 
 Kind = Literal["probability", "label", "value", "ordinal", "ranking"]
 Score = Callable[[Array, Array], float]
@@ -44,7 +47,8 @@ class Metric:
     high: float | None = None
     transform: Literal["log1p", "log"] | None = None
     """Train on this of the target."""
-    objective: Literal["squared", "mae", "logloss", "rank"] = "squared"
+    grouped: bool = False
+    """Ranks rows within groups."""
     k: int | None = None
     joint: bool = False
     """Takes several target columns at once, instead of a mean over them."""
@@ -60,10 +64,6 @@ class Metric:
         if self.kind in ("ordinal", "ranking"):
             raise BadInput(f'metric "{self.name}" has no mean over target columns: use one target column')
         return replace(self, name=f"mean_column_{self.name}", joint=False, base=self)
-
-    def better(self, a: float, b: float) -> bool:
-        """Whether score `a` beats score `b`; anything beats nan."""
-        return not np.isnan(a) and (bool(np.isnan(b)) or self.gain(a, b) > 0)
 
     def gain(self, new: float, old: float) -> float:
         """Positive = `new` is better."""
@@ -94,7 +94,7 @@ class Metric:
             return score if np.isfinite(score) else float("nan")
         if self.counts is not None:
             return float(self.counts(*sf.label_counts(y, predictions)))
-        if self.objective == "rank":
+        if self.grouped:
             if groups is None:
                 raise BadInput(f'metric "{self.name}" ranks rows within groups: set competition.group_column')
             return sf.ndcg(y, predictions, groups, self.k)
@@ -154,11 +154,11 @@ def _one_minus(mean: Array) -> Array:
 
 
 def _probability(name: str, maximize: bool, **rest: Any) -> Metric:
-    return Metric(name, maximize, "probability", **{"low": 0, "high": 1, "objective": "logloss", **rest})
+    return Metric(name, maximize, "probability", **{"low": 0, "high": 1, **rest})
 
 
 def _label(name: str, counts: Callable[[Array, Array, Array], Array], **rest: Any) -> Metric:
-    return Metric(name, True, "label", counts=counts, objective="logloss", **rest)
+    return Metric(name, True, "label", counts=counts, **rest)
 
 
 def _value(name: str, maximize: bool = False, **rest: Any) -> Metric:
@@ -190,16 +190,16 @@ _TABLE: list[tuple[Metric, str]] = [
      "quadraticweightedkappa quadratickappa cohenkappaquadratic weightedkappaquadratic kappaquadratic"),
     (_value("rmse", losses=sf.squared, finish=np.sqrt), "rootmeansquare rootmeansquared rootmse"),
     (_value("mse", losses=sf.squared), "meansquared meansquare l2"),
-    (_value("mae", losses=sf.absolute, objective="mae"), "meanabsolute l1"),
-    (_value("medae", whole=sf.median_absolute, objective="mae"), "medianabsolute mdae"),
+    (_value("mae", losses=sf.absolute), "meanabsolute l1"),
+    (_value("medae", whole=sf.median_absolute), "medianabsolute mdae"),
     (_value("rmsle", losses=sf.squared_log1p, finish=np.sqrt, low=0, transform="log1p"),
      "rootmeansquaredlog rootmeansquaredlogarithmic rootmeansquarelogarithmic"),
     (_value("rmse_log", losses=sf.squared_log, finish=np.sqrt, low=SMALLEST_POSITIVE, transform="log"),
      "logrmse rmseoflog rmseoflogs rootmeansquarederrorbetweenlogs rmsebetweenlogs"),
-    (_value("mape", losses=sf.percentage, objective="mae"), "meanabsolutepercentage meanabsolutepercent"),
+    (_value("mape", losses=sf.percentage), "meanabsolutepercentage meanabsolutepercent"),
     (_value("rmspe", whole=sf.root_mean_squared_percentage),
      "rootmeansquarepercentage rootmeansquaredpercentage rootmeansquarepercent rootmeansquaredpercent"),
-    (_value("smape", losses=sf.symmetric_percentage, objective="mae"), "symmetricmeanabsolutepercentage"),
+    (_value("smape", losses=sf.symmetric_percentage), "symmetricmeanabsolutepercentage"),
     (_value("r2", True, whole=sf.r_squared), "rsquared coefficientofdetermination"),
     (_value("pearson", True, whole=sf.pearson), "pearsonr pearsoncorrelation pearsoncorrelationcoefficient corr"),
     (_value("spearman", True, whole=sf.spearman),
@@ -240,6 +240,15 @@ def get_metric(name: str, metric_file: str | Path | None = None, *, task: str | 
     return metric.columnwise() if task in MULTI_TASKS and not (metric.multi or metric.joint) else metric
 
 
+def metric_of(spec: CompetitionSection, root: Path) -> Metric:
+    """The metric of the campaign in `root`, with config.json's own direction when it names one.
+
+    Raises BadInput like `get_metric`.
+    """
+    metric = get_metric(spec.metric, root / spec.metric_file if spec.metric_file else None, task=spec.task)
+    return metric if spec.maximize is None else replace(metric, maximize=spec.maximize)
+
+
 def _find(folded: str) -> Metric | None:
     if ranked := _RANKED.match(folded):
         return _ranking(ranked[1], int(ranked[2]) if ranked[2] else None)
@@ -261,8 +270,8 @@ def _ranking(family: str, k: int | None) -> Metric | None:
         if not k:
             raise BadInput('metric "map@k" needs the length of the list, for example "map@5"')
         name = f"map@{k}"
-        return Metric(name, True, "ranking", losses=sf.rank_losses, finish=_one_minus, objective="logloss", k=k)
-    return None if k == 0 else Metric(f"ndcg@{k}" if k else "ndcg", True, "ranking", objective="rank", k=k)
+        return Metric(name, True, "ranking", losses=sf.rank_losses, finish=_one_minus, k=k)
+    return None if k == 0 else Metric(f"ndcg@{k}" if k else "ndcg", True, "ranking", grouped=True, k=k)
 
 
 def _nearest(name: str) -> str:

@@ -10,7 +10,7 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from orchestrator.competitions.metrics import Metric
 from orchestrator.competitions.scoring_functions import Array
@@ -39,9 +39,8 @@ def load_own_metric(path: Path) -> Metric:
         raise BadInput(f'metric_file {path} lacks PREDICTION = "probability", "label" or "value"')
     name, whole = str(getattr(module, "NAME", path.stem)), _guarded(score, path)
     if prediction == "probability":
-        return Metric(name, maximize, "probability", whole=whole, joint=True, low=0, high=1, objective="logloss")
-    objective: Literal["squared", "logloss"] = "squared" if prediction == "value" else "logloss"
-    return Metric(name, maximize, prediction, whole=whole, joint=True, objective=objective)
+        return Metric(name, maximize, "probability", whole=whole, joint=True, low=0, high=1)
+    return Metric(name, maximize, prediction, whole=whole, joint=True)
 
 
 def _guarded(score: Callable[[Array, Array], Any], path: Path) -> Callable[[Array, Array], float]:

@@ -24,15 +24,11 @@ MAX_CLASSES = 100
 QUANTILES = {"p01": 0.01, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p99": 0.99}
 
 
-def column_kinds(frame: pd.DataFrame, columns: list[str], spec: CompetitionSection) -> dict[str, list[str]]:
-    """The lists of task.json: numeric_, categorical_, text_, date_ and bool_columns among `columns`.
+def lists_of(found: dict[str, Kind], spec: CompetitionSection) -> dict[str, list[str]]:
+    """numeric_, categorical_, text_, date_ and bool_columns among the columns `found`.
 
     What config.json lists as text or date stands; a column with one value is in no list.
     """
-    return _lists(kinds_of(frame[columns]), spec)
-
-
-def _lists(found: dict[str, Kind], spec: CompetitionSection) -> dict[str, list[str]]:
     lists: dict[str, list[str]] = {f"{key}_columns": [] for key in ("numeric", "categorical", "text", "date", "bool")}
     keys = {"number": "numeric", "category": "categorical", "json": "text"}
     for name, kind in found.items():
@@ -61,7 +57,7 @@ def profile(campaign: Path, config: Config) -> dict[str, Any]:
         "memory_mb": round((train.memory_usage(deep=True).sum() + test.memory_usage(deep=True).sum()) / 1e6, 1),
         "target": {name: _target(train[name], config) for name in spec.target_columns if name in train.columns},
         "kind_counts": {kind: list(kinds.values()).count(kind) for kind in sorted(set(kinds.values()))},
-        **{key: names[:MAX_NAMES] for key, names in _lists(kinds, spec).items()},
+        **{key: names[:MAX_NAMES] for key, names in lists_of(kinds, spec).items()},
         "constant_columns": [name for name in features if kinds[name] == "constant"][:MAX_NAMES],
         "json_columns": [name for name in features if kinds[name] == "json"][:MAX_NAMES],
         "train_only_columns": [name for name in train_only if name not in ids],

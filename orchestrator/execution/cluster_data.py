@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from orchestrator.files import sha256_file
+from orchestrator.files import Digests
 
 _KEPT_BYTES = 20 << 30
 """What a node keeps; the longest unused goes first."""
@@ -37,7 +37,7 @@ class Parcels:
     def __init__(self, put: Callable[[bytes], Any]) -> None:
         self._put = put
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, int, int], str] = {}
+        self._digests = Digests()
         self._sent: OrderedDict[str, Any] = OrderedDict()
 
     def of(self, path: Path) -> Parcel:
@@ -47,9 +47,7 @@ class Parcels:
                 data = _packed(path)
                 digest = hashlib.sha256(data).hexdigest()
                 return Parcel(digest, True, self._handle(digest, lambda: data))
-            status = path.stat()
-            key = (str(path), status.st_size, status.st_mtime_ns)
-            digest = self._known.get(key) or self._known.setdefault(key, sha256_file(path))
+            digest = self._digests.of(path)
             return Parcel(digest, False, self._handle(digest, path.read_bytes))
 
     def _handle(self, digest: str, data: Callable[[], bytes]) -> Any:

@@ -21,7 +21,7 @@ from typing import Literal
 from orchestrator.errors import CompetitionError, Stopped
 from orchestrator.execution.jobs import Job, Machine, Outcome, Sandbox
 from orchestrator.execution.kernel_facts import write_facts
-from orchestrator.execution.kernel_inputs import Datasets, Digests
+from orchestrator.execution.kernel_inputs import Datasets
 from orchestrator.execution.kernel_session import QuotaSpent, Session, Settings
 from orchestrator.execution.kernel_site import KernelSite
 from orchestrator.execution.local import LocalExecutor
@@ -124,8 +124,7 @@ class _Remote:
 
     def __init__(self, site: KernelSite, here: Sandbox, cores: int, policy: KernelPolicy) -> None:
         self._site, self._here, self._cores, self._policy = site, here, cores, policy
-        self._digests = Digests()
-        self._datasets = Datasets(site, self._digests)
+        self._datasets = Datasets(site)
         self._settings = Settings(policy.accelerator, policy.log_kb * 1024)
         self._one_here = threading.Lock()
         self._spent_until: datetime | None = None
@@ -142,9 +141,7 @@ class _Remote:
         try:
             while not self.is_here:
                 try:
-                    return Session(
-                        self._site, self._datasets, self._digests, self._settings, job, lambda s: self._pause(s, stop)
-                    ).play()
+                    return Session(self._datasets, self._settings, job, lambda s: self._pause(s, stop)).play()
                 except QuotaSpent as spent:
                     self._note_spent(str(spent), stop)
             return self._run_here(job, stop)

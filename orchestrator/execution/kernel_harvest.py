@@ -14,7 +14,7 @@ from typing import Any, get_args
 from orchestrator.execution.jobs import Job, Outcome, Status
 from orchestrator.execution.kernel_runner import RESULT
 from orchestrator.execution.kernel_site import Client
-from orchestrator.execution.output import clean
+from orchestrator.execution.output import clean, end_of
 from orchestrator.files import sha256_file
 
 _RESULT_BYTES = 4 << 20
@@ -76,7 +76,7 @@ def _regular(path: Path, most_bytes: int) -> bool:
 
 def _read(result: dict[str, Any], job: Job) -> Harvest:
     """The fields of a result, each of which a hostile experiment may have made up."""
-    log = _bounded(clean(str(result["log"]).encode("utf-8", "replace")), job.limits.log_kb * 1024)
+    log = end_of(clean(str(result["log"]).encode("utf-8", "replace")), job.limits.log_kb * 1024)
     machine = _machine(result["machine"])
     if result["status"] == "stale":
         return Harvest(Outcome("lost", None, 0.0, 0.0, log), machine, log.strip()[:300] or "no dataset is mounted")
@@ -118,8 +118,4 @@ def log_text(raw: str, most_bytes: int) -> str:
         text = "".join(str(part["data"]) for part in parts)
     except (ValueError, RecursionError, TypeError, KeyError):
         text = raw
-    return _bounded(clean(text.encode("utf-8", "replace")), most_bytes)
-
-
-def _bounded(text: str, most_bytes: int) -> str:
-    return text.encode()[-most_bytes:].decode("utf-8", "ignore")
+    return end_of(clean(text.encode("utf-8", "replace")), most_bytes)

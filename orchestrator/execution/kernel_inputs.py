@@ -7,7 +7,6 @@ leaves alone, the same bytes for the same files: it is uploaded once, and a new 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tarfile
 import tempfile
@@ -22,7 +21,7 @@ from orchestrator.execution.jobs import Job
 from orchestrator.execution.kernel_bundle import slugify
 from orchestrator.execution.kernel_runner import PACK
 from orchestrator.execution.kernel_site import KernelSite
-from orchestrator.files import sha256_file
+from orchestrator.files import Digests, sha256_bytes, sha256_file
 
 OWN = ("train.parquet", "valid.parquet")
 """What differs from fold to fold; task.json goes with the script."""
@@ -40,6 +39,11 @@ class Part:
     @property
     def slug(self) -> str:
         return slugify(self.title)
+
+    def content(self, digests: Digests) -> str:
+        """What the files are, names included: a digest."""
+        told = json.dumps({name: digests.of(path) for name, path in sorted(self.files.items())})
+        return sha256_bytes(told.encode())
 
 
 def parts(job: Job, run: str, what: str) -> list[Part]:
@@ -67,31 +71,11 @@ def _files(name: str, path: Path) -> Iterator[tuple[str, Path]]:
             yield f"{name}/{entry.relative_to(path)}", entry
 
 
-class Digests:
-    """SHA-256 of files, each hashed once while its size and time stay."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int], str] = {}
-
-    def of(self, part: Part) -> str:
-        """What the files of a part are, names included."""
-        return hashlib.sha256(
-            json.dumps({name: self._file(path) for name, path in sorted(part.files.items())}).encode()
-        ).hexdigest()
-
-    def _file(self, path: Path) -> str:
-        status = path.stat()
-        key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
-        if key not in self._known:
-            self._known[key] = sha256_file(path)
-        return self._known[key]
-
-
 class Datasets:
     """Uploads parts and remembers, in the campaign's record, what each dataset holds."""
 
-    def __init__(self, site: KernelSite, digests: Digests) -> None:
-        self._site, self._digests = site, digests
+    def __init__(self, site: KernelSite) -> None:
+        self.site, self.digests = site, Digests()
         self._lock = threading.Lock()
 
     def ready(self, part: Part, pause: Callable[[float], None]) -> dict[str, str]:
@@ -99,34 +83,34 @@ class Datasets:
 
         Raises CompetitionError when Kaggle fails to take it in three times.
         """
-        content = self._digests.of(part)
+        content = part.content(self.digests)
         with self._lock:
-            held: dict[str, Any] | None = self._site.facts()["datasets"].get(part.slug)
+            held: dict[str, Any] | None = self.site.facts()["datasets"].get(part.slug)
             if held is None or held["content"] != content:
                 held = {"content": content, "sha256": self._upload(part, pause)}
-                self._site.note(datasets={**self._site.facts()["datasets"], part.slug: held})
+                self.site.note(datasets={**self.site.facts()["datasets"], part.slug: held})
         return {"ref": self._ref(part), "slug": part.slug, "sha256": held["sha256"]}
 
     def forget(self, part: Part) -> None:
         """It turned out not to hold what it should: upload it again when it is wanted."""
         with self._lock:
-            known = self._site.facts()["datasets"]
-            self._site.note(datasets={slug: held for slug, held in known.items() if slug != part.slug})
+            known = self.site.facts()["datasets"]
+            self.site.note(datasets={slug: held for slug, held in known.items() if slug != part.slug})
 
     def _ref(self, part: Part) -> str:
-        return f"{self._site.owner(lambda _: None)}/{part.slug}"
+        return f"{self.site.owner(lambda _: None)}/{part.slug}"
 
     def _upload(self, part: Part, pause: Callable[[float], None]) -> str:
-        self._site.scratch.mkdir(parents=True, exist_ok=True)
-        owner = self._site.owner(pause)
-        with tempfile.TemporaryDirectory(dir=self._site.scratch) as name:
+        self.site.scratch.mkdir(parents=True, exist_ok=True)
+        owner = self.site.owner(pause)
+        with tempfile.TemporaryDirectory(dir=self.site.scratch) as name:
             folder = Path(name)
             pack(folder / PACK, part.files)
             sha256 = sha256_file(folder / PACK)
             metadata = {"id": f"{owner}/{part.slug}", "title": part.title, "licenses": [{"name": "other"}]}
             (folder / "dataset-metadata.json").write_text(json.dumps(metadata))
             megabytes = (folder / PACK).stat().st_size / 1e6
-            self._site.tell(f"uploading the private dataset {owner}/{part.slug} ({megabytes:.1f} MB)")
+            self.site.tell(f"uploading the private dataset {owner}/{part.slug} ({megabytes:.1f} MB)")
             for _ in range(UPLOADS):
                 if self._send(f"{owner}/{part.slug}", folder, sha256, pause):
                     return sha256
@@ -134,18 +118,18 @@ class Datasets:
 
     def _send(self, ref: str, folder: Path, sha256: str, pause: Callable[[float], None]) -> bool:
         """Create the dataset or a new version of it, and wait until Kaggle has read it in."""
-        client = self._site.client
+        client = self.site.client
 
         def send() -> str:  # after a lost answer it may exist already: then this makes one more version of it
             if client.dataset_status(ref) is None:
                 return client.create_dataset(folder)
             return client.version_dataset(folder, f"contents {sha256[:12]}")
 
-        self._site.patiently(send, pause)
-        while (status := self._site.patiently(lambda: client.dataset_status(ref), pause)) != "ready":
+        self.site.patiently(send, pause)
+        while (status := self.site.patiently(lambda: client.dataset_status(ref), pause)) != "ready":
             if status in ("failed", "error", "deleted"):
                 return False
-            pause(self._site.pace.poll_s)
+            pause(self.site.pace.poll_s)
         return True
 
 

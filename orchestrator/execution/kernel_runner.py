@@ -55,13 +55,13 @@ class Stale(Exception):
 def main(run: dict[str, Any], source: str) -> None:
     """Run the experiment `source` as `run` says; whatever happens ends in RESULT in the working folder.
 
-    `run`: nonce, key, script (its name), task (task.json), datasets ([{slug, sha256}]), accelerator, seconds,
+    `run`: nonce, script (its name), task (task.json), datasets ([{slug, sha256}]), accelerator, seconds,
     most_bytes (of one file handed over), log_bytes, outputs (their names).
     """
     print(f"autokaggle run {run['nonce']}", flush=True)
     work = Path.cwd()
     root = Path(os.environ.get("AUTOKAGGLE_KERNEL_INPUT", "/kaggle/input"))
-    result = {"nonce": run["nonce"], "key": run["key"], "machine": machine(), "files": {}, "log": ""}
+    result = {"nonce": run["nonce"], "machine": machine(), "files": {}, "log": ""}
     with tempfile.TemporaryDirectory(prefix="autokaggle-", ignore_cleanup_errors=True) as name:
         place = Path(name)
         try:
@@ -146,7 +146,7 @@ def hand_over(out: Path, work: Path, names: Sequence[str], most_bytes: int) -> d
         source = out / name
         if source.exists() and stat.S_ISREG(source.lstat().st_mode) and source.stat().st_size <= most_bytes:
             shutil.copyfile(source, work / name)
-            files[name] = {"bytes": (work / name).stat().st_size, "sha256": digest(work / name)}
+            files[name] = {"sha256": digest(work / name)}
     return files
 
 

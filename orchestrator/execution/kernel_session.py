@@ -23,9 +23,9 @@ from orchestrator.errors import CompetitionError, FatalEnding
 from orchestrator.execution.jobs import Job, Outcome
 from orchestrator.execution.kernel_bundle import Pushed, script, write
 from orchestrator.execution.kernel_harvest import Harvest, harvest, log_text
-from orchestrator.execution.kernel_inputs import Datasets, Digests, Part, parts
+from orchestrator.execution.kernel_inputs import Datasets, Part, parts
 from orchestrator.execution.kernel_runner import OUTPUTS
-from orchestrator.execution.kernel_site import KernelSite, absent
+from orchestrator.execution.kernel_site import absent
 
 OVERHEAD_S = 900
 """For a session to start, to lay out its inputs and to save what it made."""
@@ -60,17 +60,15 @@ class Settings:
 class Session:
     """The run of one job. `pause(seconds)` waits, or raises when the waiting shall end."""
 
-    def __init__(
-        self, site: KernelSite, datasets: Datasets, digests: Digests, settings: Settings, job: Job,
-        pause: Callable[[float], None],
-    ) -> None:  # fmt: skip
-        self.site, self.datasets, self.settings, self.job, self.pause = site, datasets, settings, job, pause
+    def __init__(self, datasets: Datasets, settings: Settings, job: Job, pause: Callable[[float], None]) -> None:
+        self.datasets, self.settings, self.job, self.pause = datasets, settings, job, pause
+        self.site = datasets.site
         self.what = job.name.rpartition("/")[2].replace("_", " ")
         """ "fold 0", …, "fold full" or "submission": the kernel's and the datasets' names."""
-        self.parts: list[Part] = parts(job, site.run, self.what)
+        self.parts: list[Part] = parts(job, self.site.run, self.what)
         self.source = job.script.read_bytes()
         self.task: dict[str, Any] = json.loads(job.inputs["task.json"].read_text())
-        self.key = self._key(digests)
+        self.key = self._key()
         self._invalid = 0
 
     def play(self) -> Outcome:
@@ -95,10 +93,10 @@ class Session:
                 entry = self._push()
         raise AssertionError("unreachable")
 
-    def _key(self, digests: Digests) -> str:
+    def _key(self) -> str:
         """What makes two runs the same: script, inputs and machine, but not the time that is left."""
         task = {name: value for name, value in self.task.items() if name != "seconds"}
-        contents = {part.slug: digests.of(part) for part in self.parts}
+        contents = {part.slug: part.content(self.datasets.digests) for part in self.parts}
         told = json.dumps([task, contents, self.settings.accelerator], sort_keys=True)
         return hashlib.sha256(self.source + told.encode()).hexdigest()
 
@@ -137,7 +135,7 @@ class Session:
             )
             text = script(self._told(nonce, mounted), self.source)
             entry = self.site.write(
-                self.job.name, key=self.key, nonce=nonce, ref=pushed.ref, state="intent", version=None, url=None
+                self.job.name, key=self.key, nonce=nonce, ref=pushed.ref, state="intent", version=None
             )
             answer = self._send(pushed, text)
             if answer is None:
@@ -146,7 +144,7 @@ class Session:
                 continue
             if not answer.error and not answer.invalid:
                 self.site.tell(f"{self.job.name}: pushed to Kaggle, {answer.url}")
-                return self.site.write(self.job.name, state="pushed", version=answer.version, url=answer.url)
+                return self.site.write(self.job.name, state="pushed", version=answer.version)
             self.site.write(self.job.name, state="void")
             self._refused(answer)
 
@@ -156,23 +154,18 @@ class Session:
         seconds = min(int(self.job.limits.seconds) + OVERHEAD_S, LONGEST_SESSION_S)
         with tempfile.TemporaryDirectory() as name:
             write(Path(name), pushed, text)
-
-            def push() -> KernelPush | None:
-                try:
-                    return self.site.client.push_kernel(Path(name), accelerator=gpu, seconds=seconds)
-                except TryLater as error:
-                    self.site.tell(f"{self.job.name}: {error}", "warning")
-                    self.pause(max(self.site.pace.poll_s, error.after_s or 0.0))
-                    return None
-                except CompetitionError as error:
-                    raise FatalEnding(f"Kaggle refuses to run the kernel: {error}") from error
-
-            return push()
+            try:
+                return self.site.client.push_kernel(Path(name), accelerator=gpu, seconds=seconds)
+            except TryLater as error:
+                self.site.tell(f"{self.job.name}: {error}", "warning")
+                self.pause(max(self.site.pace.poll_s, error.after_s or 0.0))
+                return None
+            except CompetitionError as error:
+                raise FatalEnding(f"Kaggle refuses to run the kernel: {error}") from error
 
     def _told(self, nonce: str, mounted: list[dict[str, str]]) -> dict[str, Any]:
         return {
             "nonce": nonce,
-            "key": self.key,
             "script": self.job.script.name,
             "task": self.task,
             "datasets": [{"slug": one["slug"], "sha256": one["sha256"]} for one in mounted],

@@ -37,10 +37,10 @@ class LogKeeper(threading.Thread):
         tail = self._tail[-self._tail_cap :]
         left_out = self._total - len(self._head) - len(tail)
         if left_out <= 0:
-            return _last(clean(bytes(self._head + tail)), self._head_cap + self._tail_cap)
+            return end_of(clean(bytes(self._head + tail)), self._head_cap + self._tail_cap)
         head = clean(bytes(self._head)).encode()[: self._head_cap].decode("utf-8", "ignore")
         marker = f"\n[… {left_out:,} bytes left out …]\n"
-        return head + marker + _last(clean(bytes(tail)), self._tail_cap - len(marker.encode()))
+        return head + marker + end_of(clean(bytes(tail)), self._tail_cap - len(marker.encode()))
 
 
 def clean(data: bytes) -> str:
@@ -49,6 +49,6 @@ def clean(data: bytes) -> str:
     return _CONTROLS.sub("", _ANSI.sub("", text))
 
 
-def _last(text: str, cap: int) -> str:
+def end_of(text: str, cap: int) -> str:
     """The last `cap` bytes of a text."""
     return text.encode()[-cap:].decode("utf-8", "ignore")

@@ -19,7 +19,7 @@ import numpy as np
 from orchestrator.competitions import scoring_functions as sf
 from orchestrator.competitions.metrics import Metric
 from orchestrator.errors import Damaged
-from orchestrator.files import read_json_or_none, sha256_file
+from orchestrator.files import Digests, read_json_or_none
 from orchestrator.referee.sealed import FoldSet
 from orchestrator.rounds import RoundFiles
 
@@ -57,7 +57,7 @@ class Archive:
     """Opens earlier rounds and remembers which of their files were hashed already."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int], str] = {}
+        self._digests = Digests()
 
     def intact(self, files: RoundFiles, record: dict[str, Any], needed: Collection[str] = tuple(ARTIFACTS)) -> bool:
         """Whether the artifacts (all, or those `needed`) are there with the bytes that the record names."""
@@ -98,13 +98,9 @@ class Archive:
 
     def _hash(self, path: Path) -> str | None:
         try:
-            status = path.lstat()
+            return self._digests.of(path)
         except OSError:
             return None
-        key = (str(path), status.st_size, status.st_mtime_ns)
-        if key not in self._known:
-            self._known[key] = sha256_file(path)
-        return self._known[key]
 
 
 def correlations(metric: Metric, folds: FoldSet, oof: Array, earlier: list[Earlier]) -> dict[str, float]:

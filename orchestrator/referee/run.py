@@ -9,13 +9,13 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from orchestrator.competitions.metrics import Metric, get_metric
+from orchestrator.competitions.metrics import Metric, metric_of
 from orchestrator.config import Config
 from orchestrator.errors import Damaged, FatalEnding, OutputRejected
 from orchestrator.files import atomic_write, read_json_or_none, sha256_bytes, write_json
@@ -59,10 +59,7 @@ class Referee:
 
     @property
     def metric(self) -> Metric:
-        """The campaign's metric, with config.json's own direction when it names one."""
-        spec = self.config.competition
-        metric = get_metric(spec.metric, self.campaign / spec.metric_file if spec.metric_file else None, task=spec.task)
-        return metric if spec.maximize is None else replace(metric, maximize=spec.maximize)
+        return metric_of(self.config.competition, self.campaign)
 
     def seal(self) -> FoldSet:
         """Round 0: the folds, loaded when intact and built otherwise.

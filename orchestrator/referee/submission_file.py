@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from orchestrator.competitions.base import read_untrusted
 from orchestrator.competitions.decisions import Decision
 from orchestrator.competitions.tables import read_table, read_verbatim
 from orchestrator.config import CompetitionSection
@@ -40,6 +41,13 @@ def build(spec: CompetitionSection, data: Path, predictions: Array, decision: De
     for name, texts in zip(columns, filled, strict=True):
         sample[name] = texts
     return sample.to_csv(index=False, lineterminator="\n").encode()
+
+
+def check(spec: CompetitionSection, csv: Path, data: Path) -> None:
+    """Raise OutputRejected for a file that is none, and for one without the form of the sample, if `data` has one."""
+    content, sample = read_untrusted(csv), data / spec.sample_submission
+    if sample.is_file():
+        validate(spec, content, sample)
 
 
 def validate(spec: CompetitionSection, csv: bytes, sample_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator import config
 from orchestrator.competitions.create import create
-from orchestrator.competitions.profile import MAX_COLUMNS, column_kinds, profile
+from orchestrator.competitions.profile import MAX_COLUMNS, lists_of, profile
 from orchestrator.config import CompetitionSection
 from tests.competitions.making import Folder
 
@@ -105,9 +105,8 @@ def test_wide_tables_are_summarised(folder):
 
 
 def test_a_stated_kind_stands():
-    frame = pd.DataFrame({"name": ["Ann B", "Bo C", "Cy D"], "n": [1, 2, 3]})
-    kinds = column_kinds(frame, ["name", "n"], CompetitionSection(text_columns=["name"]))
-    assert (kinds["text_columns"], kinds["numeric_columns"], kinds["categorical_columns"]) == (["name"], ["n"], [])
+    lists = lists_of({"name": "category", "n": "number"}, CompetitionSection(text_columns=["name"]))
+    assert (lists["text_columns"], lists["numeric_columns"], lists["categorical_columns"]) == (["name"], ["n"], [])
 
 
 def test_a_hundred_thousand_rows_take_seconds(tmp_path):

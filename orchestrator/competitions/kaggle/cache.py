@@ -89,7 +89,8 @@ def obtain(
     listed = {"/".join(safe_parts(f"the listing of {slug}", one.name)): one for one in files}
     done = home / f"data-{_key(files)}"
     if not done.is_dir():
-        _check_disk(home, slug, sum(one.bytes for one in files))
+        both = 2 * sum(one.bytes for one in files)  # the archive and what is in it lie there together
+        check_room(home, both - bytes_in(home / "incoming"), ", or point XDG_CACHE_HOME to a larger disk")
         _land(Download(source, slug, home / "incoming", listed, say, sleep, slice_s), done)
     _sweep(home, keep=done.name)
     return _open(done)
@@ -118,14 +119,16 @@ def _key(files: Sequence[RemoteFile]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def _check_disk(home: Path, slug: str, total: int) -> None:
-    """The archive and what is in it lie on the disk together."""
-    here = sum(path.stat().st_size for path in (home / "incoming").rglob("*") if path.is_file())
-    free, needed = shutil.disk_usage(home).free, 2 * total + SPARE_BYTES - here
+def bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def check_room(place: Path, needed: int, otherwise: str = "") -> None:
+    """Raises BadInput when `place` has less than `needed` bytes and some to spare."""
+    free, needed = shutil.disk_usage(place).free, needed + SPARE_BYTES
     if free < needed:
         raise BadInput(
-            f"{home} has {free / 1e9:.1f} GB free and the data of {slug} need {needed / 1e9:.1f} GB: "
-            "free some space, or point XDG_CACHE_HOME to a larger disk"
+            f"{place} has {free / 1e9:.1f} GB free and the data need {needed / 1e9:.1f} GB: free some space{otherwise}"
         )
 
 

@@ -77,7 +77,6 @@ class Account:
         self.wire = wire
         self.api = official()
         self.source = ""
-        self.user = ""
 
     def sign_in(self) -> None:
         """Raises NoCredentials, and whatever the network raises; does nothing when it was done."""
@@ -88,7 +87,6 @@ class Account:
             why = self._try(one)
             if not why:
                 self.source = one["source"]
-                self.user = str(self.api.config_values.get(self.api.CONFIG_NAME_USER) or "")
                 return
             refused.append(f"{one['source']}: {why}")
         raise NoCredentials("; ".join(refused) or "none was found")
@@ -182,7 +180,7 @@ def _plain(error: BaseException) -> str:
     return names.get(name, text or name)
 
 
-def answer(account: Account, wire: Wire, request: dict[str, Any]) -> dict[str, Any]:
+def answer(account: Account, request: dict[str, Any]) -> dict[str, Any]:
     """Do one call; a reading one is done again when another credential steps in for one that was revoked."""
     from requests.exceptions import HTTPError
 
@@ -203,7 +201,7 @@ def answer(account: Account, wire: Wire, request: dict[str, Any]) -> dict[str, A
         if account.source == before:
             raise
         result = work(account.api, **arguments)
-    return {"result": result, "source": account.source, "user": account.user}
+    return {"result": result, "source": account.source}
 
 
 def serve(requests: queue.Queue[bytes], out: int) -> None:
@@ -218,7 +216,7 @@ def serve(requests: queue.Queue[bytes], out: int) -> None:
             if account is None:
                 wire.watch()
                 account = Account(candidates, wire)
-            reply = answer(account, wire, request)
+            reply = answer(account, request)
         except BaseException as error:  # the client also exits
             traceback.print_exc()
             reply = {"failure": failure_of(error, wire), "source": account.source if account else ""}

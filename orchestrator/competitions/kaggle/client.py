@@ -165,10 +165,6 @@ class KaggleClient:
         ref = self._call("create_submission", self.timeout_s, False, slug=slug, token=token, description=description)
         return str(ref) if int(ref) > 0 else ""
 
-    def submit(self, slug: str, csv: Path, file_name: str, description: str) -> str:
-        """Upload and submit, once."""
-        return self.create_submission(slug, self.upload(slug, csv, file_name), description)
-
     def submit_kernel(self, slug: str, kernel: str, version: int, file_name: str, description: str) -> str:
         """Submit the output `file_name` of a notebook's version, once; its ref, empty when Kaggle gave none."""
         arguments = {"slug": slug, "kernel": kernel, "version": version, "file_name": file_name}

@@ -14,17 +14,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.competitions.base import SubmissionRefused, read_regular
+from orchestrator.competitions.base import SubmissionRefused, read_untrusted
 from orchestrator.competitions.kaggle.code_kernel import SUBMISSION
 from orchestrator.config import Config
 from orchestrator.errors import Damaged, OutputRejected
 from orchestrator.execution.jobs import Job, Limits
 from orchestrator.execution.kaggle_kernel import MACHINES, USUAL
-from orchestrator.execution.kernel_inputs import Datasets, Digests
+from orchestrator.execution.kernel_inputs import Datasets
 from orchestrator.execution.kernel_session import QuotaSpent, Session, Settings
 from orchestrator.execution.kernel_site import KernelSite
 from orchestrator.files import read_json
-from orchestrator.referee.submission_file import validate
+from orchestrator.referee.submission_file import check
 from orchestrator.rounds import RoundFiles
 
 PACKAGE = Path(__file__).parents[2]
@@ -47,8 +47,7 @@ class CodeSubmissions:
 
     def __init__(self, root: Path, config: Config, site: KernelSite, pause: Callable[[float], None]) -> None:
         self.root, self.config, self.site, self.pause = root, config, site, pause
-        self._digests = Digests()
-        self._datasets = Datasets(site, self._digests)
+        self._datasets = Datasets(site)
         self._lock = threading.Lock()
 
     def prepare(self, frozen: Path) -> tuple[str, int]:
@@ -65,7 +64,7 @@ class CodeSubmissions:
             log_bytes = self.config.execution.log_kb * 1024
             settings = Settings(self._accelerator, log_bytes, outputs=(SUBMISSION,), competitions=(slug,))
             try:
-                outcome = Session(self.site, self._datasets, self._digests, settings, job, self.pause).play()
+                outcome = Session(self._datasets, settings, job, self.pause).play()
             except QuotaSpent as spent:
                 raise SubmissionRefused(f"{spent} A notebook can't run before that", passing=True) from spent
             if outcome.status != "ok":
@@ -90,7 +89,7 @@ class CodeSubmissions:
     def _job(self, files: RoundFiles, folder: Path) -> Job:
         """The notebook's work as a job: the driver is its script."""
         spec, execution = self.config.competition, self.config.execution
-        source = read_regular(files.path("experiment.py"))
+        source = read_untrusted(files.path("experiment.py"))
         if _READS_EARLIER.search(source):
             raise SubmissionRefused(
                 f"{files.label} uses predictions of earlier rounds, which nobody has for hidden test rows: "
@@ -122,10 +121,7 @@ class CodeSubmissions:
 
     def _check(self, csv: Path, files: RoundFiles) -> None:
         """The notebook's file against the sample: its first run sees the public test set."""
-        sample = self.root / "competition" / "data" / self.config.competition.sample_submission
         try:
-            data = read_regular(csv)
-            if sample.is_file():
-                validate(self.config.competition, data, sample)
+            check(self.config.competition, csv, self.root / "competition" / "data")
         except OutputRejected as error:
             raise SubmissionRefused(f"the notebook of {files.label} made an unusable {SUBMISSION}: {error}") from error

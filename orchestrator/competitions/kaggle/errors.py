@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.competitions.base import NeedsPerson
+from orchestrator.competitions.kaggle.slug import HOST, url_of
 from orchestrator.errors import CompetitionError
 
-__all__ = ["Failure", "NeedsPerson", "NotThere", "Refused", "TryLater", "explain", "one_sentence"]
+__all__ = ["Failure", "NeedsPerson", "NotThere", "Refused", "TryLater", "explain", "notebooks_only", "one_sentence"]
 
-SITE = "https://www.kaggle.com"
-TOKEN_FIX = f"make a new token at {SITE}/settings/api and put it into ~/.kaggle/access_token"
+TOKEN_FIX = f"make a new token at {HOST}/settings/api and put it into ~/.kaggle/access_token"
 _PARTICIPATE = re.compile(r"competitions\.participate|must join|not joined|have not entered", re.I)
 _RULES = re.compile(r"accept.{0,40}rules|rules.{0,40}accept", re.I | re.S)
 _PHONE = re.compile(r"phone|verify your (account|identity)|identity verification", re.I)
@@ -100,25 +100,25 @@ def explain(failure: Failure, *, call: str, slug: str = "", source: str = "") ->
         return TryLater(f"Kaggle asks to slow down{wait} ({call}: {reason})", after_s=failure.after_s)
     if status >= 500 or status == 408:
         return TryLater(f"Kaggle has trouble ({call}: {status} {reason})", after_s=failure.after_s)
-    if (person := _for_a_person(reason, status, slug)) is not None:
+    if (person := _for_a_person(reason, slug)) is not None:
         return person
     if status in (403, 404):
         what = f"competition {slug!r}" if slug else call
-        hint = f"is the name right, and does {SITE}/competitions/{slug} open for you?" if slug else "is the name right?"
+        hint = f"is the name right, and does {url_of(slug)} open for you?" if slug else "is the name right?"
         return NotThere(f"Kaggle has no {what} for this account ({status}: {reason}): {hint}")
     return Refused(f"Kaggle refuses {call} ({status}: {reason})", passing=_DAILY.search(reason) is not None)
 
 
-def _for_a_person(reason: str, status: int, slug: str) -> NeedsPerson | None:
+def _for_a_person(reason: str, slug: str) -> NeedsPerson | None:
     """The refusals that only a person can mend."""
-    page = f"{SITE}/competitions/{slug}"
     if _RULES.search(reason):
-        return NeedsPerson(f"Kaggle wants the rules of {slug} accepted ({reason}): accept them at {page}/rules")
+        page = url_of(slug, "rules")
+        return NeedsPerson(f"Kaggle wants the rules of {slug} accepted ({reason}): accept them at {page}")
     if _PHONE.search(reason):
-        return NeedsPerson(f"Kaggle wants this account verified ({reason}): do so at {SITE}/settings")
+        return NeedsPerson(f"Kaggle wants this account verified ({reason}): do so at {HOST}/settings")
     if _PARTICIPATE.search(reason):
         return NeedsPerson(
-            f"this account has not joined {slug} ({reason}): join and accept the rules at {page}/rules, "
+            f"this account has not joined {slug} ({reason}): join and accept the rules at {url_of(slug, 'rules')}, "
             "or correct competition.slug"
         )
     if _CLOSED.search(reason):
@@ -126,8 +126,13 @@ def _for_a_person(reason: str, status: int, slug: str) -> NeedsPerson | None:
             f"{slug} takes no submissions any more ({reason}): set submissions.enabled to false to play on without"
         )
     if _NOTEBOOKS.search(reason):
-        return NeedsPerson(
-            f"{slug} takes submissions from notebooks only ({reason}): set submissions.enabled to false and hand in "
-            "a notebook by hand"
-        )
+        return notebooks_only(slug, reason)
     return None
+
+
+def notebooks_only(slug: str, reason: str = "") -> NeedsPerson:
+    told = f" ({reason})" if reason else ""
+    return NeedsPerson(
+        f"{slug} takes submissions from notebooks only{told}: set submissions.enabled to false and hand in "
+        "a notebook by hand"
+    )

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from orchestrator.competitions.kaggle.reading import bounded, line, message_text, notebook_text
 from orchestrator.competitions.kaggle.records import Message, NotebookInfo, NotebookSource, TopicInfo
+from orchestrator.competitions.kaggle.slug import HOST, url_of
 
 LISTED = 10
 """Items of each order."""
@@ -68,7 +69,7 @@ class Notebooks:
 
     def text(self, item: Item) -> tuple[str, str]:
         source = self._client.notebook_source(item["id"])
-        return notebook_text(source, FILE_CHARS), line(source.licence or "not told by Kaggle's client", 60)
+        return notebook_text(source, FILE_CHARS), "not told by Kaggle's client"
 
     def is_new(self, item: Item, known: Item) -> bool:
         return bool(item["key"] != known["key"])
@@ -79,7 +80,7 @@ class Notebooks:
     def _item(self, one: NotebookInfo) -> Item | None:
         if not re.fullmatch(r"[\w-]{1,80}/[\w-]{1,120}", one.ref, re.ASCII):
             return None
-        link, when = f"https://www.kaggle.com/code/{one.ref}", one.last_run
+        link, when = f"{HOST}/code/{one.ref}", one.last_run
         key = when.isoformat() if when else ""
         return {"id": one.ref, "key": key, "link": link, **_told(one.title, one.author, one.votes, when)}
 
@@ -111,7 +112,7 @@ class Discussions:
         return "\n\n".join(part for part in parts if part not in before)
 
     def _item(self, one: TopicInfo) -> Item | None:
-        link = f"https://www.kaggle.com/competitions/{self._slug}/discussion/{int(one.id)}"
+        link = url_of(self._slug, f"discussion/{int(one.id)}")
         told = _told(one.title, one.author, one.votes, one.posted)
         return {"id": str(int(one.id)), "key": int(one.comments), "link": link, **told}
 

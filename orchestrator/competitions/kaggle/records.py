@@ -22,10 +22,6 @@ class CompetitionInfo:
     code_only: bool
     entered: bool
     submissions_disabled: bool
-    reward: str = ""
-    category: str = ""
-    tags: list[str] = field(default_factory=list)
-    teams: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,9 +36,6 @@ class LeaderboardRow:
     rank: int
     team: str
     score: float
-    team_id: int | None = None
-    submissions: int | None = None
-    last: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -53,8 +46,6 @@ class NotebookInfo:
     author: str
     votes: int
     last_run: datetime | None
-    language: str
-    url: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +54,6 @@ class NotebookSource:
     language: str
     kind: str
     """notebook (`text` is JSON) or script"""
-    licence: str | None = None
     version: int | None = None
 
 
@@ -75,7 +65,6 @@ class TopicInfo:
     votes: int
     comments: int
     posted: datetime | None
-    url: str
 
 
 @dataclass(frozen=True)

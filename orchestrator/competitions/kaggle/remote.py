@@ -145,10 +145,6 @@ def competition(api: Any, slug: str) -> dict[str, Any]:
         "code_only": found.is_kernels_submissions_only,
         "entered": found.user_has_entered,
         "submissions_disabled": found.submissions_disabled,
-        "reward": found.reward,
-        "category": found.category,
-        "tags": [tag.name for tag in found.tags or []],
-        "teams": found.team_count,
     }
 
 
@@ -291,13 +287,7 @@ def _downloaded_board(api: Any, slug: str) -> list[dict[str, Any]]:
     for row in csv.DictReader(io.StringIO(text)):
         score = number_or_none(row["Score"])
         if score is not None:
-            last = row.get("LastSubmissionDate")
-            rows.append({
-                "rank": int(float(row["Rank"])), "team": row["TeamName"], "score": score,
-                "team_id": int(row["TeamId"]) if row.get("TeamId") else None,
-                "submissions": int(row["SubmissionCount"]) if row.get("SubmissionCount") else None,
-                "last": iso(datetime.fromisoformat(last.rstrip("Z")[:23].replace("/", "-"))) if last else None,
-            })  # fmt: skip
+            rows.append({"rank": int(float(row["Rank"])), "team": row["TeamName"], "score": score})
     return rows
 
 
@@ -314,10 +304,7 @@ def _viewed_board(api: Any, slug: str) -> list[dict[str, Any]]:
     for one in all_pages(ask, "submissions"):
         score = number_or_none(one.score)
         if score is not None:
-            last = iso(one.submission_date)
-            rows.append(
-                {"rank": len(rows) + 1, "team": one.team_name, "score": score, "team_id": one.team_id, "last": last}
-            )
+            rows.append({"rank": len(rows) + 1, "team": one.team_name, "score": score})
     return rows
 
 

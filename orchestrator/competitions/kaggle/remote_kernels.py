@@ -10,7 +10,6 @@ from typing import Any
 
 from orchestrator.competitions.kaggle.remote import Unusable, all_pages, iso
 
-SITE = "https://www.kaggle.com"
 MOST_OUTPUT_BYTES = 20 << 30
 
 
@@ -30,8 +29,6 @@ def notebooks(api: Any, slug: str, sort: str, count: int) -> list[dict[str, Any]
             "author": one.author,
             "votes": one.total_votes,
             "last_run": iso(one.last_run_time),
-            "language": one.language or "",
-            "url": f"{SITE}/code/{one.ref}",
         }
         for one in found[:count]
     ]
@@ -51,7 +48,6 @@ def notebook_source(api: Any, ref: str) -> dict[str, Any]:
         "text": blob.source or "",
         "language": blob.language or "",
         "kind": blob.kernel_type or "",
-        "licence": None,
         "version": found.metadata.current_version_number if found.metadata else None,
     }
 
@@ -65,7 +61,6 @@ def topics(api: Any, slug: str, sort: str, page: int) -> list[dict[str, Any]]:
             "votes": one.votes,
             "comments": one.comment_count,
             "posted": iso(one.post_date),
-            "url": SITE + one.topic_url if one.topic_url.startswith("/") else one.topic_url,
         }
         for one in api.competition_list_topics(slug, sort_by=sort or None, page=page).topics or []
     ]

@@ -150,12 +150,9 @@ class Researched:
         return self._research().discussions(number)
 
     def _research(self) -> PublicResearch:
-        from orchestrator.competitions.metrics import get_metric
+        from orchestrator.competitions.metrics import metric_of
 
-        own = self.root / self.spec.metric_file if self.spec.metric_file else None
-        maximize = self.spec.maximize
-        if maximize is None:
-            maximize = get_metric(self.spec.metric, own, task=self.spec.task).maximize
+        maximize = metric_of(self.spec, self.root).maximize
         folder = self.root / "competition" / "research"
         return PublicResearch(self.client, self.slug, folder, maximize=maximize, now=lambda: datetime.now(UTC))
 

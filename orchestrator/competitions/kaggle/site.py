@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from orchestrator.competitions.base import Grade, Limits, NeedsPerson, Submission, SubmissionRefused, read_regular
+from orchestrator.competitions.base import Grade, Limits, NeedsPerson, Submission, SubmissionRefused
 from orchestrator.competitions.kaggle.client import KaggleClient
 from orchestrator.competitions.kaggle.credentials import find
-from orchestrator.competitions.kaggle.errors import NotThere, Refused
+from orchestrator.competitions.kaggle.errors import NotThere, Refused, notebooks_only
 from orchestrator.competitions.kaggle.records import CompetitionInfo
 from orchestrator.competitions.kaggle.research import Researched
 from orchestrator.config import Config
@@ -81,10 +81,7 @@ class KaggleCompetition(Researched):
         """Raises SubmissionRefused when Kaggle does not want this file, NeedsPerson, or that it can't be reached."""
         if self.info().code_only:
             if self.code_submissions is None:
-                raise NeedsPerson(
-                    f"{self.slug} takes submissions from notebooks only: set submissions.enabled to false and hand in "
-                    "a notebook by hand"
-                )
+                raise notebooks_only(self.slug)
             self._computed[csv] = self.code_submissions.prepare(csv)
             return
         try:
@@ -114,16 +111,10 @@ class KaggleCompetition(Researched):
 
     def grade(self, csv: Path) -> Grade:
         """Whether the CSV has the sample's form; the answers are not here."""
-        from orchestrator.referee.submission_file import validate
+        from orchestrator.referee.submission_file import check
 
-        sample = self.root / "competition" / "data" / self.spec.sample_submission
         try:
-            data = read_regular(csv)
-            if sample.is_file():
-                validate(self.spec, data, sample)
+            check(self.spec, csv, self.root / "competition" / "data")
         except OutputRejected as error:
             return Grade(False, error=str(error))
         return Grade(True)
-
-    def final_score(self, csv: Path) -> dict[str, Any] | None:
-        return None

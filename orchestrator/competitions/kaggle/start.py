@@ -16,7 +16,7 @@ from orchestrator import show
 from orchestrator.competitions.create import Source, adopt, build, check_place
 from orchestrator.competitions.folders import Layout, locate
 from orchestrator.competitions.kaggle.archives import Budget, unpack_nested
-from orchestrator.competitions.kaggle.cache import Data, cache_home, cache_of, cached, obtain
+from orchestrator.competitions.kaggle.cache import Data, bytes_in, cache_home, cache_of, cached, check_room, obtain
 from orchestrator.competitions.kaggle.client import KaggleClient
 from orchestrator.competitions.kaggle.credentials import find
 from orchestrator.competitions.kaggle.errors import TryLater
@@ -24,8 +24,6 @@ from orchestrator.competitions.kaggle.facts import Facts, ask, ask_or_remember
 from orchestrator.competitions.kaggle.pages import describe, documents, is_over, understand
 from orchestrator.competitions.kaggle.slug import url_of
 from orchestrator.errors import BadInput
-
-SPARE_BYTES = 256 << 20
 
 
 @dataclass
@@ -72,7 +70,8 @@ class Start:
                 data = Data(given, unpack_nested(given, Budget.for_archive(0, given), keep=True))
                 return adopt(directory, self._source(facts, data))
             data = self._data(client, home)
-            _check_disk(data.folder, directory)
+            place = next(one for one in (directory, *directory.parents) if one.is_dir())
+            check_room(place, bytes_in(data.folder))
             return build(directory, self._source(facts, data))
 
     def _client(self) -> AbstractContextManager[KaggleClient]:
@@ -166,11 +165,3 @@ def _sweep(directory: Path) -> None:
         for path in directory.parent.iterdir():
             if path.name.startswith(f".{directory.name}.") and path.name.endswith(".new"):
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def _check_disk(data: Path, directory: Path) -> None:
-    size = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
-    place = next(one for one in (directory, *directory.parents) if one.is_dir())
-    free = shutil.disk_usage(place).free
-    if free < size + SPARE_BYTES:
-        raise BadInput(f"{place} has {free / 1e9:.1f} GB free and the data need {size / 1e9:.1f} GB: free some space")

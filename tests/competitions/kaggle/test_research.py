@@ -40,9 +40,7 @@ class Site:
     def notebooks(self, slug: str, sort: str, count: int) -> list[NotebookInfo]:
         self._ask(sort)
         refs = list(self.titles) if sort == "voteCount" else list(reversed(self.titles))
-        return [
-            NotebookInfo(ref, self.titles[ref], ref.split("/")[0], 100, self.run, "python", "x") for ref in refs[:count]
-        ]
+        return [NotebookInfo(ref, self.titles[ref], ref.split("/")[0], 100, self.run) for ref in refs[:count]]
 
     def notebook_source(self, ref: str) -> NotebookSource:
         self._ask(ref)
@@ -53,7 +51,7 @@ class Site:
 
     def topics(self, slug: str, sort: str = "top", page: int = 1) -> list[TopicInfo]:
         self._ask(sort)
-        return [TopicInfo(id, f"Topic {id}", "ann", 5, len(m), NOON, "x") for id, m in self.threads.items()]
+        return [TopicInfo(id, f"Topic {id}", "ann", 5, len(m), NOON) for id, m in self.threads.items()]
 
     def topic_messages(self, slug: str, topic: int) -> list[Message]:
         self._ask(str(topic))

@@ -206,7 +206,6 @@ def test_the_board_and_the_slug(desk: Desk) -> None:
     desk.server.competition(desk.slug, leaderboard=[{"team": "a", "score": 0.9}, {"team": "b", "score": 0.8}])
     competition = KaggleCompetition(desk.root, desk.config, desk.client)
     assert competition.leaderboard() == [("a", 0.9), ("b", 0.8)]
-    assert competition.final_score(Path("x.csv")) is None
     for section in ({"kind": "kaggle"}, {"kind": "kaggle", "slug": "../../x"}, {"kind": "kaggle", "slug": "A B"}):
         with pytest.raises(BadInput, match="slug"):
             parse({"competition": section}, "test")

@@ -16,9 +16,9 @@ import pytest
 from orchestrator.execution.jobs import Job, Limits
 from orchestrator.execution.kernel_bundle import Pushed, script, slugify, write
 from orchestrator.execution.kernel_facts import write_facts
-from orchestrator.execution.kernel_inputs import Digests, pack, parts
+from orchestrator.execution.kernel_inputs import pack, parts
 from orchestrator.execution.kernel_runner import RESULT
-from orchestrator.files import sha256_file
+from orchestrator.files import Digests, sha256_file
 
 ODD = b"# -*- coding: latin-1 -*-\r\nx = \"\xe9\\n'''{}\"  # \xe2\x80\xa8\nprint(len(x), '\"\"\"')\n\n\tif_not_code = 1"
 LOOK = """
@@ -38,7 +38,7 @@ def run_there(folder: Path, source: bytes, mount: str = "{}", **changes: Any) ->
     mounted.mkdir(parents=True)
     pack(mounted / "inputs.bin", {"test.parquet": data})
     run = {
-        "nonce": "abc123", "key": "k", "script": "R01_experiment.py", "task": {"seconds": 5, "cores": 99},
+        "nonce": "abc123", "script": "R01_experiment.py", "task": {"seconds": 5, "cores": 99},
         "datasets": [{"slug": "shared-data", "sha256": sha256_file(mounted / "inputs.bin")}], "accelerator": "none",
         "seconds": 20, "most_bytes": 1000, "log_bytes": 4000, **changes,
     }  # fmt: skip
@@ -60,7 +60,7 @@ def test_the_runner_lays_out_and_hands_over(tmp_path: Path, mount: str) -> None:
     assert shown.startswith("autokaggle run abc123\n") and "KAGGLE_SECRET" not in result["log"]
     assert "['data', 'previous', 'task.json', 'test.parquet'] none" in result["log"] and "True" in result["log"]
     assert " 99 " not in result["log"]
-    assert result["files"] == {"valid.npy": {"bytes": 1, "sha256": hashlib.sha256(b"v").hexdigest()}}
+    assert result["files"] == {"valid.npy": {"sha256": hashlib.sha256(b"v").hexdigest()}}
     assert sorted(path.name for path in (tmp_path / "working").iterdir()) == [RESULT, "valid.npy"]
 
 
@@ -136,16 +136,16 @@ def test_each_dataset_holds_its_part_alone(tmp_path: Path) -> None:
 def test_a_pack_depends_on_names_and_contents_alone(tmp_path: Path) -> None:
     (part, _) = parts(make_job(tmp_path), "0a1b", "fold 3")
     pack(tmp_path / "first", part.files)
-    digest = Digests().of(part)
+    digest = part.content(Digests())
     for path in part.files.values():
         os.utime(path, (1, 1))
         path.chmod(0o600)
     pack(tmp_path / "second", dict(reversed(part.files.items())))
-    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes() and Digests().of(part) == digest
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes() and part.content(Digests()) == digest
     with tarfile.open(tmp_path / "first") as tar:
         assert tar.getnames() == ["train.parquet", "valid.parquet"]
     (tmp_path / "train").write_text("other")
-    assert Digests().of(part) != digest
+    assert part.content(Digests()) != digest
 
 
 def test_the_facts_leave_a_persons_words_alone(tmp_path: Path) -> None:
