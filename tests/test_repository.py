@@ -45,6 +45,26 @@ def test_durable_files_are_written_in_one_way(path: Path) -> None:
             assert node.func.attr not in ("write_text", "write_bytes"), f"line {node.lineno}: use files.atomic_write"
 
 
+@pytest.mark.parametrize("path", [path for path in SOURCES if not path.name.startswith("__")], ids=name)
+def test_every_module_stands_in_the_readme_of_its_folder(path: Path) -> None:
+    readme = next(folder / "README.md" for folder in path.parents if (folder / "README.md").is_file())
+    assert re.search(rf"`(\w+/)?{re.escape(path.name)}`", readme.read_text()), (
+        f"{name(readme)} does not tell what it is"
+    )
+
+
+def test_readmes_name_no_module_that_is_gone() -> None:
+    names = {path.name for path in SOURCES}
+    for readme in [readme for package in ("orchestrator", "agents") for readme in (ROOT / package).rglob("README.md")]:
+        assert set(re.findall(r"`(?:\w+/)?(\w+\.py)`", readme.read_text())) <= names, name(readme)
+
+
+def test_design_notes_have_numbers_of_their_own() -> None:
+    notes = sorted((ROOT / "docs" / "design").glob("*.md"))
+    assert [note.name[:4] for note in notes] == [f"{number:04}" for number in range(1, len(notes) + 1)]
+    assert all(note.read_text().startswith(f"# {note.name[:4]}: ") for note in notes)
+
+
 def test_the_loop_fits_on_a_screen_or_two() -> None:
     assert (ROOT / "orchestrator/loop.py").read_text().count("\n") <= 140
 
