@@ -35,7 +35,7 @@ def servers(root: Path | None, config: Config, shell: Mapping[str, str], seconds
     for role in ROLES:
         settled = keys.settings(config, own, role)
         if settled["backend"] in MODELS:
-            place = (settled["backend"], str(settled["base_url"] or ""), keys.key_name(settled))
+            place = (settled["backend"], str(settled["base_url"] or ""), opening.key_name(settled))
             found.setdefault(place, []).append(role)
     return [_server(config, own, shell, roles, seconds) for roles in found.values()]
 
@@ -53,7 +53,7 @@ def _server(
         return Check(name, True, f"{where}: ok, it answers{' and takes the key' if secret else ''}")
     said = answer.without(secret)
     if answer.status == 401:
-        fix = f"put a key that holds into {keys.key_name(settled) or f'agents.{roles[0]}.key_variable'}"
+        fix = f"put a key that holds into {opening.key_name(settled) or f'agents.{roles[0]}.key_variable'}"
         return Check(name, False, f"{where}: refused ({said})", fix)
     if answer.status:
         return Check(name, None, f"{where}: it answers, and does not say whether the key holds ({said})")
