@@ -27,8 +27,7 @@ from orchestrator import money, show
 from orchestrator.board import NAME_WIDTH, STOPPING, Board, Line, describe
 from orchestrator.rounds import label
 from orchestrator.state import read_state
-
-LOG_NAME = "loop.log"
+from orchestrator.views import LOG_NAME
 
 
 class Display:

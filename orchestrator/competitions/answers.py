@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.competitions.infer_columns import same_text
+from orchestrator.competitions.infer_columns import marked, same_text
 from orchestrator.competitions.tables import AMOUNT, MISSING, read_verbatim
 from orchestrator.errors import BadInput
 
@@ -74,10 +74,9 @@ def _targets(path: Path, answers: pd.DataFrame, spec: dict[str, Any]) -> dict[st
         raise BadInput(f"{path} lacks the column {lost[0]!r}: add it, with the answers")
     if spec["submission_kind"] != "class_columns":
         return {target: answers[name] for target, name in zip(targets, columns, strict=True)}
-    marks = answers[columns].map(same_text)
-    if not (marks.isin(["0", "1"]).all().all() and ((marks == "1").sum(axis=1) == 1).all()):
+    positions = marked(answers[columns])
+    if positions is None:
         raise BadInput(f"{path}: each row must have one 1 among {', '.join(columns[:5])} and 0 elsewhere")
-    positions = (marks == "1").to_numpy().argmax(axis=1)
     return {targets[0]: pd.Series([str(spec["classes"][place]) for place in positions], index=answers.index)}
 
 

@@ -308,7 +308,7 @@ def _features(
     if stated_group is not None and stated_group not in train.columns:
         raise BadInput(f"meta.json: group_column is {stated_group!r}, which {tables.names[0]} lacks: correct it")
     labels = _labels(train[target.columns], scoring)
-    ranking = scoring.metric.name.startswith("ndcg")
+    ranking = scoring.metric.grouped
     split = choose_split(train[usable], test[usable], kinds, labels, group_column=stated_group, wants_groups=ranking)
     if ranking and split.group_column is None:
         raise BadInput(

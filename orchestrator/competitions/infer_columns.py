@@ -114,6 +114,16 @@ def same_text(value: object) -> str:
     return re.sub(r"^(-?\d+)\.0+$", r"\1", str(value).strip())
 
 
+def marked(frame: pd.DataFrame) -> list[int] | None:
+    """Which column each row marks with its one 1; None where a row holds anything else than one 1 and zeros."""
+    marks = frame.map(same_text).replace({"True": "1", "False": "0"})
+    ones = marks == "1"
+    if not (marks.isin(["0", "1"]).all().all() and (ones.sum(axis=1) == 1).all()):
+        return None
+    places: list[int] = ones.to_numpy().argmax(axis=1).tolist()
+    return places
+
+
 def match_classes(columns: list[str], values: list[object]) -> dict[str, object] | None:
     """Pair sample columns with the labels of a target: `{"Class_2": 2, …}` in the order of the columns.
 

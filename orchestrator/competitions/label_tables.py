@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from orchestrator.competitions.infer_columns import same_text
+from orchestrator.competitions.infer_columns import marked
 from orchestrator.competitions.infer_metric import COLUMNWISE, read_description
 from orchestrator.competitions.role_tables import RoleTables, header_or_none
 from orchestrator.competitions.tables import read_verbatim
@@ -61,11 +61,11 @@ def merge_one_hot(roles: RoleTables, description: str) -> None:
     metric = read_description(description).metric or ""
     if metric.split("@")[0] not in EXCLUSIVE or (metric != "log_loss" and COLUMNWISE.search(description.lower())):
         return
-    marks = roles.part("train", asked).map(same_text).replace({"True": "1", "False": "0"})
-    if not (marks.isin(["0", "1"]).all().all() and ((marks == "1").sum(axis=1) == 1).all()):
+    places = marked(roles.part("train", asked))
+    if places is None:
         return
     name = next(one for one in ("class", "label", "class_of_row") if one not in roles.columns("train"))
-    classes = [asked[place] for place in (marks == "1").to_numpy().argmax(axis=1)]
+    classes = [asked[place] for place in places]
     roles.put("train", roles.frame("train").drop(columns=asked).assign(**{name: classes}))
     roles.notes.append(f"Each row of train marks one of {_few(asked)}: they became the column {name}.")
 
