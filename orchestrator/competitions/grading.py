@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from orchestrator.competitions.base import read_untrusted
-from orchestrator.competitions.infer_columns import same_text
+from orchestrator.competitions.infer_columns import label_text
 from orchestrator.competitions.metrics import Metric
 from orchestrator.competitions.scoring_functions import Array
 from orchestrator.config import CompetitionSection
@@ -128,12 +128,6 @@ def _decoded(columns: list[list[str]], spec: CompetitionSection, metric: Metric,
     if not compares_labels:
         return matrix
     return matrix.argmax(axis=1) if spec.task == "multiclass" else (matrix >= 0.5).astype(np.int64)
-
-
-def label_text(value: object) -> str:
-    """The one spelling of a label."""
-    text = same_text(value)
-    return str(_FLAGS.get(text.lower(), text))
 
 
 def _column(table: Table, name: str, file: str) -> list[str]:

@@ -114,6 +114,12 @@ def same_text(value: object) -> str:
     return re.sub(r"^(-?\d+)\.0+$", r"\1", str(value).strip())
 
 
+def label_text(value: object) -> str:
+    """The one spelling of a label, however a file wrote it: 1, 1.0, "1", "1.0", True and "true" are one."""
+    text = same_text(int(value) if isinstance(value, float) and value.is_integer() else value)
+    return {"true": "1", "false": "0"}.get(text.lower(), text)
+
+
 def marked(frame: pd.DataFrame) -> list[int] | None:
     """Which column each row marks with its one 1; None where a row holds anything else than one 1 and zeros."""
     marks = frame.map(same_text).replace({"True": "1", "False": "0"})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from orchestrator.competitions.infer_columns import label_text
 from orchestrator.config import CompetitionSection, Label
 from orchestrator.errors import BadInput
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = np.ndarray[Any, Any]
-_WHOLE = re.compile(r"-?\d+\.0")
 
 
 def encode(table: pd.DataFrame, spec: CompetitionSection) -> Array:
@@ -41,18 +40,6 @@ def output_count(spec: CompetitionSection) -> int:
     return len(spec.target_columns) if spec.task in ("multilabel", "multiregression") else 1
 
 
-def label_key(value: Any) -> str:
-    """One spelling for 1, 1.0, "1", "1.0", True and "true", so that labels match however a file wrote them."""
-    if isinstance(value, str):
-        text = value.strip()
-        return {"true": "1", "false": "0"}.get(text.lower()) or (text[:-2] if _WHOLE.fullmatch(text) else text)
-    if isinstance(value, bool | np.bool_ | int | np.integer):
-        return str(int(value))
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
-
-
 def class_values(classes: list[Label], indices: Array) -> Any:
     """The labels themselves, as an arrow array of one type; text when the classes are of several."""
     import pyarrow as pa
@@ -64,11 +51,11 @@ def class_values(classes: list[Label], indices: Array) -> Any:
 def _class_indices(column: pd.Series, spec: CompetitionSection) -> Array:
     import pandas as pd
 
-    places = {label_key(label): index for index, label in enumerate(spec.classes)}
+    places = {label_text(label): index for index, label in enumerate(spec.classes)}
     if len(places) < 2 or len(places) < len(spec.classes) or (spec.task == "binary" and len(places) != 2):
         raise BadInput(f"competition.classes = {spec.classes} is wrong: list the different labels of {column.name}")
     codes, values = pd.factorize(column)
-    found = [places.get(label_key(value), -1) for value in values]
+    found = [places.get(label_text(value), -1) for value in values]
     if -1 in found:
         stray = values[found.index(-1)]
         raise BadInput(f"{spec.train}: {column.name} holds {stray!r}, which competition.classes does not list")

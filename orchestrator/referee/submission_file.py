@@ -10,10 +10,10 @@ import numpy as np
 
 from orchestrator.competitions.base import read_untrusted
 from orchestrator.competitions.decisions import Decision
+from orchestrator.competitions.infer_columns import label_text
 from orchestrator.competitions.tables import read_table, read_verbatim
 from orchestrator.config import CompetitionSection
 from orchestrator.errors import BadInput, OutputRejected
-from orchestrator.referee.labels import label_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,9 +78,9 @@ def _check_column(spec: CompetitionSection, name: str, texts: pd.Series) -> None
     import pandas as pd
 
     if spec.submission_kind in ("label", "ranked_list") and spec.classes:
-        known = {label_key(label) for label in spec.classes}
+        known = {label_text(label) for label in spec.classes}
         split = (text.split() if spec.submission_kind == "ranked_list" else [text] for text in texts.unique())
-        if stray := [word for words in split for word in words or [""] if label_key(word) not in known]:
+        if stray := [word for words in split for word in words or [""] if label_text(word) not in known]:
             raise OutputRejected(f"the submission's column {name} holds {stray[0]!r}, which is no label")
         return
     flags = {flag: str(value) for pair in _FLAGS for value, flag in enumerate(pair)}
@@ -148,11 +148,11 @@ def _labels(spec: CompetitionSection, sample: pd.DataFrame, predictions: Array, 
 def _spelled(labels: list[Any], shown: pd.Series) -> list[str]:
     """The labels as the sample's column writes them, also those that it happens not to show."""
     texts = list(shown.unique())
-    known = {label_key(text): text for text in texts}
+    known = {label_text(text): text for text in texts}
     for pair in _FLAGS:
         if set(texts) <= set(pair) and texts:
             known |= {"0": pair[0], "1": pair[1]}
-    return [known.get(label_key(label), _plain(label)) for label in labels]
+    return [known.get(label_text(label), _plain(label)) for label in labels]
 
 
 def _plain(label: Any) -> str:

@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from orchestrator.competitions.base import SubmissionRefused, read_untrusted
-from orchestrator.competitions.grading import label_text, split
+from orchestrator.competitions.grading import split
+from orchestrator.competitions.infer_columns import label_text
 from orchestrator.competitions.local import OUR_TEAM, LocalCompetition
 from orchestrator.config import Config, parse
 from orchestrator.errors import BadInput, Damaged, OutputRejected
@@ -325,5 +327,6 @@ def test_the_leaderboard_places_our_best_among_others(site: Site) -> None:
 
 
 def test_one_spelling_of_a_label() -> None:
-    assert [label_text(value) for value in (True, "true", "1.0", 1, 1.0, " 1 ")] == ["1"] * 6
+    ones = (True, "true", "1.0", 1, 1.0, " 1 ", np.bool_(True), np.int64(1), np.float64(1))
+    assert [label_text(value) for value in ones] == ["1"] * 9 and label_text(2e16) == str(2 * 10**16)
     assert [label_text(value) for value in ("1.5", "a.0", "-2.0", "01")] == ["1.5", "a.0", "-2", "01"]
