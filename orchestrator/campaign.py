@@ -74,7 +74,7 @@ class Campaign:
         self.stopping = False
         """Set by the first Ctrl-C: the loop stops after this step."""
         self._overrides = overrides or {}
-        self.config = self._load_config()
+        self.config: Config = self._load_config()
         self.rounds = root / "rounds"
         self._own_variables = keys.read_env(root / ".env")
         self.costs = self._open_costs()
