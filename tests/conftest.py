@@ -4,4 +4,4 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--campaigns", type=int, default=30, help="how many random campaigns play against their caps")
+    parser.addoption("--campaigns", type=int, default=15, help="how many random campaigns play against their caps")
