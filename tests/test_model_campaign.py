@@ -58,7 +58,7 @@ def test_killed_forty_times(tmp_path: Path) -> None:
         rng = random.Random(7)
         killed = 0
         while killed < KILLS:
-            # Requests are counted, not seconds, so that a slow machine gets as far as a fast one, and 40 kills find room.
+            # Requests are counted, not seconds: a slow machine gets as far as a fast one, and 40 kills find room.
             share = max(0, asked - server.asked()) // (KILLS - killed)
             goal = server.asked() + rng.randint(0, share)
             status = zygote.play_for(folder, rng.uniform(0.0, 0.15), lambda goal=goal: server.asked() >= goal)
