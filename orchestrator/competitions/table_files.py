@@ -8,7 +8,9 @@ import re
 import shutil
 import zipfile
 from collections.abc import Collection
+from io import BufferedIOBase, BufferedWriter
 from pathlib import Path
+from typing import IO
 
 from orchestrator.competitions.tables import header, read_table
 from orchestrator.errors import BadInput
@@ -75,15 +77,15 @@ def unpack(path: Path, folder: Path) -> str:
     return wanted
 
 
-def _copy(source: object, target: object) -> None:
+def _copy(source: BufferedIOBase | IO[bytes], target: BufferedWriter) -> None:
     written = 0
-    while chunk := source.read(1 << 20):  # type: ignore[attr-defined]
+    while chunk := source.read(1 << 20):
         written += len(chunk)
         if written > MAX_UNPACKED_BYTES:
             raise RuntimeError(f"it unpacks to more than {MAX_UNPACKED_BYTES >> 30} GB")
-        target.write(chunk)  # type: ignore[attr-defined]
-    target.flush()  # type: ignore[attr-defined]
-    os.fsync(target.fileno())  # type: ignore[attr-defined]
+        target.write(chunk)
+    target.flush()
+    os.fsync(target.fileno())
 
 
 def _usual(public: Path, role: str) -> Path | None:
