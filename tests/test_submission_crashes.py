@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,8 @@ from orchestrator.competitions.local import LocalCompetition
 from orchestrator.errors import BadInput, FatalEnding
 from orchestrator.files import write_json
 from orchestrator.rounds import RoundFiles
-from orchestrator.submission_records import DiskStore, Frozen, Identity, attempts, identify
+from orchestrator.submission_records import DiskStore, Identity, attempts, identify
+from tests.submission_killer import DeadlyStore, Killer
 from tests.submission_place import NOON, Place, Remote
 
 
@@ -112,35 +112,6 @@ def test_a_full_disk_at_the_sent_mark_sends_nothing(place: Place) -> None:
     assert place.ledger(remote).submit(place.round(1), "").status == "accepted"
 
 
-class Killer:
-    """SIGKILLs this process at the nth durable step, before or after it."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def step(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-class DeadlyStore(DiskStore):
-    def __init__(self, folder: Path, killer: Killer) -> None:
-        super().__init__(folder)
-        self.killer = killer
-
-    def write(self, name: str, record: dict[str, Any]) -> None:
-        self.killer.step()
-        super().write(name, record)
-        self.killer.step()
-
-    def freeze(self, number: int, run: str) -> Frozen:
-        self.killer.step()
-        frozen = super().freeze(number, run)
-        self.killer.step()
-        return frozen
-
-
 def killed(work: Callable[[], object]) -> bool:
     """Run `work` in a child process; whether it was killed."""
     with warnings.catch_warnings():
@@ -163,12 +134,12 @@ def test_killed_at_every_step_it_submits_at_most_once(tmp_path: Path) -> None:
     while True:
         place = Place(tmp_path / str(step))
         place.ledger().submit(place.round(1), "warm: imports and the campaign's record")
-        files, killer = place.round(2), Killer(step)
+        files, killer = place.round(2), Killer(step, place.root / "steps")
 
         def write(path: Path, record: dict[str, Any], killer: Killer = killer) -> None:
-            killer.step()
+            killer.step("before write")
             write_json(path, record)
-            killer.step()
+            killer.step("after write")
 
         competition = LocalCompetition(place.root, place.config, now=place.clock, write=write)
         ledger = place.ledger(competition, DeadlyStore(place.root / "rounds", killer))

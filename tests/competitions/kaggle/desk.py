@@ -16,9 +16,10 @@ from orchestrator.competitions.kaggle.site import KaggleCompetition
 from orchestrator.config import Config, parse
 from orchestrator.files import read_json
 from orchestrator.rounds import RoundFiles
-from orchestrator.submission_records import DiskStore, Frozen, Receipt, identify
+from orchestrator.submission_records import DiskStore, Receipt, identify
 from orchestrator.submissions import SubmissionLedger
 from tests.kaggle_server.start import Kaggle
+from tests.submission_killer import DeadlyStore, Killer
 from tests.submission_place import again
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -95,39 +96,6 @@ class Desk:
 
     def seen(self, number: int) -> dict[str, Any]:
         return read_json(self.root / "rounds" / f"R{number:02d}_lb.json")
-
-
-class Killer:
-    """SIGKILLs this process at the nth step, and tells the name of each before it."""
-
-    def __init__(self, left: int | None, told: Path) -> None:
-        self.left, self.told = left, told
-
-    def step(self, name: str) -> None:
-        with self.told.open("a") as file:
-            file.write(name + "\n")
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-class DeadlyStore(DiskStore):
-    def __init__(self, folder: Path, killer: Killer) -> None:
-        super().__init__(folder)
-        self.killer = killer
-
-    def write(self, name: str, record: dict[str, Any]) -> None:
-        kind = name.rpartition("_")[2].removesuffix(".json")
-        self.killer.step(f"before {kind}")
-        super().write(name, record)
-        self.killer.step(f"after {kind}")
-
-    def freeze(self, number: int, run: str) -> Frozen:
-        self.killer.step("before freeze")
-        frozen = super().freeze(number, run)
-        self.killer.step("after freeze")
-        return frozen
 
 
 class DeadlyClient(KaggleClient):
