@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-ORDER = ("core", "table", "strings", "texts", "files", "design", "boosters", "linear", "language", "classic", "blend")
+ORDER = (
+    "core", "table", "strings", "texts", "files", "design",
+    "pace", "boosters", "linear", "language", "classic", "blend",
+)  # fmt: skip
 OWN = "agents.offline.blocks"
 
 

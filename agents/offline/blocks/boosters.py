@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from typing import Any
 
 import numpy as np
 
 from agents.offline.blocks.core import Clock, Data, Goal, holdout, predict_goals
 from agents.offline.blocks.design import tree_table
+from agents.offline.blocks.pace import LARGE, LEAST_ROUNDS, USUAL_ROUNDS, Fit, Place, pace
 
 LEAST_GAIN = 2e-5  # of the loss in standard units; without it a fit of pure noise improves by 1e-9 for ever
 
-USUAL_ROUNDS = 15.0  # times one over the learning rate: what most fits need
 SCARCE = 120.0  # seconds
 TOO_SCARCE = 0.3  # to find out how long a round takes
 FASTEST = 5.0
 WORTH_IT = 1.3  # a fit that lacks its last quarter is nearly whole
-LEAST_ROUNDS = 20  # whatever the clock says: fewer are no model
-
-# fit(training rows, rows for early stopping or None, most rounds, seed, clock, factor of the learning rate)
-# → (predictions of apply rows, rounds)
-Fit = Callable[[np.ndarray, np.ndarray | None, int, int, Clock, float], tuple[np.ndarray, int]]
 
 
 def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit) -> np.ndarray:
@@ -56,12 +51,7 @@ def haste(every: np.ndarray, rate: float, clock: Clock, fit: Fit) -> float:
         return 1.0
     if clock.left() < TOO_SCARCE:
         return FASTEST
-    seconds: list[float] = []
-    started = clock.left()
-    for rounds in (4, 16):
-        fit(every, None, rounds, 0, clock, 1.0)
-        seconds.append(started - clock.left() - sum(seconds))
-    a_round = max(0.0, seconds[1] - seconds[0]) / 12
+    _, a_round = pace(every, clock, fit)
     faster = min(FASTEST, a_round * USUAL_ROUNDS / rate / max(0.9 * clock.left(), 0.1))
     if faster < WORTH_IT:
         return 1.0
@@ -71,7 +61,7 @@ def haste(every: np.ndarray, rate: float, clock: Clock, fit: Fit) -> float:
 
 def threads(data: Data, cells: int) -> int:
     """More than one thread pays on large tables only: on small ones they wait for each other."""
-    return int(data.task.get("cores") or 1) if cells > 1_000_000 else 1
+    return int(data.task.get("cores") or 1) if cells > LARGE else 1
 
 
 def learning_rate(params: dict[str, Any], n: int) -> float:
@@ -155,6 +145,7 @@ def xgboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     values = table.to_numpy(np.float32)
     matrix = np.where(np.isfinite(values), values, np.float32(np.nan))
     apply_matrix = xgb.DMatrix(matrix[data.n_train :])
+    place = Place(data, matrix.size)
 
     class Deadline(xgb.callback.TrainingCallback):
         def __init__(self, end: Clock) -> None:
@@ -183,23 +174,27 @@ def xgboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             settings["num_class"] = goal.classes
 
         def fit(
-            rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock, faster: float
+            gpu: bool, rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock, faster: float
         ) -> tuple[np.ndarray, int]:
+            device = {"device": "cuda"} if gpu else {}
             train = xgb.DMatrix(matrix[goal.rows[rows]], goal.y[rows])
             watch = [] if out is None else [(xgb.DMatrix(matrix[goal.rows[out]], goal.y[out]), "out")]
             patience = [xgb.callback.EarlyStopping(int(params["patience"]), min_delta=LEAST_GAIN)] if watch else []
             model = xgb.train(
-                {**settings, "seed": data.seed + 17 * bag, "eta": faster * rate},
+                {**settings, **device, "seed": data.seed + 17 * bag, "eta": faster * rate},
                 train,
                 most,
                 evals=watch,
                 verbose_eval=False,
                 callbacks=[*patience, Deadline(clock)],
             )
+            learned_on = json.loads(model.save_config())["learner"]["generic_param"]["device"] if gpu else "cuda"
+            if not learned_on.startswith("cuda"):  # XGBoost takes the processor without a word
+                raise RuntimeError("XGBoost finds no GPU")
             rounds = model.best_iteration + 1 if watch else model.num_boosted_rounds()
             return model.predict(apply_matrix, iteration_range=(0, rounds)), rounds
 
-        return boost(data, goal, params, clock, fit)
+        return boost(data, goal, params, clock, place.bind(fit, np.arange(len(goal.rows)), rate, clock))
 
     return predict_goals(data, fit_one, str(params.get("target", "auto")))
 
@@ -216,6 +211,7 @@ def catboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
         return Pool(table.iloc[rows], label, cat_features=codes)
 
     apply_pool = pool(np.arange(data.n_train, len(table)))
+    place = Place(data, table.size)
 
     class Deadline:
         def __init__(self, end: Clock) -> None:
@@ -242,17 +238,19 @@ def catboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             settings["bootstrap_type"], settings["subsample"] = "Bernoulli", float(params["subsample"])
 
         def fit(
-            rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock, faster: float
+            gpu: bool, rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock, faster: float
         ) -> tuple[np.ndarray, int]:
             extra = {} if out is None else {"od_type": "Iter", "od_wait": int(params["patience"])}
             seeded = {"iterations": most, "random_seed": data.seed + 17 * bag, "learning_rate": faster * rate}
-            model = CatBoost({**settings, **extra, **seeded})
+            device = {"task_type": "GPU", "devices": "0"} if gpu else {}
+            model = CatBoost({**settings, **device, **extra, **seeded})
+            stops = None if gpu else [Deadline(clock)]  # CatBoost refuses callbacks on a GPU
             watch = None if out is None else pool(goal.rows[out], goal.y[out])
-            model.fit(pool(goal.rows[rows], goal.y[rows]), eval_set=watch, callbacks=[Deadline(clock)])
+            model.fit(pool(goal.rows[rows], goal.y[rows]), eval_set=watch, callbacks=stops)
             kind = {"binary": "Probability", "multiclass": "Probability", "value": "RawFormulaVal"}[goal.kind]
             raw = np.asarray(model.predict(apply_pool, prediction_type=kind))
             return raw[:, 1] if goal.kind == "binary" else raw, int(model.tree_count_)
 
-        return boost(data, goal, params, clock, fit)
+        return boost(data, goal, params, clock, place.bind(fit, np.arange(len(goal.rows)), rate / 2.0, clock))
 
     return predict_goals(data, fit_one, str(params.get("target", "auto")))
