@@ -149,7 +149,8 @@ class ExecutionSection(Section):
     address: str = "auto"
     """Of the Ray cluster: "auto" for the one that this machine belongs to, or host:port."""
     gpus: float = Field(default=0.0, ge=0)
-    """On a Ray cluster, for one fold; `cores` and `memory_gb` are for one fold there too."""
+    """NVIDIA GPUs that experiments may use (at the next start), where there are so many: on this machine its folds then
+    run one after the other; on a Ray cluster for one fold, as `cores` and `memory_gb` are there. 0: none is let in."""
     accelerator: str = Field(default="NvidiaTeslaT4", pattern=r"^[A-Za-z0-9]{2,40}$")
     """Of a kernel: NvidiaTeslaT4 (two of them), NvidiaTeslaP100, NvidiaL4, TpuV5E8, …, or "none"."""
     when_quota_is_spent: Literal["local", "wait"] = "local"

@@ -17,7 +17,9 @@ from orchestrator.checks import GIB, Check
 from orchestrator.errors import BadInput, SandboxUnavailable
 
 if TYPE_CHECKING:
-    from orchestrator.config import Config
+    from collections.abc import Mapping
+
+    from orchestrator.config import Config, ExecutionSection
 
 PACKAGES = (
     "anthropic", "catboost", "filelock", "genai-prices", "lightgbm", "matplotlib", "numpy", "openai", "pandas",
@@ -53,6 +55,7 @@ def diagnose(root: Path | None, *, sandbox: str | None = None) -> list[Check]:
         *checks.writable(folder),
         checks.file_system(folder),
         sandbox_level(sandbox or config.execution.sandbox),
+        *gpus(sandbox or config.execution.sandbox, config.execution, os.environ),
         *players(root, config, os.environ),
         *servers(root, config, os.environ),
         *check_kaggle(root, config, os.environ, kaggle, lambda: datetime.now(UTC)),
@@ -116,6 +119,23 @@ def sandbox_level(choice: str) -> Check:
         fix = 'set execution.sandbox to "auto" in config.json'
         return Check("sandbox", None, "none: what agents write runs with all your rights", fix)
     return Check("sandbox", True, f"level {level} holds: a test program in it could not get out")
+
+
+def gpus(choice: str, section: ExecutionSection, environment: Mapping[str, str]) -> list[Check]:
+    """Whether experiments on this machine get the GPUs that config.json gives them; nothing where it gives none."""
+    from orchestrator.execution.gpus import find
+    from orchestrator.execution.ladder import probe
+
+    if section.backend != "local" or not section.gpus:
+        return []
+    try:
+        found = find(section.gpus, probe(choice, Path(sys.executable)).level, environment)
+    except SandboxUnavailable:
+        return []  # told above
+    if found.trouble:
+        fix = "set execution.gpus to 0, or install the driver (`nvidia-smi` shows whether it works) and bubblewrap"
+        return [Check("gpus", None, found.trouble, fix)]
+    return [Check("gpus", True, f"experiments may use {len(found.names)}: {', '.join(found.names)}")]
 
 
 def prompt_files(root: Path) -> Check:

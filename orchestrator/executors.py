@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import BadInput
+from orchestrator.execution.gpus import find
 from orchestrator.execution.jobs import Sandbox
 from orchestrator.execution.local import LocalExecutor
 
@@ -26,8 +27,11 @@ def open_executor(campaign: Campaign, sandbox: Sandbox, own: Mapping[str, str]) 
 
     Raises BadInput for Kaggle's machines without credentials, and for a Ray cluster that can't be joined.
     """
-    here = LocalExecutor(sandbox, campaign.cores)
     section = campaign.config.execution
+    gpus = find(section.gpus if section.backend == "local" else 0.0, sandbox.level, os.environ)
+    if gpus.trouble:
+        campaign.progress("note", text=gpus.trouble, level="warning")
+    here = LocalExecutor(sandbox, campaign.cores, gpus)
     if section.backend == "ray":
         from orchestrator.execution.ray_cluster import RayCluster, Wanted
 

@@ -76,6 +76,17 @@ def test_dump_and_load_agree(tmp_path: Path) -> None:
     assert config.load(path, {}) == config.Config()
 
 
+@pytest.mark.parametrize("wrong", [-1, "all", None, [0]])
+def test_gpus_are_a_number(tmp_path: Path, wrong: object) -> None:
+    path = tmp_path / "config.json"
+    for right in (0, 1, 0.5):
+        path.write_text(json.dumps({"execution": {"gpus": right}}))
+        assert config.load(path, {}).execution.gpus == right
+    path.write_text(json.dumps({"execution": {"gpus": wrong}}))
+    with pytest.raises(BadInput, match=r"execution\.gpus"):
+        config.load(path, {})
+
+
 def test_the_committed_config_is_valid() -> None:
     path = Path(__file__).parent.parent / "config.json"
     assert config.load(path, {}).competition.builtin == "digits"

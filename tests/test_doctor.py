@@ -14,7 +14,7 @@ from orchestrator import checks, doctor
 from orchestrator.check_kaggle import credentials
 from orchestrator.checks import Check
 from orchestrator.competitions.kaggle.credentials import find
-from orchestrator.config import Config, as_json
+from orchestrator.config import Config, ExecutionSection, as_json
 
 PROJECT = Path(__file__).resolve().parent.parent
 SECRET = "s3cr3t-value-nobody-may-see"
@@ -49,6 +49,15 @@ def test_the_sandbox_is_really_tried(campaign: Path) -> None:
         assert here.ok is False and "macOS" in here.what and "execution.sandbox" in here.fix
     auto = doctor.sandbox_level("auto")
     assert auto.ok is (auto.what.startswith("level "))
+
+
+def test_gpus_are_looked_for_where_they_are_asked_for() -> None:
+    assert doctor.gpus("none", ExecutionSection(), {}) == []
+    assert doctor.gpus("none", ExecutionSection(gpus=1, backend="ray"), {}) == []
+    (check,) = doctor.gpus("none", ExecutionSection(gpus=1), {"CUDA_VISIBLE_DEVICES": ""})
+    assert check.name == "gpus" and check.ok is None
+    assert "experiments run without a GPU" in check.what and "execution.gpus to 0" in check.fix
+    assert doctor.gpus("C", ExecutionSection(gpus=1), {}) == [] or sys.platform == "darwin"
 
 
 def test_without_a_campaign_the_machine_alone_is_checked() -> None:

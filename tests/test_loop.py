@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator.cli import main
 from orchestrator.errors import AutoKaggleError, BadInput, Damaged
+from orchestrator.execution.gpus import nodes
 from orchestrator.files import read_json, write_json
 from tests.kill import harness
 from tests.playing import NOON, Script
@@ -35,6 +36,18 @@ def test_a_calm_campaign(tmp_path: Path) -> None:
     assert state["final"]["valid"] and state["final"]["private"] is not None
     assert (tmp_path / "REPORT.md").is_file()
     assert "always 5.0" in (tmp_path / "LEARNINGS.md").read_text()
+
+
+@pytest.mark.skipif(bool(nodes()), reason="this machine has a GPU")
+def test_gpus_that_are_not_there_cost_a_warning_and_nothing_else(tmp_path: Path) -> None:
+    scores = []
+    for gpus in (0, 1):
+        script = Script(tmp_path / str(gpus), 1)
+        script.configure(**{"execution.gpus": gpus})
+        played = script.play()
+        assert played.notes().count("experiments run without a GPU") == gpus
+        scores.append([(entry["status"], entry["cv"]) for entry in played.entries])
+    assert scores[0] == scores[1] and scores[0]
 
 
 def test_the_same_command_after_the_end_changes_nothing(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from orchestrator.execution.watch import Running, Warm, launch
 
 _KEEP_OPEN = ["/bin/sh", "-c", "echo >&0; read line; exit 0"]
 """Tells on its stdin, a socket, that the sandbox stands, and ends when the other side is closed."""
+_GPU_SYSTEM = ("/sys/devices", "/sys/bus/pci", "/sys/module/nvidia", "/sys/module/nvidia_uvm")
+"""Where the NVIDIA driver looks up what machine it is on."""
 _IN, _OUT, _HOME, _TMP = Path("/work/in"), Path("/work/out"), Path("/work/home"), Path("/tmp")
 
 
@@ -57,7 +59,7 @@ class Bubblewrap:
         return self._nursery.pid if self._nursery else None
 
     def run(self, job: Job, cancel: threading.Event | None = None) -> Outcome:
-        if self._nursery is not None:
+        if self._nursery is not None and not job.devices:  # what a GPU's driver keeps does not survive a fork
             try:
                 return self._run_warm(self._nursery, job, cancel)
             except (NurseryGone, SandboxUnavailable):
@@ -88,7 +90,7 @@ class Bubblewrap:
         self, job: Job, stage: Stage, argv: list[str], cancel: threading.Event | None, warm: Warm | None = None
     ) -> Outcome:
         with os.fdopen(os.memfd_create("filter"), "r+b") as program:
-            program.write(seccomp.program(strict=False))
+            program.write(seccomp.program(strict=False, memory_files=bool(job.devices)))
             program.seek(0)
             status = os.pipe()
             environment = self._python.environment(job.cores, _HOME, _TMP, job.env)
@@ -110,7 +112,8 @@ class Bubblewrap:
             *self._system(job),
             *("--dir", str(_IN), *binds, "--ro-bind", str(stage.script), _script(job)),
             *("--bind", str(job.out.resolve()), str(_OUT), "--bind", str(stage.home), str(_HOME)),
-            *("--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(_HOME)),
+            *_read_only_proc(job),
+            *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(_HOME)),
             *("--", *argv),
         ]
 
@@ -125,6 +128,10 @@ class Bubblewrap:
         for name in (*(f"/etc/{name}" for name in SYSTEM_ETC), "/sys/devices/system/cpu"):
             words += ["--ro-bind-try", name, name]
         words += ["--proc", "/proc", "--dev", "/dev", *self._tmpfs("/dev/shm", job), *self._tmpfs("/tmp", job)]
+        for node in job.devices:
+            words += ["--dev-bind-try", str(node), str(node)]
+        for name in _GPU_SYSTEM if job.devices else ():
+            words += ["--ro-bind-try", name, name]
         for folder in self._python.folders:
             words += ["--ro-bind", str(folder), str(folder)]
         return words
@@ -137,6 +144,15 @@ class Bubblewrap:
     def _size(self, job: Job) -> int | None:
         """Bytes of each file system in RAM, None where this bubblewrap leaves that to the kernel."""
         return job.limits.memory_mb * 5 // 4 << 20 if self._can_size else None
+
+
+def _read_only_proc(job: Job) -> list[str]:
+    """All of /proc, but where a GPU is let in the run's own processes: its driver names its threads there."""
+    if not job.devices:
+        return ["--remount-ro", "/proc"]
+    with os.scandir("/proc") as entries:
+        shared = sorted(entry.path for entry in entries if not entry.name.isdigit() and not entry.is_symlink())
+    return [word for path in shared for word in ("--ro-bind-try", path, path)]
 
 
 def _script(job: Job) -> str:

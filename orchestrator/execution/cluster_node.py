@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.execution.cluster_data import Parcel, Shelf
+from orchestrator.execution.gpus import CHOICE, nodes
 from orchestrator.execution.jobs import Job, Limits, Outcome, Sandbox
 from orchestrator.execution.ladder import harden_self, probe
 from orchestrator.execution.stage import remove_tree
@@ -47,14 +48,15 @@ def run_job(described: dict[str, Any]) -> tuple[dict[str, Any], dict[str, bytes]
         inputs = {key: shelf.path(Parcel(*parcel), ray.get) for key, parcel in described["inputs"].items()}
         limits = Limits(**described["limits"])
         environment = {**described["env"], **_devices()}
-        job = Job(script, inputs, out, limits, described["cores"], environment, described["name"])
+        devices = nodes() if CHOICE in environment else ()
+        job = Job(script, inputs, out, limits, described["cores"], environment, described["name"], devices)
         outcome: Outcome = sandbox.run(job)
         return dict(vars(outcome)), _collected(out)
 
 
 def _devices() -> dict[str, str]:
     """Which GPUs Ray gave to this job."""
-    return {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES",) if os.environ.get(name)}
+    return {name: os.environ[name] for name in (CHOICE,) if os.environ.get(name)}
 
 
 def _collected(out: Path) -> dict[str, bytes]:

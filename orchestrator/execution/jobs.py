@@ -52,6 +52,8 @@ class Job:
     env: dict[str, str] = field(default_factory=dict)
     """Added to the allow-list of variables: never a secret."""
     name: str = "job"
+    devices: tuple[Path, ...] = ()
+    """Device files that a sandbox of level A lets in; the other levels let none in."""
 
     def __post_init__(self) -> None:
         for name, path in self.inputs.items():

@@ -65,6 +65,7 @@ class KaggleKernels:
         self.here, self.sandbox = here, here.sandbox
         self.machine = MACHINES.get(policy.accelerator, USUAL)
         self.cores = self.machine.cores
+        self.gpus = 0  # a script there looks for itself, by task["accelerator"]
         self._site, self._policy = site, policy
         self._remote = _Remote(site, here.sandbox, here.cores, policy)
         self._write_facts()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import replace
 
+from orchestrator.execution.gpus import Gpus
 from orchestrator.execution.jobs import Job, Machine, Outcome, Sandbox
+
+_NO_GPUS = Gpus()
 
 
 class LocalExecutor:
@@ -15,9 +19,15 @@ class LocalExecutor:
     machine: Machine | None = None
     """Jobs share this machine."""
 
-    def __init__(self, sandbox: Sandbox, cores: int) -> None:
+    def __init__(self, sandbox: Sandbox, cores: int, gpus: Gpus = _NO_GPUS) -> None:
         self.sandbox = sandbox
         self.cores = max(1, cores)
+        self._gpus = gpus
+
+    @property
+    def gpus(self) -> int:
+        """How many a job sees; all jobs see the same ones."""
+        return len(self._gpus.names)
 
     def close(self) -> None:
         """Nothing stays between runs."""
@@ -47,7 +57,11 @@ class LocalExecutor:
         stop = cancel or threading.Event()
 
         def one(job: Job) -> Outcome:
-            return Outcome("lost", None, 0.0, 0.0, "") if stop.is_set() else self.sandbox.run(job, stop)
+            if stop.is_set():
+                return Outcome("lost", None, 0.0, 0.0, "")
+            if self._gpus.names:
+                job = replace(job, env={**job.env, **self._gpus.environment}, devices=self._gpus.nodes)
+            return self.sandbox.run(job, stop)
 
         pool = ThreadPoolExecutor(max(1, min(parallel, self.cores)), thread_name_prefix="experiment")
         try:

@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class RayCluster:
         self.machine = _machine(self._ray.nodes(), wanted)
         if here.level != "A":  # runs below level A can see each other's file names on a node
             self.machine = replace(self.machine, at_a_time=1)
-        self.cores = self.machine.cores
+        self.cores, self.gpus = self.machine.cores, ceil(wanted.gpus)
         self._remote = _Remote(self._ray, here.level, self.machine, wanted.warm, wanted.gpus, time_is_up)
 
     @property

@@ -41,6 +41,7 @@ def lay_out(root: Path, config: Config, number: int, fold: int, target: Path) ->
         fold,
         round=number,
         cores=1,
+        gpus=0,
         seconds=config.execution.experiment_minutes * 60,
         memory_mb=4096,
         data=sorted(data),

@@ -113,11 +113,12 @@ class FoldRunner:
         """As many folds at a time as there are cores, and as their memory allows, going by the first fold's.
 
         Each fold's training rows hold the other folds' labels, so runs that can see each other's file names (below
-        level A) must not run at the same time.
+        level A) must not run at the same time; nor those that share a GPU, whose memory no sandbox divides.
         """
         if self._machine is not None:
             return max(1, min(self._machine.at_a_time, jobs))
-        parallel = max(1, min(int(self.executor.cores), jobs)) if self.executor.level == "A" else 1
+        alone = self.executor.level != "A" or self.executor.gpus > 0
+        parallel = 1 if alone else max(1, min(int(self.executor.cores), jobs))
         first = self.outcomes.get(0)
         if first is not None and first.peak_mb > 0:
             parallel = min(parallel, max(1, int(self._memory_mb // (1.2 * first.peak_mb))))
@@ -139,6 +140,7 @@ class FoldRunner:
         facts = {
             "round": self.files.number,
             "cores": cores,
+            "gpus": self.executor.gpus,
             "seconds": round(left / self._waves(which, parallel), 1),
             "memory_mb": memory,
             "data": sorted(self.work.data),
