@@ -20,6 +20,7 @@ GO_ON = {
     "patience": "raise loop.patience in config.json",
     "money cap": "raise the cap named above in config.json",
 }
+_OF_AN_EXPERIMENT = ("experiment", "fold_done", "gate")
 _CAMPAIGN_FIELDS = ("name", "metric", "maximize", "sandbox", "round", "max_rounds", "minutes", "usd_cap", "paid")
 _STATE_FIELDS = (
     "max_rounds",
@@ -60,7 +61,11 @@ class Board:
     trying: str = ""
     stopping: bool = False
     folds: int = 0
-    fold_scores: dict[Any, Any] = field(default_factory=dict)
+    """Of all experiments that run now."""
+    fold_scores: dict[tuple[Any, Any], Any] = field(default_factory=dict)
+    """(Variant, fold) → score, of the folds that ended."""
+    variants: set[Any] = field(default_factory=set)
+    """Whose folds began."""
     best: dict[str, Any] | None = None
     kept: int = 0
     rounds: int = 0
@@ -88,9 +93,11 @@ class Board:
         elif event in ("round", "phase", "verdict"):
             self._take(fields, ("round",))
             self.phase, self.phase_began = str(fields.get("phase", "")), time.monotonic()
-            self.folds, self.fold_scores, self.trying = 0, {}, ""
+            self.folds, self.fold_scores, self.variants, self.trying = 0, {}, set(), ""
         elif event == "experiment":
-            self.folds, self.fold_scores, self.trying = 0, {}, _what(fields)
+            beside = fields.get("side_by_side") and self.trying
+            self.trying = f"{self.trying} + {_what(fields)}" if beside else _what(fields)
+            self.folds, self.fold_scores, self.variants = 0, {}, set()
         elif event == "note" and str(fields.get("text", "")).startswith(STOPPING):
             self.stopping = True
         elif event == "wait":
@@ -99,14 +106,19 @@ class Board:
         elif event == "answered":
             self.waiting_until = 0.0
         elif event in ("fold_start", "fold_done"):
-            number = fields.get("fold")
-            if number in self.fold_scores:
-                self.fold_scores = {}  # another script of this phase
-            self.folds = fields.get("folds") or self.folds
-            if event == "fold_done":
-                self.fold_scores[number] = fields.get("score")
+            self._take_fold(event, fields)
         elif event == "ending":
             self.phase, self.ending = "", str(fields.get("reason", ""))
+
+    def _take_fold(self, event: str, fields: dict[str, Any]) -> None:
+        variant = fields.get("variant", 0)
+        key = (variant, fields.get("fold"))
+        if key in self.fold_scores:  # another script of this phase
+            self.fold_scores = {other: score for other, score in self.fold_scores.items() if other[0] != variant}
+        self.variants.add(variant)
+        self.folds = (fields.get("folds") or 0) * len(self.variants) or self.folds
+        if event == "fold_done":
+            self.fold_scores[key] = fields.get("score")
 
     def take_state(self, state: dict[str, Any] | None) -> None:
         """Take up the summary that the loop wrote a moment ago."""
@@ -125,7 +137,7 @@ class Board:
     @property
     def folds_done(self) -> int:
         """Folds that ended; a refit on all rows is none."""
-        return sum(isinstance(fold, int) for fold in self.fold_scores)
+        return sum(isinstance(fold, int) for _, fold in self.fold_scores)
 
     @property
     def goal(self) -> str:
@@ -135,7 +147,8 @@ class Board:
 
 def describe(event: str, fields: dict[str, Any], board: Board) -> Line:
     """The line of an event, from its fields and what the board knows after it."""
-    tag = label(fields.get("round", board.round))
+    variant = f"_v{fields['variant']}" if event in _OF_AN_EXPERIMENT and fields.get("variant") else ""
+    tag = label(fields.get("round", board.round)) + variant
     text = fields.get("text", "")
     status, phase = str(fields.get("status", "")), str(fields.get("phase", ""))
 
@@ -149,7 +162,7 @@ def describe(event: str, fields: dict[str, Any], board: Board) -> Line:
     if event == "phase":
         return Line(f"{tag} {phase} begins", where="quiet")
     if event == "experiment":
-        return Line(named("", f"trying {board.trying}"), where="steps")
+        return Line(named("", f"trying {_what(fields)}"), where="steps")
     if event == "fold_start":
         return Line("", where="quiet")
     if event == "phase_done":

@@ -1,15 +1,24 @@
-"""The build phase: the Builder writes, the referee runs, failures go back to the Builder a bounded number of times."""
+"""The build phase: the Builder writes, the referee runs, failures go back to the Builder a bounded number of times.
+
+Where experiments run on many machines, the first scripts of a round's strategies are all written and then run side
+by side; what failed goes back to the Builder one after the other, as it does everywhere else.
+"""
 
 from __future__ import annotations
 
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import OutputRejected, Written
+from orchestrator.execution.jobs import together
 from orchestrator.files import atomic_write, read_json_or_none, write_json
 from orchestrator.ledger import Entry, best_entry, plan_header
+from orchestrator.referee.company import Company
 from orchestrator.rounds import RoundFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.campaign import Campaign
     from orchestrator.phases import Stage
 
@@ -21,12 +30,14 @@ TIME_RESERVE = 5.0
 def build(campaign: Campaign, files: RoundFiles, strategies: list[dict[str, Any]]) -> str:
     """Run every strategy of the plan, keep the best as the round's own files; returns `CV_SCORE=x` or `FAILED: why`."""
     several = len(strategies) > 1
-    records = []
-    for number, strategy in enumerate(strategies[: campaign.config.loop.parallel_strategies], 1):
-        shown = {key: strategy.get(key) for key in ("recipe", "family", "role")}
-        campaign.progress("experiment", round=files.number, **shown)
-        variant = RoundFiles(files.folder, files.number, number if several else 0)
-        records.append((variant, _build_one(campaign, variant, strategy)))
+    tried = [
+        (RoundFiles(files.folder, files.number, number if several else 0), strategy)
+        for number, strategy in enumerate(strategies[: campaign.config.loop.parallel_strategies], 1)
+    ]
+    begun: list[tuple[str, dict[str, Any]] | None] = [None] * len(tried)
+    if (at_once := together(campaign.executor.machine, len(tried))) > 1:
+        begun = [*_begin_together(campaign, tried, Company(at_once))]
+    records = [(item[0], _build_one(campaign, *item, first)) for item, first in zip(tried, begun, strict=True)]
     sign = 1.0 if campaign.metric.maximize else -1.0
     chosen, record = max(records, key=lambda item: _rank(item[1], sign))
     if several:
@@ -36,35 +47,84 @@ def build(campaign: Campaign, files: RoundFiles, strategies: list[dict[str, Any]
     return f"CV_SCORE={record['cv']!r}"
 
 
-def _build_one(campaign: Campaign, files: RoundFiles, strategy: dict[str, Any]) -> dict[str, Any]:
-    """Write, run, heal: at most `experiment_tries` scripts for one strategy.
+def _begin_together(
+    campaign: Campaign, tried: list[tuple[RoundFiles, dict[str, Any]]], company: Company
+) -> list[tuple[str, dict[str, Any]]]:
+    """The Builder's reply and the record of each strategy's first script; a fatal error of one ends all."""
+    later = {"cv": None, "status": "waiting", "reason": "it runs beside the round's other strategies after this turn"}
+    replies = []
+    for files, strategy in tried:
+        _announce(campaign, files, strategy, side_by_side=True)
+        replies.append(_write(campaign, files, strategy, 1, None, lambda: later))
+    with ThreadPoolExecutor(company.count, thread_name_prefix="strategy") as pool:
+        futures = [pool.submit(_run, campaign, files, strategy, company) for files, strategy in tried]
+        try:
+            _see_through(futures)
+        except BaseException:
+            company.end()
+            raise
+    return [(reply, future.result()) for reply, future in zip(replies, futures, strict=True)]
+
+
+def _see_through(futures: list[Future[dict[str, Any]]]) -> None:
+    """Wait until all are done, or raise what one raised; in short waits, since a signal may not end one."""
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+
+
+def _announce(campaign: Campaign, files: RoundFiles, strategy: dict[str, Any], **more: Any) -> None:
+    shown = {key: strategy.get(key) for key in ("recipe", "family", "role")}
+    campaign.progress("experiment", round=files.number, variant=files.variant, **shown, **more)
+
+
+def _build_one(
+    campaign: Campaign, files: RoundFiles, strategy: dict[str, Any], begun: tuple[str, dict[str, Any]] | None
+) -> dict[str, Any]:
+    """Write, run, heal: at most `experiment_tries` scripts for one strategy; the first may have been `begun`.
 
     What counts is the referee's record; the score in the Builder's reply is compared with it and never believed.
     """
+    if begun is None:
+        _announce(campaign, files, strategy)
     record: dict[str, Any] = {}
     for attempt in range(1, campaign.config.loop.experiment_tries + 1):
-        reply = campaign.players.ask(
-            "builder",
-            "build" if attempt == 1 else "fix",
-            files,
-            makes=("experiment.py",),
-            turn_id=_turn_id(files, attempt),
-            tools=campaign.toolset.of_build(files, strategy, lambda: _run(campaign, files, strategy)),
-            facts={
-                "strategy": strategy,
-                "variant": files.variant,
-                "attempt": attempt,
-                "failure": record.get("failure"),
-            },
-        )
-        if not campaign.execute:
-            raise Written(f"{files.path('experiment.py')} is written and was not to be run")
-        record = _run(campaign, files, strategy)
+        if begun is not None and attempt == 1:
+            reply, record = begun
+        else:
+            failure = record.get("failure")
+            reply = _write(campaign, files, strategy, attempt, failure, lambda: _run(campaign, files, strategy))
+            record = _run(campaign, files, strategy)
         _check_claim(campaign, files, reply, record)
         if record["status"] != "failed":
             return record
         campaign.progress("note", text=f"{files.prefix} try {attempt} failed: {record['reason']}", level="warning")
     return record
+
+
+def _write(
+    campaign: Campaign,
+    files: RoundFiles,
+    strategy: dict[str, Any],
+    attempt: int,
+    failure: dict[str, Any] | None,
+    run: Callable[[], dict[str, Any]],
+) -> str:
+    """One turn of the Builder, which may `run` what it wrote; its reply."""
+    reply = campaign.players.ask(
+        "builder",
+        "build" if attempt == 1 else "fix",
+        files,
+        makes=("experiment.py",),
+        turn_id=_turn_id(files, attempt),
+        tools=campaign.toolset.of_build(files, strategy, run),
+        facts={"strategy": strategy, "variant": files.variant, "attempt": attempt, "failure": failure},
+    )
+    if not campaign.execute:
+        raise Written(f"{files.path('experiment.py')} is written and was not to be run")
+    return reply
 
 
 def _turn_id(files: RoundFiles, attempt: int) -> str:
@@ -76,7 +136,9 @@ def _turn_id(files: RoundFiles, attempt: int) -> str:
     return "/".join(parts)
 
 
-def _run(campaign: Campaign, files: RoundFiles, strategy: dict[str, Any]) -> dict[str, Any]:
+def _run(
+    campaign: Campaign, files: RoundFiles, strategy: dict[str, Any], company: Company | None = None
+) -> dict[str, Any]:
     """Let the referee run the script that stands there; asking again for the same script costs nothing."""
     if not files.has("experiment.py"):
         raise OutputRejected(f"{files.path('experiment.py').name} has not been written")
@@ -88,6 +150,7 @@ def _run(campaign: Campaign, files: RoundFiles, strategy: dict[str, Any]) -> dic
         best=campaign.files(best["round"]) if best else None,
         earlier=complete(campaign),
         seconds=at_most(campaign, campaign.config.execution.experiment_minutes * 60),
+        company=company,
     )
 
 

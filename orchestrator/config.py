@@ -112,7 +112,8 @@ class LoopSection(Section):
     patience: int = Field(default=8, ge=1)
     """End when no round was kept in so many, after a bold one was forced."""
     parallel_strategies: int = Field(default=1, ge=1, le=8)
-    """How many strategies of a plan are tried in one round, each with an experiment of its own."""
+    """How many strategies of a plan are tried in one round, each with an experiment of its own: one after the other,
+    but side by side on a Ray cluster."""
     experiment_tries: int = Field(default=3, ge=1, le=10)
     """How many scripts are written for one strategy while they fail."""
     retro_every: int = Field(default=10, ge=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from agents import prompts
 from agents.session import Turn
 from agents.transcript import generations
 from orchestrator.errors import OutputRejected
+from orchestrator.execution.jobs import together
 from orchestrator.files import atomic_write
 from orchestrator.ledger import Entry, plan_header
 from orchestrator.referee.workdir import MAX_SCRIPT_BYTES
@@ -119,6 +121,7 @@ class Turns:
             "submissions_left": campaign.submission_counts().get("left_today", "unknown"),
             **_failed(campaign.entries),
             "strategies": config.loop.parallel_strategies,
+            **at_once(campaign),
             "keep_probability": config.referee.keep_probability,
             "final": config.referee.final,
         }
@@ -145,6 +148,14 @@ class Turns:
             facts="\n".join(f"- {key}: {value}" for key, value in shown.items()),
             guidance=guidance.strip(),
         )
+
+
+def at_once(campaign: Campaign) -> dict[str, int]:
+    """How much runs at a time where experiments run on other machines; here `cores` tells it."""
+    if (machine := campaign.executor.machine) is None:
+        return {}
+    strategies = together(machine, campaign.config.loop.parallel_strategies)
+    return {"strategies_at_once": strategies, "folds_at_once": ceil(machine.at_a_time / strategies)}
 
 
 def _failed(entries: list[Entry]) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def _now_line(board: Board) -> Text:
 def _trying_line(board: Board) -> list[Text]:
     known = [score for score in map(show.finite, board.fold_scores.values()) if score is not None]
     parts = [Text.assemble(("trying ", "dim"), board.trying)] if board.trying else []
-    if known:
+    if known and len(board.variants) == 1:
         average, folds = show.short(sum(known) / len(known)), f" on {len(known)} fold{'s' * (len(known) > 1)}"
         parts.append(Text.assemble(("so far ", "dim"), (average, "bold"), folds))
     return [Text("   ").join(parts)] if parts else []

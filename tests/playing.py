@@ -47,15 +47,22 @@ class Script:
     def save(self) -> None:
         (self.folder / "script.json").write_text(json.dumps({"turns": self.turns}))
 
-    def play(self, now: Callable[[], datetime] = lambda: NOON, **overrides: Any) -> Played:
+    def play(
+        self, now: Callable[[], datetime] = lambda: NOON, executor: Callable[[Any], Any] | None = None, **overrides: Any
+    ) -> Played:
+        """`executor` makes another one of the campaign's own."""
         self.save()
         events: list[tuple[str, dict[str, Any]]] = []
         campaign = Campaign(
             self.folder, now=now, progress=lambda event, **fields: events.append((event, fields)), overrides=overrides
         )
+        opened = campaign.executor
+        if executor is not None:
+            campaign.executor = campaign.referee.executor = executor(opened)
         try:
             why = play(campaign)
         finally:
+            campaign.executor = opened
             campaign.close()
         return Played(self.folder, why, events, campaign.entries)
 

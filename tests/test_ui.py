@@ -230,8 +230,24 @@ def test_second_script_of_a_phase_starts_its_folds_anew() -> None:
     for fold in (0, 1, 0):
         board.apply("fold_start", {"fold": fold, "folds": 2})
         board.apply("fold_done", {"fold": fold, "folds": 2, "score": 0.5})
-    assert board.fold_scores == {0: 0.5}
+    assert board.fold_scores == {(0, 0): 0.5}
     assert "1 of 2 folds" in describe("fold_done", {"score": 0.5}, board).text
+
+
+def test_strategies_side_by_side_share_the_bar() -> None:
+    board = Board()
+    for variant in (1, 2):
+        told = {"round": 3, "variant": variant, "recipe": f"model_{variant}", "side_by_side": True}
+        board.apply("experiment", told)
+        assert describe("experiment", told, board).text == f"R03_v{variant}           trying model_{variant}"
+    assert board.trying == "model_1 + model_2"
+    for variant in (1, 2):
+        board.apply("fold_start", {"variant": variant, "fold": 1, "folds": 5})
+    done = {"round": 3, "variant": 2, "fold": 1, "folds": 5, "score": 0.5}
+    board.apply("fold_done", done)
+    assert describe("fold_done", done, board).text == "R03_v2           1 of 10 folds, 0.5"
+    board.apply("experiment", {"variant": 1, "recipe": "alone"})
+    assert (board.trying, board.folds, board.folds_done) == ("alone", 0, 0)
 
 
 def test_long_lines_go_on_beside_the_column_of_phases() -> None:

@@ -98,7 +98,7 @@ def bags_of(notebook: Notebook, recipe: Recipe, params: Mapping[str, Any]) -> in
 def turns(notebook: Notebook, folds: int | None = None) -> int:
     """How many times the longest fold: the first runs alone, the others side by side."""
     count = notebook.facts["folds"] if folds is None else folds
-    return 1 + math.ceil((count - 1) / max(1, notebook.facts["cores"]))
+    return 1 + math.ceil((count - 1) / max(1, notebook.facts.get("folds_at_once", notebook.facts["cores"])))
 
 
 class Costs:

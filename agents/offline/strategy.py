@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from math import ceil, isfinite
 
 from agents.offline.catalogue import BY_NAME
 from agents.offline.ledgers import calibration
@@ -55,6 +56,7 @@ def choose(notebook: Notebook, count: int = 1, banned: Collection[str] = (), cap
     Always chooses something when any recipe applies: when all options are refused, the cheapest of them is played.
     """
     choice = Choice()
+    notebook = _own_share(notebook, min(count, notebook.facts["strategies"]))
     costs = Costs(notebook)
     reserve = blend_reserve(notebook, costs)
     options = [appraise(notebook, option, costs) for option in all_options(notebook)]
@@ -73,6 +75,14 @@ def choose(notebook: Notebook, count: int = 1, banned: Collection[str] = (), cap
         _fall_back(notebook, choice, banned)
     choice.chosen = [_timed(notebook, option, reserve) for option in choice.chosen]
     return choice
+
+
+def _own_share(notebook: Notebook, count: int) -> Notebook:
+    """The notebook of one among `count` strategies: those that wait for each other share the time left."""
+    queue, left = ceil(count / notebook.facts.get("strategies_at_once", 1)), notebook.limit("seconds_left")
+    if queue == 1 or not isfinite(left):
+        return notebook
+    return replace(notebook, facts={**notebook.facts, "seconds_left": left / queue})
 
 
 def _fall_back(notebook: Notebook, choice: Choice, banned: Collection[str]) -> None:

@@ -92,6 +92,13 @@ class Machine:
     cores: int
     memory_mb: int
     at_a_time: int
+    side_by_side: bool = False
+    """Whether jobs of several experiments may run at the same time."""
+
+
+def together(machine: Machine | None, experiments: int) -> int:
+    """How many of so many experiments run at a time."""
+    return min(experiments, machine.at_a_time) if machine is not None and machine.side_by_side else 1
 
 
 class Sandbox(Protocol):

@@ -59,7 +59,7 @@ class RayCluster:
         self._ray = _join(address)
         self.machine = _machine(self._ray.nodes(), wanted)
         if here.level != "A":  # runs below level A can see each other's file names on a node
-            self.machine = replace(self.machine, at_a_time=1)
+            self.machine = replace(self.machine, at_a_time=1, side_by_side=False)
         self.cores, self.gpus = self.machine.cores, ceil(wanted.gpus)
         self._remote = _Remote(self._ray, here.level, self.machine, wanted.warm, wanted.gpus, time_is_up)
 
@@ -78,7 +78,7 @@ class RayCluster:
     ) -> list[Outcome]:
         """Like LocalExecutor.run; Outcome.seconds are the experiment's own, without its time in the queue.
 
-        Raises SandboxUnavailable for a node without a sandbox of this machine's level.
+        Thread-safe. Raises SandboxUnavailable for a node without a sandbox of this machine's level.
         """
         return LocalExecutor(self._remote, self.machine.at_a_time).run(jobs, parallel, on_done, cancel=cancel)
 
@@ -156,7 +156,7 @@ def _machine(nodes: list[dict[str, Any]], wanted: Wanted) -> Machine:
             f"no node of the Ray cluster has {cores} cores, {memory_mb} MB and {wanted.gpus:g} GPUs "
             "for one experiment: lower execution.cores, memory_gb or gpus"
         )
-    return Machine(cores, memory_mb, at_a_time)
+    return Machine(cores, memory_mb, at_a_time, side_by_side=True)
 
 
 class _Remote:

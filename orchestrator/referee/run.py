@@ -19,6 +19,7 @@ from orchestrator.competitions.metrics import Metric, metric_of
 from orchestrator.config import Config
 from orchestrator.errors import Damaged, FatalEnding, OutputRejected
 from orchestrator.files import atomic_write, read_json_or_none, sha256_bytes, write_json
+from orchestrator.referee.company import Company
 from orchestrator.referee.earlier import ARTIFACTS, Archive, Earlier, correlations
 from orchestrator.referee.runner import Failure, FoldRunner
 from orchestrator.referee.score import (
@@ -45,7 +46,7 @@ _NOTHING: dict[str, Any] = {
 
 
 class Referee:
-    """Owns the sealed folds of one campaign. Not thread-safe: one experiment at a time."""
+    """Owns the sealed folds of one campaign. Not thread-safe, but for `run` with a `company`."""
 
     def __init__(
         self, campaign: Path, config: Config, executor: Any, *, progress: Callable[..., None] = lambda *_, **__: None
@@ -85,13 +86,22 @@ class Referee:
         best: RoundFiles | None,
         earlier: list[RoundFiles],
         seconds: float,
+        company: Company | None = None,
     ) -> dict[str, Any]:
         """Run and judge a round's `experiment.py`; returns the scores record, which is the last file written.
 
         The same script does not run again while its record and artifacts are intact. Whatever an experiment does ends
         in the record (status ok, gated or failed) and never raises. `seconds` are for all its folds together.
+
+        Experiments in one `company` may run at the same time, each in a thread of its own; one that is ended with it
+        raises Stopped and leaves no record.
         """
-        trial = _Trial(self, files, strategy)
+        company = company or Company()
+        with company.turn():
+            return self._run(_Trial(self, files, strategy, company), best, earlier, seconds)
+
+    def _run(self, trial: _Trial, best: RoundFiles | None, earlier: list[RoundFiles], seconds: float) -> dict[str, Any]:
+        files = trial.files
         try:
             source = read_script(files.path("experiment.py"))
         except OutputRejected as error:
@@ -126,7 +136,7 @@ class Referee:
             raise OutputRejected(
                 f"a script has at most {MAX_SCRIPT_BYTES // 1000} kB, this one has {len(source)} bytes"
             )
-        trial = _Trial(self, files, strategy)
+        trial = _Trial(self, files, strategy, Company())
         shown = self.archive.open_all(earlier, trial.folds, trial.metric)
         folder, data = self.campaign / ".work" / "trial", data_files(trial.data, self.config.competition)
         with Workdir(folder, files.path("experiment.py").name, source, trial.folds, shown, data) as work:
@@ -149,9 +159,9 @@ class Referee:
 class _Trial:
     """One experiment before the referee: from its script to its record."""
 
-    def __init__(self, referee: Referee, files: RoundFiles, strategy: dict[str, Any]) -> None:
+    def __init__(self, referee: Referee, files: RoundFiles, strategy: dict[str, Any], company: Company) -> None:
         self.started = time.monotonic()
-        self.referee, self.files, self.strategy = referee, files, strategy
+        self.referee, self.files, self.strategy, self.company = referee, files, strategy, company
         self.config, self.metric, self.folds = referee.config, referee.metric, referee.seal()
         self.data = referee.campaign / "competition" / "data"
         self.classes = referee.config.competition.classes
@@ -168,7 +178,7 @@ class _Trial:
         champion, before = self._champion(best)
         self.runner = runner = FoldRunner(
             self.config, self.metric, self.referee.executor, work, self.files, self.strategy, seconds,
-            self.quick_score, self.referee.progress,
+            self.quick_score, self.referee.progress, self.company,
         )  # fmt: skip
         gated = champion is not None and self._gate_sigmas() is not None
         began = runner.run([0] if gated or runner.alone_first() else range(self.folds.folds))
@@ -246,7 +256,8 @@ class _Trial:
         note = f"; {why} is given {sigmas / usual:g} × gate_sigmas" if sigmas != usual else ""  # noqa: RUF001
         found = gate(self.metric, self.folds, first, champion, sigmas, self.classes, self.seed, note)
         passed = found.verdict == "pass"
-        self.referee.progress("gate", round=self.files.number, passed=passed, text=found.reason)
+        named = {"round": self.files.number, "variant": self.files.variant}
+        self.referee.progress("gate", **named, passed=passed, text=found.reason)
         if passed:
             return None
         scores = [_number(self.quick_score(0, first))]

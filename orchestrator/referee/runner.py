@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -19,6 +19,7 @@ from orchestrator.config import Config
 from orchestrator.errors import CampaignOver, OutputRejected
 from orchestrator.execution.jobs import Job, Limits, Machine, Outcome
 from orchestrator.referee.blend import weights
+from orchestrator.referee.company import Company
 from orchestrator.referee.predictions import read
 from orchestrator.referee.workdir import Workdir, task_record
 from orchestrator.rounds import RoundFiles
@@ -59,8 +60,12 @@ class FoldRunner:
         seconds: float,
         score: Callable[[int, Array], float],
         progress: Callable[..., None],
+        company: Company | None = None,
     ) -> None:
-        """`seconds` are for all folds together; `score` is of one fold, for the screen."""
+        """`seconds` are for all folds together; `score` is of one fold, for the screen.
+
+        In `company` it is this experiment's turn whenever it is called, and other machines are shared out evenly.
+        """
         self.config, self.metric, self.executor, self.work, self.files = config, metric, executor, work, files
         self.folds = work.folds
         self.outcomes: dict[Fold, Outcome] = {}
@@ -70,7 +75,8 @@ class FoldRunner:
         self.wants_refit = (strategy.get("final") or config.referee.final) == "refit"
         self._thorough = strategy.get("role") == "blend"
         self._seconds, self._deadline = seconds, time.monotonic() + seconds
-        self._machine: Machine | None = executor.machine
+        self._company = company or Company()
+        self._machine = _share(executor.machine, self._company.count)
         self._ran = 0.0
         self._memory_mb = self._machine.memory_mb if self._machine else _memory_mb(config)
         self._score, self._progress = score, progress
@@ -177,11 +183,14 @@ class FoldRunner:
     def _execute(self, jobs: dict[Fold, Job], parallel: int, *, last: bool = False) -> list[Fold]:
         """Run jobs until all are done, one fails or the time is up; the folds that were lost on the way."""
         by_name = {job.name: fold for fold, job in jobs.items()}
-        stop = threading.Event()
+        stop = self._company.stop_of_one()
         lost: list[Fold] = []
 
         def done(job: Job, outcome: Outcome) -> None:
-            fold = by_name[job.name]
+            with self._company.turn():
+                file(by_name[job.name], outcome)
+
+        def file(fold: Fold, outcome: Outcome) -> None:
             if outcome.status == "nospace":
                 raise CampaignOver(f"{outcome.detail}: make room and run the same command again")
             over = self._left() <= 0
@@ -197,7 +206,8 @@ class FoldRunner:
         if self._machine is None:
             timer.start()
         try:
-            ended = self.executor.run(list(jobs.values()), parallel, done, cancel=stop)
+            with self._company.away():
+                ended = self.executor.run(list(jobs.values()), parallel, done, cancel=stop)
             self._ran += sum(outcome.seconds for outcome in ended) / parallel
         finally:
             timer.cancel()
@@ -228,7 +238,8 @@ class FoldRunner:
         return ""
 
     def _tell(self, event: str, fold: Fold, **fields: Any) -> None:
-        self._progress(event, round=self.files.number, fold=_shown(fold), folds=self.folds.folds, **fields)
+        named = {"round": self.files.number, "variant": self.files.variant, "fold": _shown(fold)}
+        self._progress(event, **named, folds=self.folds.folds, **fields)
 
     def _reason(self, fold: Fold, outcome: Outcome, status: str) -> str:
         where = f"fold {_shown(fold)}"
@@ -242,6 +253,11 @@ class FoldRunner:
             return f"{where} was ended from outside twice"
         last = next((line for line in reversed(outcome.log.splitlines()) if line.strip()), "it printed nothing")
         return f"{where} ended with exit status {outcome.returncode}: {last.strip()[:300]}"
+
+
+def _share(machine: Machine | None, experiments: int) -> Machine | None:
+    """Rounded up: what is too much waits on the machine for those that end before it."""
+    return None if machine is None else replace(machine, at_a_time=ceil(machine.at_a_time / experiments))
 
 
 def _memory_mb(config: Config) -> int:

@@ -152,6 +152,26 @@ def test_parallel_strategies_are_of_different_families(tmp_path: Path) -> None:
     assert len({plan["family"] for plan in plans}) == 3
 
 
+def test_strategies_that_wait_for_each_other_share_the_time_left(tmp_path: Path) -> None:
+    desk = Desk(tmp_path).played(FIRST)
+
+    def allotted(**facts: Any) -> float:
+        plans = desk.plan(strategies=2, seconds_left=600, **facts)
+        assert len({plan["family"] for plan in plans}) == 2
+        return min(float(plan["fold_seconds"]) for plan in plans)
+
+    alone = float(desk.plan(seconds_left=600)[0]["fold_seconds"])
+    assert allotted() < 0.55 * alone
+    assert allotted(strategies_at_once=2) == pytest.approx(alone)
+
+
+def test_folds_side_by_side_elsewhere_make_an_experiment_short(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    (here,), (there,) = desk.plan(cores=1), desk.plan(cores=1, folds_at_once=4)
+    assert there["recipe"] == here["recipe"]
+    assert there["cost_s"] == pytest.approx(2 / 5 * here["cost_s"], rel=0.05)
+
+
 def test_a_bold_round_is_bold(tmp_path: Path) -> None:
     misses = [entry(number, "extra_trees", 0.79, params={"trees": number}) for number in range(2, 10)]
     desk = Desk(tmp_path).played(FIRST, *misses)

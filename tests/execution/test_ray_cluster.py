@@ -19,6 +19,9 @@ from orchestrator.execution.jobs import Job, Limits, Sandbox
 from orchestrator.execution.ladder import probe
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.ray_cluster import RayCluster, Wanted
+from orchestrator.files import read_json
+from tests.kill import harness
+from tests.playing import Script
 from tests.referee.conftest import HEADER, Stand
 
 ray = pytest.importorskip("ray", reason="the cluster is an optional extra")
@@ -98,6 +101,35 @@ def expected(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Any:
 def test_scores_are_those_of_this_machine(tmp_path: Path, sandbox: Sandbox, joined: RayCluster, expected: Any) -> None:
     assert (joined.machine.at_a_time, joined.cores, joined.machine.memory_mb) == (2, 1, 512)
     assert play(Stand(tmp_path / "stand", sandbox), joined) == expected
+
+
+def test_strategies_of_a_round_run_side_by_side(tmp_path: Path, joined: RayCluster) -> None:
+    if joined.level != "A":
+        pytest.skip("below level A runs can see each other, so none run side by side")
+    clock = "import time\nprint(time.time())\n" + harness.EXPERIMENT + "time.sleep(0.5)\nprint(time.time())\n"
+
+    def campaign(name: str, executor: Callable[[Any], Any] | None) -> Any:
+        script = Script(tmp_path / name, 1, parallel_strategies=2)
+        strategies = [{"family": f, "recipe": f, "hypothesis": "h", "expected_gain": 0.1} for f in ("far", "near")]
+        plan = f"```json\n{json.dumps({'strategies': strategies})}\n```"
+        script.turns["R01/plan"] = [{"files": {"plan.md": plan}}]
+        for variant, value in ((1, "9.0"), (2, "0.5")):
+            source = clock.replace("PREDICTION", value)
+            script.turns[f"R01/build/v{variant}"] = [{"files": {"experiment.py": source}, "reply": "FAILED: not run"}]
+        played = script.play(executor=executor)
+        assert played.statuses == ["keep"] and played.entries[0]["recipe"] == "near"
+        found = [read_json(played.file(f"R01{part}_scores.json")) for part in ("", "_v1", "_v2")]
+        return [{key: record[key] for key in ("fold_scores", "cv", "se", "hashes", "verdict")} for record in found]
+
+    def spans(variant: int) -> list[tuple[float, float]]:
+        log = (tmp_path / "cluster" / "rounds" / f"R01_v{variant}_run.log").read_text()
+        times = [float(line) for line in log.splitlines() if not line.startswith("===")]
+        return list(zip(times[::2], times[1::2], strict=True))
+
+    assert campaign("cluster", lambda _: joined) == campaign("local", None)
+    pairs = [(one, two) for one in spans(1) for two in spans(2)]
+    assert len(pairs) == 4
+    assert any(one[0] < two[1] and two[0] < one[1] for one, two in pairs), pairs
 
 
 def test_a_job_has_the_sandbox_and_can_be_given_up(tmp_path: Path, joined: RayCluster) -> None:
