@@ -175,6 +175,7 @@ class Campaign:
         self.players.close()
         self.competition.close()
         self.executor.close()
+        self.referee.cache.close()
 
     def take_up(self, number: int) -> None:
         """Add the round that just finished, see which leaderboard scores came in, bring the views up to date."""

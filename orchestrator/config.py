@@ -22,6 +22,7 @@ from orchestrator.errors import BadInput, Damaged
 from orchestrator.files import json_fault, read_regular
 
 ENVIRONMENT_PREFIX = "AUTOKAGGLE_"
+USUAL_ROUNDS = 20
 SECRET_KEYS = ("key_variable", "base_url")
 """Where people paste keys by mistake: their values are never shown."""
 Label = bool | int | float | str
@@ -101,8 +102,8 @@ class CVSection(Section):
 
 
 class LoopSection(Section):
-    max_rounds: int | None = Field(default=20, ge=1)
-    """None: no cap."""
+    max_rounds: int | None = Field(default=None, ge=1)
+    """None: 20, or as many as fit where `minutes` or `deadline` say when to end."""
     minutes: float | None = Field(default=None, gt=0)
     """Wall-clock cap on the whole campaign, counted over restarts."""
     deadline: str | None = None
@@ -125,6 +126,11 @@ class LoopSection(Section):
         if value is not None:
             datetime.fromisoformat(value)
         return value
+
+    @property
+    def last_round(self) -> int | None:
+        """How many rounds there are at most; None: time ends the campaign."""
+        return self.max_rounds or (USUAL_ROUNDS if self.minutes is None and self.deadline is None else None)
 
     @property
     def ends(self) -> datetime | None:
@@ -171,6 +177,8 @@ class ExecutionSection(Section):
     """For one experiment, all its folds together; None: 70 % of what is free at start."""
     disk_gb: float = Field(default=5.0, gt=0)
     """What one experiment may write."""
+    cache_gb: float = Field(default=2.0, ge=0)
+    """What experiments may leave for later ones on the same fold, while the loop runs (sandbox level A); 0: nothing."""
     processes: int = Field(default=200, ge=8)
     """How many processes one experiment may have at once, all its folds together."""
     log_kb: int = Field(default=256, ge=4)

@@ -18,8 +18,8 @@ LEAST_SECONDS = 6.0
 def reason(campaign: Campaign) -> str | None:
     """Why no further round should start, None to go on."""
     loop, entries = campaign.config.loop, campaign.entries
-    if loop.max_rounds is not None and len(entries) >= loop.max_rounds:
-        return f"max rounds: {loop.max_rounds} played"
+    if loop.last_round is not None and len(entries) >= loop.last_round:
+        return f"max rounds: {loop.last_round} played"
     left = campaign.seconds_left()
     if left is not None and left < _seconds_for_a_round(entries):
         if loop.minutes is not None:

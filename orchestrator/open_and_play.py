@@ -63,7 +63,7 @@ def open_and_play(
             sandbox=campaign.executor.sandbox.level,
             round=campaign.next_round,
             minutes=campaign.config.loop.minutes,
-            max_rounds=campaign.config.loop.max_rounds,
+            max_rounds=campaign.config.loop.last_round,
             usd_cap=campaign.config.budget.usd,
             paid=campaign.is_paid,
             submissions=campaign.config.submissions.enabled,

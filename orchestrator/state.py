@@ -55,7 +55,7 @@ def write_state(
         **summary(campaign.standings.records),
         "elapsed_seconds": round(campaign.elapsed(), 1),
         "minutes": config.loop.minutes,
-        "max_rounds": config.loop.max_rounds,
+        "max_rounds": config.loop.last_round,
         "usd": campaign.usd(),
         "usd_cap": config.budget.usd,
         "paid": campaign.is_paid,

@@ -179,7 +179,7 @@ def _days_left(config: Config, now: datetime) -> float | None:
 def _ending(entries: Sequence[Entry], days: float | None, config: Config) -> bool:
     """Whether no later round may need the slot."""
     last = max((entry["round"] for entry in entries), default=0)
-    rounds_over = config.loop.max_rounds is not None and last >= config.loop.max_rounds
+    rounds_over = config.loop.last_round is not None and last >= config.loop.last_round
     return rounds_over or (days is not None and days <= EXPIRY / timedelta(days=1))
 
 

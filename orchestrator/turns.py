@@ -117,7 +117,7 @@ class Turns:
             "money_left_usd": None if money is None else round(money, 2),
             "seconds_per_round": campaign.elapsed() / played if played else None,
             "experiment_seconds": config.execution.experiment_minutes * 60,
-            "rounds_left": None if config.loop.max_rounds is None else config.loop.max_rounds - played,
+            "rounds_left": None if config.loop.last_round is None else config.loop.last_round - played,
             "submissions_left": campaign.submission_counts().get("left_today", "unknown"),
             **_failed(campaign.entries),
             "strategies": config.loop.parallel_strategies,

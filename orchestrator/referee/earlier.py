@@ -103,16 +103,32 @@ class Archive:
             return None
 
 
-def correlations(metric: Metric, folds: FoldSet, oof: Array, earlier: list[Earlier]) -> dict[str, float]:
-    """Pearson's correlation of the out-of-fold predictions with each earlier round's, of ranks for ranking metrics."""
+def correlations(metric: Metric, folds: FoldSet, oof: Array, earlier: list[Earlier], task: str) -> dict[str, float]:
+    """Pearson's correlation with each earlier round's out-of-fold predictions.
+
+    For classes of the predictions, or their ranks for ranking metrics; for numbers of the errors, since predictions of
+    numbers that any model gets nearly right all agree. Errors are in each target's own standard deviations.
+    """
     rows = folds.validated
     rows = rows[:: max(1, -(-len(rows) // _CORRELATED_ROWS))]
-    ranked = (metric.base or metric).name in RANKED
+    name = (metric.base or metric).name
+    truth = np.asarray(folds.labels[rows], dtype=np.float64).reshape(len(rows), -1)
+    logs = "log" in name and bool(np.nanmin(truth) > -1)
 
     def flat(values: Array) -> Array:
         values = np.asarray(values[rows], dtype=np.float64)
-        return (np.column_stack([sf.mean_ranks(column) for column in values.T]) if ranked else values).ravel()
+        if task in ("regression", "multiregression"):
+            return _errors(values, truth, logs).ravel()
+        return (np.column_stack([sf.mean_ranks(column) for column in values.T]) if name in RANKED else values).ravel()
 
     own = flat(oof)
     found = {other.label: sf.pearson(own, flat(other.oof)) for other in earlier}
     return {label: round(float(value), 5) for label, value in found.items() if np.isfinite(value)}
+
+
+def _errors(values: Array, truth: Array, logs: bool) -> Array:
+    """(rows, targets) what is missing to the truth, of logarithms where the metric is; 0 where there is no label."""
+    if logs:
+        values, truth = np.log1p(np.maximum(values, -0.99)), np.log1p(truth)
+    wrong = values - truth
+    return np.where(np.isfinite(wrong), wrong / np.maximum(np.nanstd(wrong, axis=0), 1e-12), 0.0)

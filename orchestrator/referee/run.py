@@ -21,6 +21,7 @@ from orchestrator.errors import Damaged, FatalEnding, OutputRejected
 from orchestrator.files import atomic_write, read_json_or_none, sha256_bytes, write_json
 from orchestrator.referee.company import Company
 from orchestrator.referee.earlier import ARTIFACTS, Archive, Earlier, correlations
+from orchestrator.referee.feature_cache import FeatureCache
 from orchestrator.referee.runner import Failure, FoldRunner
 from orchestrator.referee.score import (
     Comparison,
@@ -57,6 +58,7 @@ class Referee:
         self.progress = progress
         self._folds: FoldSet | None = None
         self.archive = Archive()
+        self.cache = FeatureCache(campaign / ".work" / "cache", 1024 * config.execution.cache_gb)
 
     @property
     def metric(self) -> Metric:
@@ -117,12 +119,16 @@ class Referee:
         shown = self.archive.open_all(earlier, trial.folds, trial.metric)
         folder, name = self.campaign / ".work" / files.prefix, files.path("experiment.py").name
         try:
-            with Workdir(
-                folder, name, source, trial.folds, shown, data_files(trial.data, self.config.competition)
-            ) as work:
+            data = data_files(trial.data, self.config.competition)
+            with Workdir(folder, name, source, trial.folds, shown, data, self._cache()) as work:
                 return trial.play(work, best, seconds)
         finally:
             trial.runner = None  # they know each other: else the mapped files stay open until a late garbage collection
+
+    def _cache(self) -> FeatureCache | None:
+        """Where runs are on this machine and can't see each other: a fold's cache may tell what its labels were."""
+        alone = self.executor.machine is None and self.executor.level == "A"
+        return self.cache if alone and self.config.execution.cache_gb else None
 
     def trial(
         self, files: RoundFiles, source: bytes, *, strategy: dict[str, Any], earlier: list[RoundFiles], seconds: float
@@ -139,7 +145,7 @@ class Referee:
         trial = _Trial(self, files, strategy, Company())
         shown = self.archive.open_all(earlier, trial.folds, trial.metric)
         folder, data = self.campaign / ".work" / "trial", data_files(trial.data, self.config.competition)
-        with Workdir(folder, files.path("experiment.py").name, source, trial.folds, shown, data) as work:
+        with Workdir(folder, files.path("experiment.py").name, source, trial.folds, shown, data, self._cache()) as work:
             runner = FoldRunner(
                 self.config, self.metric, self.executor.here, work, files, strategy, seconds,
                 trial.quick_score, lambda *_, **__: None,
@@ -207,7 +213,7 @@ class _Trial:
         hashes = self._land(
             oof=_npy(oof), test=_npy(test), folds_test=_npy(per_fold.astype(np.float32)), submission=csv
         )
-        found = correlations(self.metric, self.folds, oof, work.earlier)
+        found = correlations(self.metric, self.folds, oof, work.earlier, self.config.competition.task)
         return self._record(
             "ok",
             judged.verdict,

@@ -149,6 +149,7 @@ class FoldRunner:
             "gpus": self.executor.gpus,
             "seconds": round(left / self._waves(which, parallel), 1),
             "memory_mb": memory,
+            "cache_mb": self.work.cache_mb,
             "data": sorted(self.work.data),
             "previous": [other.label for other in self.work.earlier],
         }
@@ -218,6 +219,7 @@ class FoldRunner:
         self.outcomes[fold] = outcome
         if status == "ok":
             kind, message = "output", self._read(fold)
+            self.work.keep(fold)
         else:
             kind, message = _KINDS.get(status, status), self._reason(fold, outcome, status)
         value = self._score(fold, self.valid[fold]) if not message and isinstance(fold, int) else None

@@ -18,6 +18,7 @@ from orchestrator.config import CompetitionSection, Config
 from orchestrator.errors import OutputRejected
 from orchestrator.execution.stage import remove_tree
 from orchestrator.referee.earlier import Earlier
+from orchestrator.referee.feature_cache import FeatureCache
 from orchestrator.referee.sealed import FoldSet
 
 Array = np.ndarray[Any, Any]
@@ -63,10 +64,17 @@ class Workdir:
     """The scratch folder of one run: a context manager that leaves nothing. `fold` is an index or "full"."""
 
     def __init__(
-        self, folder: Path, script: str, source: bytes, folds: FoldSet, earlier: list[Earlier], data: dict[str, Path]
+        self,
+        folder: Path,
+        script: str,
+        source: bytes,
+        folds: FoldSet,
+        earlier: list[Earlier],
+        data: dict[str, Path],
+        cache: FeatureCache | None = None,
     ) -> None:
         """`script` is the name that tracebacks will show."""
-        self._round, self.folds, self.earlier, self.data = folder, folds, earlier, data
+        self._round, self.folds, self.earlier, self.data, self._cache = folder, folds, earlier, data, cache
         remove_tree(folder)
         folder.mkdir(parents=True)
         # never the same path twice: an experiment of a killed orchestrator may live on for some milliseconds
@@ -98,7 +106,19 @@ class Workdir:
             (previous / "weights.json").write_text(json.dumps(weights, indent=1))
         (place / "task.json").write_text(json.dumps(task, indent=1))
         named = {**self.folds.tables(fold), "task.json": place / "task.json", "previous": previous}
+        if self._cache is not None:
+            named["cache"] = self._cache.place(fold)
         return {**named, **({f"data/{name}": path for name, path in self.data.items()} or {"data": data})}
+
+    @property
+    def cache_mb(self) -> int:
+        """How much a run may leave in OUT/cache."""
+        return self._cache.room_mb(self.folds.folds) if self._cache is not None else 0
+
+    def keep(self, fold: int | str) -> None:
+        """Keep what a run left in OUT/cache for later experiments on this fold."""
+        if self._cache is not None:
+            self._cache.take(fold, self.out(fold) / "cache")
 
     def clear_fold(self, fold: int | str) -> None:
         remove_tree(self.folder / f"fold_{fold}")

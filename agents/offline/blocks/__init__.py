@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 ORDER = (
-    "core", "table", "strings", "texts", "files", "design",
+    "core", "recall", "table", "strings", "texts", "files", "design",
     "pace", "boosters", "linear", "language", "classic", "blend",
 )  # fmt: skip
 OWN = "agents.offline.blocks"

@@ -35,6 +35,7 @@ class Data:
     sizes: tuple[int, int, int]
     y: np.ndarray
     clock: Clock
+    out: Path | None = None
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     cats: dict[str, np.ndarray] = field(default_factory=dict)  # integer codes, -1 = missing
     crosses: dict[str, np.ndarray] = field(default_factory=dict)  # codes only for encodings, too many for a model
@@ -294,6 +295,7 @@ def run_experiment(
     """IN OUT → features → model → OUT/valid.npy, OUT/test.npy."""
     warnings.simplefilter("ignore")  # models stopped early on purpose say so in every fit
     data = load(Path(arguments[0]), seed, seconds)
+    data.out = Path(arguments[1])
     with threadpool_limits(int(data.task.get("cores") or 1)):
         for step, option in steps:
             step(data, option)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agents.offline.blocks.core import Clock, Data
+from agents.offline.blocks.recall import recall
 
 MOST_BYTES = 200_000
 MOST_POINTS = 400
@@ -25,20 +28,30 @@ def row_files(data: Data, option: Any) -> None:
     places = [] if told else files_of_rows(data)
     if not places:
         return
+    found = recall(data, "row files", contents(places), partial(columns_of, data, places))
+    data.numbers |= {f"file.{key}": values for key, values in found.items()}
+    print(f"row files: {len(found)} columns from {sum(path is not None for path in places)} files", flush=True)
+
+
+def contents(places: list[Path | None]) -> Iterator[str]:
+    """What the files hold, one by one."""
+    for path in places:
+        yield path.read_text(errors="replace") if path is not None else ""
+
+
+def columns_of(data: Data, places: list[Path | None]) -> dict[str, np.ndarray]:
+    """The columns that the files give; none when there is no time for all files."""
     found = read_all(places, Clock(0.5 * data.clock.left()))
     if not found:
         print(f"row files: there is no time for {len(places)} files", flush=True)
-        return
+        return {}
     counts: dict[str, int] = {}
     for table in found:
         for key in table:
             counts[key] = counts.get(key, 0) + 1
     names = sorted((key for key in counts if counts[key] > 0.02 * len(found)), key=lambda key: -counts[key])[:200]
-    for key in names:
-        values = np.array([table.get(key, np.nan) for table in found])
-        if len(np.unique(values[: data.n_train])) > 1:
-            data.numbers[f"file.{key}"] = values
-    print(f"row files: {len(names)} columns from {sum(path is not None for path in places)} files", flush=True)
+    columns = {key: np.array([row.get(key, np.nan) for row in found]) for key in names}
+    return {key: values for key, values in columns.items() if len(np.unique(values[: data.n_train])) > 1}
 
 
 def read_all(places: list[Path | None], clock: Clock) -> list[Table]:

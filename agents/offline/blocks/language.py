@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import sparse
 
 from agents.offline.blocks.core import Clock, Data, Goal, inner_folds, predict_goals
 from agents.offline.blocks.design import linear_design
+from agents.offline.blocks.recall import keep, known, name_of, pack, recall, unpack
 
 MOST_LETTERS = 20_000_000  # beyond, runs of letters take too much memory at once
 WORDS = r"\w+|[^\w\s]"  # punctuation is style, too
@@ -67,9 +69,15 @@ def char_counts(texts: list[str], low: int, high: int, least: int) -> sparse.csr
 def counts(data: Data, name: str, kind: str, most: int = 300_000) -> sparse.csr_matrix | None:
     """Counts of the terms ("word" or "char") of one text column, made once; the `most` frequent of them."""
     if (name, kind) not in data.term_counts:
-        data.term_counts[name, kind] = vectors(data.texts[name], f"{kind}_count", 300_000)
+        texts = data.texts[name]
+        found = recall(data, f"counts {kind}", texts, partial(packed_counts, texts, kind))
+        data.term_counts[name, kind] = unpack(found)
     found = data.term_counts[name, kind]
     return None if found is None else most_frequent(found, most)
+
+
+def packed_counts(texts: list[str], kind: str) -> dict[str, np.ndarray]:
+    return pack(vectors(texts, f"{kind}_count", 300_000))
 
 
 def most_frequent(found: sparse.csr_matrix, most: int) -> sparse.csr_matrix:
@@ -149,19 +157,27 @@ def stacked_scores(
     inside: list[np.ndarray] = []
     outside: list[np.ndarray] = []
     for member in members:
-        started = clock.left()
+        started, view = clock.left(), views[member]
+        bayes = member in ("nb_word", "nb_char", "complement") and goal.kind != "value"
+        about = f"{member} {goal.kind} {goal.classes} {params['alpha' if bayes else 'C']}"
+        name = name_of(data, about, [view.data, view.indices, view.indptr, goal.y, goal.rows, fold])
+        if (kept := known(data, name)) is not None:
+            inside.append(kept["inside"])
+            outside.append(kept["outside"])
+            continue
         if inside and started < 0:
             break
-        final = member_scores(member, views[member], goal, every, apply_rows, params)
+        final = member_scores(member, view, goal, every, apply_rows, params)
         if inside and clock.left() < 4 * (started - clock.left()):
             break
         own = np.zeros((len(goal.rows), final.shape[1]))
         for k in np.unique(fold):
             fit, out = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
             if len(fit):
-                own[out] = member_scores(member, views[member], goal, fit, goal.rows[out], params)
+                own[out] = member_scores(member, view, goal, fit, goal.rows[out], params)
         inside.append(own)
         outside.append(final)
+        keep(data, name, {"inside": own, "outside": final}, started - clock.left())
         print(f"{member}: {started - clock.left():.1f} s", flush=True)
     return np.hstack(inside), np.hstack(outside)
 

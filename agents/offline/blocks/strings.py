@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from agents.offline.blocks.core import Clock, Data, Goal, goals, inner_folds
+from agents.offline.blocks.recall import keep, known, name_of
 
 SEPARATORS = (", ", "/", "|", "_", ":", "-", ".", " ")
 
@@ -89,15 +90,32 @@ def target_encoding(data: Data, option: Any) -> None:
     """Smoothed mean target per level (`option` = prior rows); training rows get the mean of the other inner folds."""
     folds = inner_folds(data, 5, salt=11)
     tables = {n: c for n, c in {**data.cats, **data.crosses}.items() if c.max() + 1 >= 5}
-    problems, clock = goals(data), Clock(0.3 * data.clock.left())
+    labels = [array for goal in goals(data) for array in (goal.y, goal.rows)]
+    about = name_of(data, f"target_encoding {option} {list(tables)}", [*tables.values(), *labels, folds])
+    found = known(data, about)
+    if found is None:
+        clock, started = Clock(0.3 * data.clock.left()), data.clock.left()
+        found = encodings(data, tables, folds, float(option), clock)
+        if clock.left() >= 0:  # all of them
+            keep(data, about, found, started - data.clock.left())
+    data.numbers |= found
+
+
+def encodings(
+    data: Data, tables: dict[str, np.ndarray], folds: np.ndarray, prior: float, clock: Clock
+) -> dict[str, np.ndarray]:
+    """Encoded columns of these codes, as many as there is time for."""
+    problems = goals(data)
+    found: dict[str, np.ndarray] = {}
     for number, goal in enumerate(problems):
         wanted = indicators(goal)
         for name, codes in list(tables.items())[: max(4, 240 // (len(problems) * wanted.shape[1]))]:
             if clock.left() < 0:
-                return
+                return found
             for output in range(wanted.shape[1]):
-                encoded = encode(codes + 1, wanted[:, output], goal.rows, folds, float(option))
-                data.numbers[f"{name}.mean{number}.{output}"] = encoded
+                encoded = encode(codes + 1, wanted[:, output], goal.rows, folds, prior)
+                found[f"{name}.mean{number}.{output}"] = encoded
+    return found
 
 
 def encode(codes: np.ndarray, y: np.ndarray, rows: np.ndarray, folds: np.ndarray, prior: float) -> np.ndarray:
