@@ -40,8 +40,11 @@ def contents(places: list[Path | None]) -> Iterator[str]:
 
 
 def columns_of(data: Data, places: list[Path | None]) -> dict[str, np.ndarray]:
-    """The columns that the files give; none when there is no time for all files."""
-    found = read_all(places, Clock(0.5 * data.clock.left()))
+    """The columns that the files give; none when there is no time for all files.
+
+    They may take nearly all the time: a fold without them would be unlike the others, and they are read once.
+    """
+    found = read_all(places, Clock(1.2 * data.clock.left()))
     if not found:
         print(f"row files: there is no time for {len(places)} files", flush=True)
         return {}
