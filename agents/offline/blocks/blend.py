@@ -69,7 +69,7 @@ def blend_model(data: Data, params: dict[str, Any]) -> np.ndarray:
 
 
 def drawn_in(stack: np.ndarray) -> np.ndarray:
-    """(members, rows, outputs): a value far from the other members' is drawn towards them, for one runaway spoils all."""
+    """(members, rows, outputs): a value far from the others is drawn in, one runaway spoils all."""
     if len(stack) < 3:
         return stack
     centre = np.median(stack, axis=0)
