@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heapreplace
 from itertools import combinations
 from typing import Any
 
@@ -164,16 +165,18 @@ def check_return(case: Case) -> Check:
     """6. What do the next hours bring?"""
     book, costs = case.notebook, Costs(case.notebook)
     left, cap = book.limit("seconds_left"), book.limit("experiment_seconds")
-    evidence, total, planned = [], 0.0, 0.0
+    evidence, planned = [], 0.0
+    ends = [0.0] * book.facts.get("strategies_at_once", 1)
     for strategy in case.strategies:
         stated, gain = float(strategy.get("cost_s") or 0.0), float(strategy["expected_gain"] or 0.0)
         cost = max(stated, _measured_cost(book, costs, strategy))
-        total, planned = total + cost, max(planned, stated)
+        heapreplace(ends, ends[0] + cost)
+        planned = max(planned, stated)
         rate = text.signed(gain / max(cost, 1.0) * 3600)
         evidence.append(f"{strategy.get('recipe')}: about {text.duration(cost)}, {rate} expected per hour")
-    if total > left or planned > cap:
+    if max(ends) > left or planned > cap:
         allowed = text.duration(min(left, cap))
-        why = f"the experiment would take {text.duration(total)} and {allowed} are allowed"
+        why = f"the experiment would take {text.duration(max(ends))} and {allowed} are allowed"
         return Check(evidence, why, "use a cheaper recipe, cost above the time")
     return Check(evidence)
 

@@ -102,6 +102,13 @@ def test_a_cost_above_the_time_left_goes_back(tmp_path: Path) -> None:
     assert desk.review(seconds_left=50000.0) == "APPROVED"
 
 
+def test_strategies_side_by_side_take_as_long_as_the_longest(tmp_path: Path) -> None:
+    both = strategy("catboost_native", cost_s=1000.0), strategy("extra_trees", cost_s=1200.0)
+    desk = Desk(tmp_path).played(FIRST).planned(*both)
+    sent_back(desk, "would take 37 min", seconds_left=1800.0)
+    assert desk.review(seconds_left=1800.0, strategies_at_once=2) == "APPROVED"
+
+
 def test_measured_time_counts_more_than_the_plan(tmp_path: Path) -> None:
     slow = entry(2, "catboost_native", 0.79, seconds=5000.0)
     again = strategy("catboost_native", "improve", params={"depth": 4}, cost_s=10.0)
