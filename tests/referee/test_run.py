@@ -208,6 +208,33 @@ valid, test = (np.random.default_rng(0).normal(size=(task[name], {len(targets)})
     assert f"undefined for these predictions in fold {1 if targets[1:] else 2}" in record["reason"]
 
 
+def test_numbers_are_told_apart_by_their_errors(make_stand: Callable[..., Stand]) -> None:
+    """Predictions of numbers that any model gets nearly right all agree, here 0.999; the errors do not."""
+    stand = make_stand(
+        competition__task="regression", competition__metric="rmse", competition__classes=[], cv__strategy="kfold",
+        competition__target_columns=["x2"], competition__submission_kind="value",
+        competition__submission_columns=["x2"],
+    )  # fmt: skip
+    sample = stand.data / "sample_submission.csv"
+    pd.read_csv(sample, dtype=str).assign(x2=0).to_csv(sample, index=False)
+    truth = np.asarray(stand.referee().seal().labels, dtype=float).ravel()
+    places = [rows.tolist() for rows in stand.referee().seal().valid_rows]
+    script = (
+        HEADER
+        + f"""
+rows, truth = {places}[task["fold"]], np.array({truth.round(4).tolist()})
+noise = np.random.default_rng(SEED + task["fold"]).normal(size=len(rows))
+save(truth[rows] + 0.03 * noise, np.zeros(task["n_test"]))
+"""
+    )
+    for number in (1, 2):
+        assert stand.run(script.replace("SEED", f"{10 * number}"), number, earlier=(1,)[: number - 1])["status"] == "ok"
+    one, two = (np.load(stand.files(number).path("oof.npy")).ravel() for number in (1, 2))
+    assert np.corrcoef(one, two)[0, 1] > 0.998
+    record = json.loads(stand.files(2).path("scores.json").read_text())
+    assert abs(record["correlations"]["R01"]) < 0.3
+
+
 def test_label_metrics_are_decided_by_the_host(make_stand: Callable[..., Stand]) -> None:
     stand = make_stand(competition__metric="f1", competition__submission_kind="label")
     record = stand.run(GOOD.replace("sigmoid(column", "0.1 * sigmoid(column"))

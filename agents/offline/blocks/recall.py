@@ -49,9 +49,9 @@ def known(data: Data, name: str) -> Arrays | None:
     if not name or not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {key: stored[f"a{i}"] for i, key in enumerate(json.loads(stored["names"].tobytes()))}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         return None
 
 
