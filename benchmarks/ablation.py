@@ -3,17 +3,21 @@
     python -m benchmarks.ablation FOLDER... --minutes 2.5 --out DIR
 
 DIR/ablation.md says for each competition by how many standard errors of the held-out score the campaign without a part
-is better (+) or worse (-) than the whole, and the mean. Resumable, as the suite is.
+is better (+) or worse (-) than the whole, and the mean; in brackets the same for CV, which has less noise.
+Resumable, as the suite is.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from benchmarks.suite import measure
 from orchestrator.files import atomic_write, read_json_or_none, write_json
+
+Gap = tuple[float, float]
 
 
 class Part(NamedTuple):
@@ -31,6 +35,7 @@ PARTS = {
     "text scores": Part([], "no text_svd_boost\nno text_stack\n"),
     "gate": Part(["referee.gate_sigmas=100"]),
     "warm workers": Part(["execution.warm=false"]),
+    "cache": Part(["execution.cache_gb=0"]),
 }
 
 
@@ -62,19 +67,26 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     lines = ["| without | " + " | ".join(names) + " | mean |", "|" + "---|" * (len(names) + 2)]
     for part, found in results.items():
         gaps = [gap(results["whole"][name], found.get(name)) for name in names]
-        known = [value for value in gaps if value is not None]
-        cells = ["" if value is None else f"{value:+.2f}" for value in gaps]
-        mean = f"{sum(known) / len(known):+.2f}" if known else ""
         if part != "whole":
-            lines.append(f"| {part} | " + " | ".join([*cells, mean]) + " |")
+            lines.append(f"| {part} | " + " | ".join(map(cell, [*gaps, mean(gaps)])) + " |")
     return "\n".join(lines) + "\n"
 
 
-def gap(whole: dict[str, Any], other: dict[str, Any] | None) -> float | None:
-    """By how many standard errors `other` is better than the whole."""
+def gap(whole: dict[str, Any], other: dict[str, Any] | None) -> Gap | None:
+    """By how many standard errors `other` is better than the whole: held out, by CV."""
     if other is None or whole["score"] is None or other["score"] is None or not whole["se"]:
         return None
-    return float((other["score"] - whole["score"]) / whole["se"] * (1 if whole["maximize"] else -1))
+    unit = whole["se"] * (1 if whole["maximize"] else -1)
+    return (other["score"] - whole["score"]) / unit, (other["cv"] - whole["cv"]) / unit
+
+
+def mean(gaps: list[Gap | None]) -> Gap | None:
+    known = [pair for pair in gaps if pair is not None]
+    return (fmean(pair[0] for pair in known), fmean(pair[1] for pair in known)) if known else None
+
+
+def cell(found: Gap | None) -> str:
+    return "" if found is None else f"{found[0]:+.2f} ({found[1]:+.2f})"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ def wordy(f: Facts) -> bool:
 
 
 def lone_text(f: Facts) -> bool:
-    return f.texts > 0 and f.columns <= 2
+    """What there is besides the text (a date, a counter) can hardly matter."""
+    return f.texts > 0 and f.numbers + f.categories <= 2
 
 
 def booster_seconds(relative: float, outputs: float) -> Judge:
@@ -102,7 +103,7 @@ def language(name: str, title: str, members: list[str], hint: float, per_row: fl
         features={},
         fits=wordy,
         seconds=text_seconds(per_row),
-        hint=lambda f: hint * (1.0 if f.columns <= 2 else 0.6),
+        hint=lambda f: hint * (1.0 if lone_text(f) else 0.6),
     )
 
 
