@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from agents.offline.blocks.boosters import FASTEST, haste
+from agents.offline.blocks.boosters import FAST, FASTEST, haste, some_of
 from agents.offline.blocks.classic import extra_trees_model
 from agents.offline.blocks.core import Clock, Data, Goal
 from agents.offline.blocks.language import char_counts
@@ -55,7 +55,31 @@ def test_boosters_learn_faster_only_where_their_time_is_scarce(seconds: float, l
         clock.end -= 0.05 * rounds  # seconds that the rounds take
         return np.zeros(2), rounds
 
-    assert least <= haste(np.arange(10), 0.05, clock, fit) <= most
+    faster, share = haste(np.arange(10), 0.05, clock, fit)
+    assert least <= faster <= most
+    assert share == 1.0, "few rows are all needed"
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(3000.0, 1.0, 1.0), (60.0, 0.4, 0.7), (6.0, 0.1, 0.1)])
+def test_boosters_learn_from_a_part_of_many_rows_where_time_is_scarce(
+    seconds: float, least: float, most: float
+) -> None:
+    clock, n = Clock(seconds), 500_000
+
+    def fit(
+        rows: np.ndarray, out: np.ndarray | None, rounds: int, bag: int, own: Clock, faster: float
+    ) -> tuple[np.ndarray, int]:
+        clock.end -= 1e-6 * len(rows) * (rounds + 5)  # half a second for each round on all rows
+        return np.zeros(2), rounds
+
+    faster, share = haste(np.arange(n), 0.05, clock, fit)
+    assert faster <= FAST
+    assert least <= share <= most
+    rows = np.arange(n)
+    goal = Goal("multiclass", (rows == 7).astype(int), rows, "l2", lambda raw: raw)
+    assert len(some_of(goal, rows, 0.1, 1)) == n, "no class is lost"
+    goal.y = rows % 2
+    assert 0.09 * n < len(some_of(goal, rows, 0.1, 1)) < 0.11 * n
 
 
 @pytest.mark.parametrize(("seconds", "least", "most"), [(600.0, 40, 40), (0.01, 4, 36)])

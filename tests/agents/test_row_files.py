@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from agents.offline.blocks.core import Clock, Data
@@ -13,7 +14,7 @@ from agents.offline.blocks.files import distances, files_of_rows, row_files, sum
 
 def data_of(folder: Path, ids: list[str], sizes: tuple[int, int, int]) -> Data:
     data = Data({"task": "regression"}, folder, 1, sizes, np.zeros(sizes[0]), Clock(60))
-    data.ids = ids
+    data.ids = pd.Series(ids)
     return data
 
 

@@ -16,6 +16,8 @@ LEAST_GAIN = 2e-5  # of the loss in standard units; without it a fit of pure noi
 SCARCE = 120.0  # seconds
 TOO_SCARCE = 0.3  # to find out how long a round takes
 FASTEST = 5.0
+FAST = 2.0  # for the learning rate alone, where there are
+ENOUGH = 50_000  # rows, so that a part of them teaches more in the time than a few large steps on all
 WORTH_IT = 1.3  # a fit that lacks its last quarter is nearly whole
 
 
@@ -27,36 +29,61 @@ def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit
     n = len(goal.rows)
     bags = int(params.get("bags") or (4 if n < 5000 else 2))
     every, most = np.arange(n), int(params["rounds"])
-    faster = haste(every, learning_rate(params, n), clock, fit)
+    faster, share = haste(every, learning_rate(params, n), clock, fit)
     total, done, started = np.zeros(0), 0, clock.left()
     for bag in range(bags):
         out = holdout(data, 5 if n < 5000 else 10, bag)[goal.rows]
         whole = goal.kind == "value" or len(np.unique(goal.y[~out])) == len(np.unique(goal.y))
         usable = 0 < out.sum() < n and whole  # a model that lacks a class has no column for it
+        inside = some_of(goal, every[~out] if usable else every, share, data.seed + bag)
         own = Clock(1.25 * max(0.45, 0.9 / (bags - bag)) * clock.left())
-        part, rounds = fit(every[~out] if usable else every, every[out] if usable else None, most, bag, own, faster)
+        part, rounds = fit(inside, every[out] if usable else None, most, bag, own, faster)
         total, done = part + (total if done else 0.0), done + 1
         print(f"bag {bag}: {rounds} rounds, {started - clock.left():.1f} s", flush=True)
         if clock.left() < 1.3 * (started - clock.left()) / done:
             return total / done
     if params.get("refit"):
-        part, _ = fit(every, None, max(10, int(1.1 * rounds)), bags, clock, faster)
+        part, _ = fit(some_of(goal, every, share, data.seed), None, max(10, int(1.1 * rounds)), bags, clock, faster)
         return (total + bags * part) / (2 * bags)
     return total / done
 
 
-def haste(every: np.ndarray, rate: float, clock: Clock, fit: Fit) -> float:
-    """By how much to learn faster, so that one bag ends by itself in its time: one cut short is worth little."""
-    if clock.left() > SCARCE:
-        return 1.0
+def haste(every: np.ndarray, rate: float, clock: Clock, fit: Fit) -> tuple[float, float]:
+    """How many times as fast to learn, and from what share of the rows.
+
+    So that one bag ends by itself in its time: one cut short is worth little.
+    """
+    n = len(every)
+    if clock.left() > SCARCE + (n > ENOUGH) * SCARCE:
+        return 1.0, 1.0
     if clock.left() < TOO_SCARCE:
-        return FASTEST
-    _, a_round = pace(every, clock, fit)
-    faster = min(FASTEST, a_round * USUAL_ROUNDS / rate / max(0.9 * clock.left(), 0.1))
-    if faster < WORTH_IT:
-        return 1.0
-    print(f"a round takes {a_round:.3f} s: learning {faster:.1f} times as fast", flush=True)
-    return faster
+        return FASTEST, min(1.0, ENOUGH / n)
+    few = sample(every, ENOUGH / 2 / n, 0)
+    start, a_round = (seconds * n / len(few) for seconds in pace(few, clock, fit))
+    scarce = a_round * USUAL_ROUNDS / rate / max(0.9 * clock.left() - start, 0.1)
+    if scarce < WORTH_IT:
+        return 1.0, 1.0
+    faster = min(scarce, FAST if n > ENOUGH else FASTEST)
+    share = min(1.0, max(ENOUGH / n, faster / scarce))
+    print(
+        f"a round takes {a_round:.3f} s: learning {faster:.1f} times as fast, from {share:.0%} of the rows", flush=True
+    )
+    return faster, share
+
+
+def some_of(goal: Goal, rows: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """A share of the rows, or all where a class would be missing."""
+    chosen = sample(rows, share, seed)
+    whole = goal.kind == "value" or len(np.unique(goal.y[chosen])) == len(np.unique(goal.y[rows]))
+    return chosen if whole else rows
+
+
+def sample(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """A random share of the rows, in their order."""
+    if share >= 1:
+        return rows
+    chosen = np.random.default_rng(seed).random(len(rows)) < share
+    return rows[chosen] if chosen.any() else rows
 
 
 def threads(data: Data, cells: int) -> int:

@@ -43,7 +43,7 @@ class Data:
     texts: dict[str, list[str]] = field(default_factory=dict)
     strings: dict[str, pd.Series] = field(default_factory=dict)  # raw strings with a possible structure
     term_counts: dict[tuple[str, str], Any] = field(default_factory=dict)  # sparse, by text and kind, made once
-    ids: list[str] = field(default_factory=list)  # of every row, where there is an id column
+    ids: pd.Series | None = None  # of every row, where there is an id column
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
 
@@ -136,7 +136,8 @@ def encode_labels(train: pd.DataFrame, task: dict[str, Any]) -> np.ndarray:
         spellings = [str(label) for label in task["classes"]]
         key = label_key if len({label_key(s) for s in spellings}) == len(spellings) else str
         index = {key(label): i for i, label in enumerate(task["classes"])}
-        return train[columns[0]].map(lambda value: index.get(key(value), np.nan)).to_numpy(dtype=float)
+        codes, labels = pd.factorize(train[columns[0]])
+        return np.array([*(index.get(key(label), np.nan) for label in labels), np.nan])[codes]
     values = np.column_stack([to_numbers(train[name]) for name in columns])
     return values if task["task"].startswith("multi") else values[:, 0]
 
@@ -165,7 +166,7 @@ def read_column(data: Data, name: str, column: pd.Series) -> None:
     """Ids are no features, but dates and structured strings in them are; groups and times also steer the folds."""
     task = data.task
     if name == task.get("id_column"):
-        data.ids = [label_key(value) for value in column]
+        data.ids = column
     if name == task.get("group_column"):
         data.groups = pd.factorize(column.astype(str))[0][: data.n_train]
     if name == task.get("time_column"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.offline.blocks.core import Clock, Data
+from agents.offline.blocks.core import Clock, Data, label_key
 from agents.offline.blocks.recall import recall
 
 MOST_BYTES = 200_000
@@ -81,9 +81,11 @@ def files_of_rows(data: Data) -> list[Path | None]:
         for side in sides:
             for key in (*parts[1:-1], path.stem):
                 by_side[side].setdefault(key, path)
+    if data.ids is None or not any(by_side.values()):
+        return []
     labelled = data.sizes[0] + data.sizes[1]
     sides = ["train" if row < labelled else "test" for row in range(len(data.ids))]
-    places = [by_side[side].get(key) for side, key in zip(sides, data.ids, strict=True)]
+    places = [by_side[side].get(label_key(key)) for side, key in zip(sides, data.ids, strict=True)]
     return places if sum(path is not None for path in places) > 0.5 * max(1, len(places)) else []
 
 
