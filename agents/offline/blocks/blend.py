@@ -10,8 +10,6 @@ import pandas as pd
 
 from agents.offline.blocks.core import Data
 
-FAR = 10.0  # times what members usually differ by
-
 
 def earlier(data: Data) -> dict[str, np.ndarray]:
     """Round → its predictions for these rows, (valid + test rows, outputs)."""
@@ -62,17 +60,5 @@ def blend_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     if not weights:
         raise SystemExit("no earlier predictions to blend")
     print(f"blend in {space} space: {weights}", flush=True)
-    stack = np.stack([to_space(tables[name], space, data.sizes) for name in weights])
-    if space == "value" and data.task["task"] in ("regression", "multiregression"):
-        stack = drawn_in(stack)
-    return from_space(np.average(stack, axis=0, weights=list(weights.values())), space, data.task["task"])
-
-
-def drawn_in(stack: np.ndarray) -> np.ndarray:
-    """(members, rows, outputs): a value far from the others is drawn in, one runaway spoils all."""
-    if len(stack) < 3:
-        return stack
-    centre = np.median(stack, axis=0)
-    gaps = stack - centre
-    usual = np.median(np.abs(gaps).mean(axis=1), axis=0)
-    return centre + np.clip(gaps, -FAR * usual, FAR * usual)
+    total = sum((w * to_space(tables[name], space, data.sizes) for name, w in weights.items()), np.zeros((1, 1)))
+    return from_space(total / sum(weights.values()), space, data.task["task"])
