@@ -27,6 +27,17 @@ def test_without_a_score_a_third_of_the_time_is_the_limit(tmp_path: Path, profil
     assert plan["cost_s"] <= left * 0.35
 
 
+def test_many_rows_do_not_keep_a_booster_from_being_played(tmp_path: Path) -> None:
+    """It learns from a part of them in its time; without that a weak model that is quick anywhere would be left."""
+    many = {**TABLE, "rows": {"train": 1_000_000, "test": 100_000}}
+    desk = Desk(tmp_path, profile=many).played(entry(1, "lightgbm_quick", 0.7, status="keep", seconds=150.0))
+    (plan,) = desk.plan(seconds_left=400.0)
+    assert plan["family"] in ("lightgbm", "xgboost", "catboost")
+    assert plan["recipe"] != "lightgbm_quick"
+    assert 0.3 * 400 < plan["cost_s"] <= 0.5 * 400
+    assert plan["fold_seconds"] == pytest.approx(plan["cost_s"] / 3, abs=0.1), "of three turns"
+
+
 def test_when_nothing_fits_the_cheapest_that_did_not_fail_is_played(tmp_path: Path) -> None:
     (cheapest,) = Desk(tmp_path, number=1).plan(seconds_left=30.0)
     (tmp_path / "b").mkdir()
