@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from orchestrator.config import Config, ExecutionSection
 
 PACKAGES = (
-    "anthropic", "catboost", "filelock", "genai-prices", "lightgbm", "matplotlib", "numpy", "openai", "pandas",
-    "psutil", "pyarrow", "pydantic", "rich", "scikit-learn", "xgboost",
+    "anthropic", "catboost", "filelock", "genai-prices", "lightgbm", "matplotlib", "numpy", "openai", "optuna",
+    "pandas", "psutil", "pyarrow", "pydantic", "rich", "scikit-learn", "xgboost",
 )  # fmt: skip
 PYTHON = (3, 11)
 FIRST_YEAR = 2025

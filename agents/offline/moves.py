@@ -9,15 +9,15 @@ from typing import Any
 from agents.offline import guidance as wishes
 from agents.offline import text
 from agents.offline.blending import blends
-from agents.offline.notebook import Notebook, Run, fingerprint
+from agents.offline.notebook import Notebook, Run
 from agents.offline.options import Option, applicable, bags_of, closeness
 from agents.offline.recipe import Recipe, draw
+from agents.offline.tuning import next_params
 
 HASTE = 900.0
 """With fewer seconds left, boldness has no time to pay."""
 QUICK = ("lightgbm_quick", "text_quick")
 """First scores: they leave their families as good as untried."""
-TUNE_DRAWS = 40
 MOST_BAGS = 10
 
 Move = tuple[str, dict[str, Any], dict[str, Any]]
@@ -81,14 +81,14 @@ def strongest(notebook: Notebook, recipes: Sequence[Recipe]) -> float:
 
 
 def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> Iterator[Option]:
-    """Feature blocks, bags and a random step of the hyper-parameters, all around one earlier run."""
+    """Feature blocks, bags and other hyper-parameters, all around one earlier run."""
     weight *= closeness(notebook, recipe.family) * (0.5 if notebook.limit("seconds_left") < HASTE else 1.0)
     fails = sum(run.parent is not None and run.role != "tune" for run in notebook.of_family(recipe.family))
     role = "diversify" if notebook.blend_leads else "improve"
     for what, params, features in [*_feature_moves(notebook, recipe, base), *_bag_moves(notebook, recipe, base)]:
         hypothesis = f"{recipe.title} gains from {what} over {text.link(base)}"
         yield Option(recipe, role, hypothesis, params, features, 0.6 * weight * 0.8**fails, base.label)
-    if step := tune_step(notebook, recipe, base):
+    if step := next_params(notebook, recipe, base):
         # Against a blend, fold 1 of a lone model fails the gate of a tuning, but passes that of a new member.
         role = "diversify" if notebook.blend_leads and "tune" not in notebook.guidance.roles else "tune"
         fails += notebook.failed_tunings(recipe.family)
@@ -118,37 +118,6 @@ def _bag_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[Move]:
     if bags and bags < MOST_BAGS:
         more = min(MOST_BAGS, max(3, 2 * bags))
         yield f"{more} bags instead of {bags}", {**base.params, "bags": more}, dict(base.features)
-
-
-def tune_step(notebook: Notebook, recipe: Recipe, base: Run) -> dict[str, Any] | None:
-    """New parameters near those of `base`, never played before; None when the space holds no more."""
-    rng = random.Random(f"{notebook.facts['seed']}/{notebook.round}/{recipe.name}/")
-    names = sorted(recipe.space)
-    for _ in range(TUNE_DRAWS if names else 0):
-        params = {**recipe.params, **base.params}
-        for name in rng.sample(names, rng.randint(1, max(1, (len(names) + 1) // 2))):
-            params[name] = step_from(recipe.space[name], params.get(name), rng)
-        if fingerprint(recipe.name, params, base.features) not in notebook.fingerprints and params != base.params:
-            return params
-    return None
-
-
-def step_from(spec: Any, now: Any, rng: random.Random) -> Any:
-    """A value near the present one two times in three, anywhere in the space otherwise."""
-    if rng.random() < 1 / 3 or now is None:
-        return draw(spec, rng)
-    if isinstance(spec, list):
-        if now not in spec:
-            return rng.choice(spec)
-        place = spec.index(now)
-        near = [spec[i] for i in (place - 1, place + 1) if 0 <= i < len(spec)]
-        return rng.choice(near or spec)
-    low, high = spec[0], spec[1]
-    if len(spec) == 3 and now > 0:
-        fourth = (high / low) ** 0.25
-        return draw((type(low)(max(low, now / fourth)), type(high)(min(high, now * fourth)), "log"), rng)
-    fourth = (high - low) / 4
-    return draw((type(low)(max(low, now - fourth)), type(high)(min(high, now + fourth))), rng)
 
 
 def bold(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
