@@ -18,8 +18,8 @@ from agents.offline.recipe import Recipe, draw
 if TYPE_CHECKING:
     import optuna
 
-KNOWN = 5
-"""With fewer runs to learn from, TPE would draw at random from the whole space."""
+KNOWN = 10
+"""With fewer runs to learn from, what TPE proposes is no nearer to the best than chance, and farther than a step."""
 SEEN = 3
 """A param that the best run leaves to the size of the data is asked for once so many runs have set it."""
 ASKS = 20
@@ -35,7 +35,9 @@ def next_params(notebook: Notebook, recipe: Recipe, base: Run) -> dict[str, Any]
     The same registry, seed and round give the same params.
     """
     told = trials(notebook, recipe, base)
-    return (asked(notebook, recipe, base, told) if len(told) >= KNOWN else None) or local_step(notebook, recipe, base)
+    if len(told) >= KNOWN:
+        return asked(notebook, recipe, base, told) or local_step(notebook, recipe, base)
+    return local_step(notebook, recipe, base) or asked(notebook, recipe, base, told)
 
 
 def trials(notebook: Notebook, recipe: Recipe, base: Run) -> list[Told]:

@@ -79,7 +79,7 @@ def test_while_little_is_known_a_step_is_made_from_the_best_run(tmp_path: Path) 
 def test_what_was_played_is_never_asked_again_and_a_space_comes_to_its_end(tmp_path: Path) -> None:
     knn = BY_NAME["knn"]
     played = [entry(1, "knn", 0.8)]
-    while len(played) < 20:
+    while len(played) < 30:
         book = notebook(tmp_path, played)
         params = next_params(book, knn, book.members[0])
         if params is None:
@@ -90,7 +90,7 @@ def test_what_was_played_is_never_asked_again_and_a_space_comes_to_its_end(tmp_p
 
 
 def test_params_that_are_unset_or_outside_of_the_space_do_no_harm(tmp_path: Path) -> None:
-    odd: list[Any] = [None, 1e9, -3, 0.0, "high", [1], True, float("inf")]
+    odd: list[Any] = [None, 1e9, -3, 0.0, "high", [1], True, float("inf"), 7.7, {}]
     found = [
         entry(number, "lightgbm_default", 0.8 - number / 1e3, params={"num_leaves": value, "bags": value, "C": value})
         for number, value in enumerate(odd, 1)
@@ -105,7 +105,7 @@ def test_params_that_are_unset_or_outside_of_the_space_do_no_harm(tmp_path: Path
 
 def test_what_the_best_run_leaves_to_the_data_is_asked_once_three_runs_have_set_it(tmp_path: Path) -> None:
     def asked(count: int) -> Any:
-        rates = [0.02, 0.03, 0.05][:count] + [None] * (8 - count)
+        rates = [0.02, 0.03, 0.05][:count] + [None] * (12 - count)
         found = [
             entry(number, "lightgbm_default", 0.7 + number / 1e3, params={"learning_rate": rate, "lambda_l2": number})
             for number, rate in enumerate(rates, 1)
@@ -157,15 +157,16 @@ def test_bad_runs_that_the_gate_stopped_keep_tuning_away(tmp_path: Path) -> None
 
 
 def test_runs_with_the_same_features_count_alone_once_there_are_enough(tmp_path: Path) -> None:
+    names = {f"R{n:02d}" for n in range(1, KNOWN)}
     plain = [entry(n, "lightgbm_default", 0.8, params={"lambda_l2": n}) for n in range(1, KNOWN)]
     rich = [
-        entry(n, "lightgbm_default", 0.8, params={"lambda_l2": n}, features={"frequency": 10}) for n in range(11, 15)
+        entry(n, "lightgbm_default", 0.8, params={"lambda_l2": n}, features={"frequency": 10}) for n in range(31, 35)
     ]
     recipe = BY_NAME["lightgbm_default"]
     book = notebook(tmp_path, plain + rich)
-    assert len(trials(book, recipe, book.runs[0])) == 8
-    book = notebook(tmp_path, [*plain, *rich, entry(20, "lightgbm_default", 0.8)])
-    assert {run.label for run, _ in trials(book, recipe, book.runs[0])} == {"R01", "R02", "R03", "R04", "R20"}
+    assert len(trials(book, recipe, book.runs[0])) == KNOWN + 3
+    book = notebook(tmp_path, [*plain, *rich, entry(40, "lightgbm_default", 0.8)])
+    assert {run.label for run, _ in trials(book, recipe, book.runs[0])} == {*names, "R40"}
 
 
 @pytest.mark.parametrize(
