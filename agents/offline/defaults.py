@@ -26,6 +26,7 @@ TABLE_SPACE: dict[str, list[Any]] = {
     "target_encoding": [0, 5, 20],
     "frequency": [0, 10],
     "row_stats": [True, False],
+    "selection": [False, "drift", "permutation"],
 }
 
 LIGHTGBM: dict[str, Any] = {

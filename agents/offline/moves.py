@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agents.offline import guidance as wishes
@@ -19,6 +19,8 @@ HASTE = 900.0
 QUICK = ("lightgbm_quick", "text_quick")
 """First scores: they leave their families as good as untried."""
 MOST_BAGS = 10
+MANY_COLUMNS = 20
+"""From here on some of them may be needless."""
 
 Move = tuple[str, dict[str, Any], dict[str, Any]]
 """What changes, the params, the features."""
@@ -103,14 +105,21 @@ def _feature_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[Mo
     levels, numbers = bool(facts.categories or facts.coded), facts.numbers >= 2
     useful = {"related_numbers": numbers, "interactions": numbers, "group_means": numbers and levels}
     useful |= {"target_encoding": levels, "frequency": levels, "crosses": levels}
+    fits = selections(notebook, {**recipe.features, **base.features})
     for name, choices in sorted(recipe.feature_space.items()):
         if not useful.get(name, True):
             continue
         now = base.features.get(name, recipe.features.get(name))
         for value in choices:
-            if value != now and (value or now):
+            if value != now and (value or now) and fits.get(value, True):
                 what = f"{name}: {value}" if value and value is not True else f"{name} {'on' if value else 'off'}"
                 yield what, dict(base.params), {**recipe.features, **base.features, name: value}
+
+
+def selections(notebook: Notebook, features: Mapping[str, Any]) -> dict[Any, bool]:
+    """Whether a way to select columns fits: one takes many columns, the other a drift between train and test."""
+    many = notebook.data.columns >= MANY_COLUMNS or bool(features.get("interactions"))
+    return {"permutation": many, "drift": notebook.drifts}
 
 
 def _bag_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[Move]:
@@ -144,7 +153,9 @@ def bold(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
             params["bags"] = max(3, bags)
         features = {**recipe.features, **(base.features if base else {})}
         for name, choices in sorted(recipe.feature_space.items()):
-            features[name] = next((value for value in reversed(choices) if value), features.get(name))
+            fits = selections(notebook, features)
+            if fitting := [value for value in choices if value and fits.get(value, True)]:
+                features[name] = fitting[-1]
         units = (0.3 + 0.1 * min(8, notebook.stuck)) * 0.6**failed * closeness(notebook, recipe.family)
         units *= 0.2 if notebook.limit("seconds_left") < HASTE and not asked else 1.0
         yield Option(

@@ -79,6 +79,8 @@ class Notebook:
     facts: Mapping[str, Any]
     others: Mapping[str, float] = field(default_factory=dict)
     """Technique → how many of the public sources use it, 0 to 1; empty where there are none."""
+    drifts: bool = False
+    """Whether the referee's probes told test rows from training rows."""
 
     @cached_property
     def best(self) -> Run | None:
@@ -184,7 +186,20 @@ def read(turn: Turn) -> Notebook:
         guidance=_guidance(turn),
         facts=turn.facts,
         others=published.weights(read_text(turn, "research_brief")),
+        drifts=_drifts(turn),
     )
+
+
+def _drifts(turn: Turn) -> bool:
+    """What the last probes say; they say the same of the data in every round."""
+    for number in range(turn.round - 1, 0, -1):
+        try:
+            record = json.loads((turn.campaign / "rounds" / f"R{number:02d}_probes.json").read_bytes())
+            checks = {check["name"]: check["ok"] for check in record["checks"]}
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # a round without a complete run
+        return not checks.get("adversarial_validation", True)
+    return False
 
 
 def _guidance(turn: Turn) -> wishes.Guidance:

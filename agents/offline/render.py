@@ -28,6 +28,7 @@ STEPS = (
     "text_svd",
     "text_pairs",
     "text_scores",
+    "selection",
 )
 
 

@@ -65,6 +65,7 @@ _FEATURES = {
     "frequency encoding": ("frequency",),
     "interactions": ("interactions", "crosses", "related_numbers"),
     "group statistics": ("group_means",),
+    "feature selection": ("selection",),
 }
 SEEDS = 3
 """So many bags are an average over seeds."""
@@ -81,6 +82,8 @@ def _others(family: str, role: str, params: Mapping[str, Any], features: Mapping
     for name, keys in _FEATURES.items():
         if any(features.get(key) for key in keys):
             yield name
+    if features.get("selection") == "drift":
+        yield "adversarial validation"
     if params.get("target") == "log":
         yield "log target"
     if int(params.get("bags") or 0) >= SEEDS:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ORDER = (
     "core", "recall", "table", "strings", "texts", "files", "design",
-    "pace", "boosters", "linear", "language", "classic", "blend",
+    "pace", "boosters", "select", "linear", "language", "classic", "blend",
 )  # fmt: skip
 OWN = "agents.offline.blocks"
 

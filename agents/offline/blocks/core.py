@@ -44,6 +44,7 @@ class Data:
     strings: dict[str, pd.Series] = field(default_factory=dict)  # raw strings with a possible structure
     term_counts: dict[tuple[str, str], Any] = field(default_factory=dict)  # sparse, by text and kind, made once
     ids: pd.Series | None = None  # of every row, where there is an id column
+    learned: set[str] = field(default_factory=set)  # names of numbers that were made from labels
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
 

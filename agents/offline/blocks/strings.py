@@ -99,6 +99,7 @@ def target_encoding(data: Data, option: Any) -> None:
         if clock.left() >= 0:  # all of them
             keep(data, about, found, started - data.clock.left())
     data.numbers |= found
+    data.learned |= set(found)
 
 
 def encodings(

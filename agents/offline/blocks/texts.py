@@ -101,3 +101,4 @@ def text_scores(data: Data, option: Any) -> None:
         columns[goal.rows], columns[data.n_train :] = inside, outside
         for i, values in enumerate(columns.T):
             data.numbers[f"text.score{number}.{i}"] = values
+            data.learned.add(f"text.score{number}.{i}")
