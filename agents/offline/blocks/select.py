@@ -172,13 +172,14 @@ def quick_trial(
     held, truth = table[out], y[out]
     gain = np.asarray(model.feature_importance("gain", iteration=model.best_iteration or None), dtype=float)
     constant = row_losses(goal, truth, np.repeat(best_constant(goal, y[~out]), len(truth), axis=0))
-    return Trial(goal, model, held, truth, gain, row_losses(goal, truth, predicted(model, held)), constant)
+    return Trial(goal, model, held, truth, gain, row_losses(goal, truth, predicted(data, model, held)), constant)
 
 
-def predicted(model: Any, table: np.ndarray) -> np.ndarray:
+def predicted(data: Data, model: Any, table: np.ndarray) -> np.ndarray:
     """(rows, outputs); one output for values and for the second of two classes."""
-    raw = np.asarray(model.predict(table, num_iteration=model.best_iteration or None), dtype=float)
-    return raw.reshape(len(table), -1)
+    rounds = model.best_iteration or None
+    raw = model.predict(table, num_iteration=rounds, num_threads=threads(data, table.size))
+    return np.asarray(raw, dtype=float).reshape(len(table), -1)
 
 
 def best_constant(goal: Goal, y: np.ndarray) -> np.ndarray:
@@ -210,7 +211,7 @@ def worsening(data: Data, trials: list[Trial], places: list[int]) -> float:
         kept, grown = one.table[:, places], np.zeros(len(one.y))
         for _ in range(SHUFFLES):
             one.table[:, places] = kept[rng.permutation(len(kept))]
-            grown += row_losses(one.goal, one.y, predicted(one.model, one.table)) - one.surprise
+            grown += row_losses(one.goal, one.y, predicted(data, one.model, one.table)) - one.surprise
         one.table[:, places] = kept
         found.append(grown)
     return beyond_noise(np.concatenate(found))
@@ -282,7 +283,7 @@ def told_apart(
     part, found, gain = table[:, left], [], np.zeros(len(left))
     for bag, out in enumerate((half,) if len(left) > WIDE else (half, ~half)):
         one = quick_trial(data, goal, part, came, out, native, bag, clock)
-        found.append(float(roc_auc_score(one.y, predicted(one.model, one.table)[:, 0])))
+        found.append(float(roc_auc_score(one.y, predicted(data, one.model, one.table)[:, 0])))
         gain += one.gain
     return float(np.mean(found)), gain
 
