@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agents.offline import guidance as wishes
 from agents.offline import text
 from agents.offline.blending import blends
+from agents.offline.crossings import crossings
 from agents.offline.notebook import Notebook, Run
-from agents.offline.options import Option, applicable, bags_of, closeness
+from agents.offline.options import HASTE, QUICK, Option, applicable, bags_of, closeness
 from agents.offline.recipe import Recipe, draw
+from agents.offline.switches import Move, feature_moves, selections, was_ablation
 from agents.offline.tuning import next_params
 
-HASTE = 900.0
-"""With fewer seconds left, boldness has no time to pay."""
-QUICK = ("lightgbm_quick", "text_quick")
-"""First scores: they leave their families as good as untried."""
 MOST_BAGS = 10
-MANY_COLUMNS = 20
-"""From here on some of them may be needless."""
-
-Move = tuple[str, dict[str, Any], dict[str, Any]]
-"""What changes, the params, the features."""
 
 
 def all_options(notebook: Notebook) -> list[Option]:
@@ -32,9 +25,10 @@ def all_options(notebook: Notebook) -> list[Option]:
     by_name = {recipe.name: recipe for recipe in recipes}
     found: list[Option] = list(fresh(notebook, recipes))
     for rank, run in enumerate(bases(notebook, by_name)):
-        found += refine(notebook, by_name[run.recipe], run, 0.6**rank)
+        found += refine(notebook, by_name[run.recipe], run, rank)
     found += blends(notebook)
     found += bold(notebook, recipes)
+    found += crossings(notebook, recipes)
     unique = {option.fingerprint: option for option in reversed(found)}
     return [option for mark, option in unique.items() if mark not in notebook.fingerprints]
 
@@ -82,14 +76,15 @@ def strongest(notebook: Notebook, recipes: Sequence[Recipe]) -> float:
     return max((recipe.hint(notebook.data) for recipe in recipes), default=1.0)
 
 
-def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> Iterator[Option]:
-    """Feature blocks, bags and other hyper-parameters, all around one earlier run."""
-    weight *= closeness(notebook, recipe.family) * (0.5 if notebook.limit("seconds_left") < HASTE else 1.0)
-    fails = sum(run.parent is not None and run.role != "tune" for run in notebook.of_family(recipe.family))
+def refine(notebook: Notebook, recipe: Recipe, base: Run, rank: int) -> Iterator[Option]:
+    """Feature blocks, bags and other hyper-parameters, all around one of the best runs."""
+    hasty = notebook.limit("seconds_left") < HASTE
+    weight = 0.6**rank * closeness(notebook, recipe.family) * (0.5 if hasty else 1.0)
+    fails = failed_changes(notebook, recipe.family, hasty)
     role = "diversify" if notebook.blend_leads else "improve"
-    for what, params, features in [*_feature_moves(notebook, recipe, base), *_bag_moves(notebook, recipe, base)]:
-        hypothesis = f"{recipe.title} gains from {what} over {text.link(base)}"
-        yield Option(recipe, role, hypothesis, params, features, 0.6 * weight * 0.8**fails, base.label)
+    for move in [*feature_moves(notebook, recipe, base, rank == 0), *_bag_moves(notebook, recipe, base)]:
+        units = 0.6 * weight * 0.8**fails * move.worth
+        yield Option(recipe, role, move.says, move.params, move.features, units, base.label)
     if step := next_params(notebook, recipe, base):
         # Against a blend, fold 1 of a lone model fails the gate of a tuning, but passes that of a new member.
         role = "diversify" if notebook.blend_leads and "tune" not in notebook.guidance.roles else "tune"
@@ -100,33 +95,18 @@ def refine(notebook: Notebook, recipe: Recipe, base: Run, weight: float) -> Iter
         yield Option(recipe, role, hypothesis, step, dict(base.features), units, base.label)
 
 
-def _feature_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[Move]:
-    facts = notebook.data
-    levels, numbers = bool(facts.categories or facts.coded), facts.numbers >= 2
-    useful = {"related_numbers": numbers, "interactions": numbers, "group_means": numbers and levels}
-    useful |= {"target_encoding": levels, "frequency": levels, "crosses": levels}
-    fits = selections(notebook, {**recipe.features, **base.features})
-    for name, choices in sorted(recipe.feature_space.items()):
-        if not useful.get(name, True):
-            continue
-        now = base.features.get(name, recipe.features.get(name))
-        for value in choices:
-            if value != now and (value or now) and fits.get(value, True):
-                what = f"{name}: {value}" if value and value is not True else f"{name} {'on' if value else 'off'}"
-                yield what, dict(base.params), {**recipe.features, **base.features, name: value}
-
-
-def selections(notebook: Notebook, features: Mapping[str, Any]) -> dict[Any, bool]:
-    """Whether a way to select columns fits: one takes many columns, the other a drift between train and test."""
-    many = notebook.data.columns >= MANY_COLUMNS or bool(features.get("interactions"))
-    return {"permutation": many, "drift": notebook.drifts}
+def failed_changes(notebook: Notebook, family: str, hasty: bool) -> int:
+    """How many changes of its runs the family has seen, but for tunings and, where there is time, for lessons."""
+    changed = [run for run in notebook.of_family(family) if run.parent is not None and run.role != "tune"]
+    return sum(hasty or not was_ablation(notebook, run) for run in changed)
 
 
 def _bag_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[Move]:
     bags = bags_of(notebook, recipe, base.params)
     if bags and bags < MOST_BAGS:
         more = min(MOST_BAGS, max(3, 2 * bags))
-        yield f"{more} bags instead of {bags}", {**base.params, "bags": more}, dict(base.features)
+        says = f"{recipe.title} gains from {more} bags instead of {bags} over {text.link(base)}"
+        yield Move(says, {**base.params, "bags": more}, dict(base.features))
 
 
 def bold(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:

@@ -13,6 +13,12 @@ from agents.offline.catalogue import BY_NAME, RECIPES
 from agents.offline.notebook import Notebook, Run, fingerprint
 from agents.offline.recipe import Recipe
 
+HASTE = 900.0
+"""With fewer seconds left, boldness has no time to pay."""
+STUCK = 4
+"""After so many rounds without a keep a blend is due, and crossings are."""
+QUICK = ("lightgbm_quick", "text_quick")
+"""First scores: they leave their families as good as untried."""
 USUAL_RATE = 0.05
 """Learning rate of boosters that the recipes' estimates hold for."""
 START_SECONDS = 2.5

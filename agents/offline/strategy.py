@@ -10,7 +10,7 @@ from agents.offline.catalogue import BY_NAME
 from agents.offline.ledgers import calibration
 from agents.offline.moves import all_options
 from agents.offline.notebook import Notebook
-from agents.offline.options import Costs, Option, turns
+from agents.offline.options import STUCK, Costs, Option, turns
 from agents.offline.published import prior
 
 OVERHEAD = 20.0
@@ -38,8 +38,6 @@ LONE = 0.3
 """The share of its worth that a lone model shows at once against a blend; the next blend shows the rest."""
 PLANNED_ROUNDS = 12
 PLANNED_ROUNDS_SHORT = 20
-STUCK = 4
-"""After so many rounds without a keep a blend is due."""
 LAST_CALL = 100.0
 GUIDED = 1000.0
 """A wish of the guidance outweighs every estimate."""

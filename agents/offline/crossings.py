@@ -1,0 +1,81 @@
+"""Crossings: recipe and params of one good run with the features of another, for when nothing else was kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import combinations, islice
+from typing import Any
+
+from agents.offline import text
+from agents.offline.catalogue import BY_NAME, RECIPES
+from agents.offline.notebook import Notebook, Run, fingerprint
+from agents.offline.options import HASTE, QUICK, STUCK, Option, closeness
+from agents.offline.recipe import Recipe
+from agents.offline.render import STEPS
+from agents.offline.switches import all_features, applies, option_of, parent_of, put, switched
+
+BRANCHES, PAIRS = 6, 3
+"""How many of the best branches are crossed, and how many pairs of them at most."""
+
+
+def crossings(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:
+    """When nothing was kept for long: recipe and params of one good run with the features of another, both ways."""
+    if notebook.stuck < STUCK or notebook.limit("seconds_left") <= HASTE:
+        return
+    by_name = {recipe.name: recipe for recipe in recipes}
+    usual = "diversify" if notebook.blend_leads else "improve"
+    role = "bold" if notebook.facts.get("force_bold") or "bold" in notebook.guidance.roles else usual
+    weight = (0.3 + 0.1 * min(8, notebook.stuck)) * 0.6 ** failed_crossings(notebook)
+    pairs = (children(notebook, by_name, *pair) for pair in combinations(branches(notebook, by_name), 2))
+    for rank, found in enumerate(islice(filter(None, pairs), PAIRS)):
+        for body, donor, features in found:
+            recipe = by_name[body.recipe]
+            names = ", ".join(name for name in STEPS if features.get(name) != all_features(body).get(name))
+            says = f"{recipe.title} of {text.link(body)} gains from {names} as in {text.link(donor)}"
+            units = weight * 0.8**rank * closeness(notebook, recipe.family)
+            yield Option(recipe, role, says, dict(body.params), features, units, body.label)
+
+
+def children(
+    notebook: Notebook, by_name: dict[str, Recipe], one: Run, other: Run
+) -> list[tuple[Run, Run, dict[str, Any]]]:
+    """Body, donor and features of the crossings of two runs that were never played, in both directions."""
+    found = []
+    for body, donor in ((one, other), (other, one)):
+        features = exchanged(notebook, by_name[body.recipe], body, donor)
+        new = fingerprint(body.recipe, body.params, features) not in notebook.fingerprints
+        if new and features != all_features(body):
+            found.append((body, donor, features))
+    return found
+
+
+def failed_crossings(notebook: Notebook) -> int:
+    """Runs since the last keep that changed several blocks of their parent and nothing else."""
+    since = notebook.best.round if notebook.best else 0
+    later = [(run, parent_of(notebook, run)) for run in notebook.runs if run.round > since]
+    return sum(parent is not None and len(switched(run, parent)) > 1 for run, parent in later)
+
+
+def branches(notebook: Notebook, by_name: dict[str, Recipe]) -> list[Run]:
+    """The best run of each recipe and set of features, best first."""
+    found: dict[str, Run] = {}
+    for run in notebook.members:
+        if run.recipe in by_name and run.recipe not in QUICK:
+            found.setdefault(json.dumps([run.recipe, all_features(run)], sort_keys=True, default=str), run)
+    return list(found.values())[:BRANCHES]
+
+
+def takes(recipe: Recipe) -> set[str]:
+    """The blocks that recipes with this model use: one that reads texts by itself has no use for any."""
+    alike = [other for other in RECIPES if other.model == recipe.model]
+    return {name for other in alike for name in (*other.features, *other.feature_space)}
+
+
+def exchanged(notebook: Notebook, recipe: Recipe, body: Run, donor: Run) -> dict[str, Any]:
+    """The features of `body` with every block that both models can take as `donor` has it."""
+    features, theirs = all_features(body), all_features(donor)
+    for name in sorted(takes(recipe) & takes(BY_NAME[donor.recipe])):
+        if applies(notebook, recipe, name) and option_of(features, name) != option_of(theirs, name):
+            features = put(recipe, features, name, theirs.get(name))
+    return features

@@ -1,0 +1,138 @@
+"""Changes of an earlier run's feature blocks: another option, or one block off to learn what it is worth.
+
+What a block is worth is measured by pairs of runs that differ in nothing else; one fold is enough to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from agents.offline import text
+from agents.offline.catalogue import BY_NAME, RECIPES
+from agents.offline.notebook import Notebook, Run
+from agents.offline.options import HASTE
+from agents.offline.recipe import Recipe
+from agents.offline.render import STEPS
+from agents.offline.tuning import changes
+
+MATTERS = 0.5
+"""From so many standard errors of loss without it, a block's other options are worth more, and all are looked at."""
+MOST_BONUS = 2.0
+LESSON = 0.8
+"""What it is worth to learn what a block is worth, in shares of a change that should gain."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A change of an earlier run; `worth` is a factor of what such changes usually gain."""
+
+    says: str
+    params: dict[str, Any]
+    features: dict[str, Any]
+    worth: float = 1.0
+
+
+def all_features(run: Run) -> dict[str, Any]:
+    """A run's switches, with those of its recipe that it left out."""
+    recipe = BY_NAME.get(run.recipe)
+    return {**(recipe.features if recipe else {}), **run.features}
+
+
+def applies(notebook: Notebook, recipe: Recipe, name: str) -> bool:
+    """Whether a block may change anything on this data; blocks without a known condition do where they are tuned."""
+    facts = notebook.data
+    levels, numbers = bool(facts.categories or facts.coded), facts.numbers >= 2
+    known = {"related_numbers": numbers, "interactions": numbers, "group_means": numbers and levels, "row_stats": True}
+    known |= {"target_encoding": levels, "frequency": levels, "crosses": levels}
+    known |= {"date_parts": bool(notebook.profile["date_columns"]), "string_parts": bool(facts.categories)}
+    known |= {"text_stats": facts.texts > 0, "text_svd": facts.texts > 0, "text_scores": facts.texts > 0}
+    known |= {"text_pairs": facts.texts > 1}
+    return known.get(name, name in recipe.feature_space)
+
+
+def feature_moves(notebook: Notebook, recipe: Recipe, base: Run, leads: bool) -> Iterator[Move]:
+    """Other options of the blocks, those of a block that matters first; for the leading run also one block off.
+
+    While time is short nothing is played to learn from alone.
+    """
+    long = notebook.limit("seconds_left") > HASTE
+    measured = worths(notebook, recipe.family) if long else {}
+    now = {**recipe.features, **base.features}
+    on = [name for name in STEPS if now.get(name) and applies(notebook, recipe, name)]
+    ablated = on if long and leads and len(on) > 1 else []
+    for name in sorted({*recipe.feature_space, *on}):
+        worth = max(0.0, measured.get(name, 0.0))
+        choices = list(recipe.feature_space.get(name, []))
+        if worth >= MATTERS:
+            choices += [value for value in elsewhere(name) if value not in choices]
+        for value in choices if applies(notebook, recipe, name) else []:
+            if value != now.get(name) and (value or (now.get(name) and name not in ablated)):
+                what = f"{name}: {value}" if value and value is not True else f"{name} {'on' if value else 'off'}"
+                says = f"{recipe.title} gains from {what} over {text.link(base)}"
+                bonus = min(MOST_BONUS, worth) if value else 0.0
+                yield Move(says, dict(base.params), put(recipe, now, name, value), 1 + bonus)
+    lessons = sum(run.parent == base.label and was_ablation(notebook, run) for run in notebook.runs)
+    for name in ablated:
+        says = f"{recipe.title} of {text.link(base)} with {name} off shows what the block is worth"
+        yield Move(says, dict(base.params), put(recipe, now, name, None), LESSON ** (1 + lessons))
+
+
+def put(recipe: Recipe, features: dict[str, Any], name: str, option: Any) -> dict[str, Any]:
+    """The features with another option of a block; one that is off as by the recipe itself is left out."""
+    if option or name in recipe.features:
+        falsy = next((value for value in recipe.feature_space.get(name, []) if not value), False)
+        return {**features, name: option or falsy}
+    return {key: value for key, value in features.items() if key != name}
+
+
+def elsewhere(name: str) -> list[Any]:
+    """The options of a block that any recipe uses."""
+    found: list[Any] = []
+    for recipe in RECIPES:
+        found += [value for value in [recipe.features.get(name), *recipe.feature_space.get(name, [])] if value]
+    return [value for place, value in enumerate(found) if value not in found[:place]]
+
+
+def parent_of(notebook: Notebook, run: Run) -> Run | None:
+    """The run whose model and params it has; None where it changed more than features."""
+    parent = next((other for other in notebook.runs if other.label == run.parent), None)
+    if parent is None or (parent.recipe, parent.params) != (run.recipe, run.params):
+        return None
+    return parent
+
+
+def switched(run: Run, other: Run) -> list[str]:
+    """The blocks that differ between two runs."""
+    ours, theirs = all_features(run), all_features(other)
+    return [name for name in STEPS if option_of(ours, name) != option_of(theirs, name)]
+
+
+def was_ablation(notebook: Notebook, run: Run) -> bool:
+    """Whether the run is its parent with one block off."""
+    parent = parent_of(notebook, run)
+    names = switched(run, parent) if parent else []
+    return len(names) == 1 and not all_features(run).get(names[0])
+
+
+def worths(notebook: Notebook, family: str) -> dict[str, float]:
+    """Block → how much better a run of the family was with it than without, in standard errors; the best of each."""
+    found: dict[str, float] = {}
+    for run in notebook.of_family(family):
+        parent = parent_of(notebook, run)
+        names = switched(run, parent) if parent and run.status != "crash" else []
+        gains = changes(notebook, parent, run) if parent else []
+        if len(names) != 1 or not gains or notebook.noise <= 0:
+            continue
+        ours, theirs = all_features(run).get(names[0]), all_features(parent).get(names[0]) if parent else None
+        if not (ours and theirs):
+            worth = fmean(gains) / notebook.noise * (1 if ours else -1)
+            found[names[0]] = max(worth, found.get(names[0], worth))
+    return found
+
+
+def option_of(features: dict[str, Any], name: str) -> Any:
+    """The option of a block, None for all the ways to say that it is off."""
+    return features.get(name) or None
