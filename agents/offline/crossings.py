@@ -12,8 +12,7 @@ from agents.offline.catalogue import BY_NAME, RECIPES
 from agents.offline.notebook import Notebook, Run, fingerprint
 from agents.offline.options import HASTE, QUICK, STUCK, Option, closeness
 from agents.offline.recipe import Recipe
-from agents.offline.render import STEPS
-from agents.offline.switches import all_features, applies, option_of, parent_of, put, switched
+from agents.offline.switches import all_features, applies, differing, parent_of, put
 
 BRANCHES, PAIRS = 6, 3
 """How many of the best branches are crossed, and how many pairs of them at most."""
@@ -26,12 +25,12 @@ def crossings(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]
     by_name = {recipe.name: recipe for recipe in recipes}
     usual = "diversify" if notebook.blend_leads else "improve"
     role = "bold" if notebook.facts.get("force_bold") or "bold" in notebook.guidance.roles else usual
-    weight = (0.3 + 0.1 * min(8, notebook.stuck)) * 0.6 ** failed_crossings(notebook)
+    weight = (0.2 + 0.05 * min(8, notebook.stuck)) * 0.6 ** failed_crossings(notebook)
     pairs = (children(notebook, by_name, *pair) for pair in combinations(branches(notebook, by_name), 2))
     for rank, found in enumerate(islice(filter(None, pairs), PAIRS)):
         for body, donor, features in found:
             recipe = by_name[body.recipe]
-            names = ", ".join(name for name in STEPS if features.get(name) != all_features(body).get(name))
+            names = ", ".join(differing(features, all_features(body)))
             says = f"{recipe.title} of {text.link(body)} gains from {names} as in {text.link(donor)}"
             units = weight * 0.8**rank * closeness(notebook, recipe.family)
             yield Option(recipe, role, says, dict(body.params), features, units, body.label)
@@ -40,12 +39,15 @@ def crossings(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]
 def children(
     notebook: Notebook, by_name: dict[str, Recipe], one: Run, other: Run
 ) -> list[tuple[Run, Run, dict[str, Any]]]:
-    """Body, donor and features of the crossings of two runs that were never played, in both directions."""
+    """Body, donor and features of the crossings of two runs that were never played, in both directions.
+
+    One block alone is no crossing: `switches.feature_moves` changes that.
+    """
     found = []
     for body, donor in ((one, other), (other, one)):
         features = exchanged(notebook, by_name[body.recipe], body, donor)
         new = fingerprint(body.recipe, body.params, features) not in notebook.fingerprints
-        if new and features != all_features(body):
+        if new and len(differing(features, all_features(body))) > 1:
             found.append((body, donor, features))
     return found
 
@@ -54,7 +56,9 @@ def failed_crossings(notebook: Notebook) -> int:
     """Runs since the last keep that changed several blocks of their parent and nothing else."""
     since = notebook.best.round if notebook.best else 0
     later = [(run, parent_of(notebook, run)) for run in notebook.runs if run.round > since]
-    return sum(parent is not None and len(switched(run, parent)) > 1 for run, parent in later)
+    return sum(
+        parent is not None and len(differing(all_features(run), all_features(parent))) > 1 for run, parent in later
+    )
 
 
 def branches(notebook: Notebook, by_name: dict[str, Recipe]) -> list[Run]:
@@ -75,7 +79,8 @@ def takes(recipe: Recipe) -> set[str]:
 def exchanged(notebook: Notebook, recipe: Recipe, body: Run, donor: Run) -> dict[str, Any]:
     """The features of `body` with every block that both models can take as `donor` has it."""
     features, theirs = all_features(body), all_features(donor)
-    for name in sorted(takes(recipe) & takes(BY_NAME[donor.recipe])):
-        if applies(notebook, recipe, name) and option_of(features, name) != option_of(theirs, name):
+    both = takes(recipe) & takes(BY_NAME[donor.recipe])
+    for name in differing(features, theirs):
+        if name in both and applies(notebook, recipe, name):
             features = put(recipe, features, name, theirs.get(name))
     return features

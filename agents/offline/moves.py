@@ -83,7 +83,7 @@ def refine(notebook: Notebook, recipe: Recipe, base: Run, rank: int) -> Iterator
     fails = failed_changes(notebook, recipe.family, hasty)
     role = "diversify" if notebook.blend_leads else "improve"
     for move in [*feature_moves(notebook, recipe, base, rank == 0), *_bag_moves(notebook, recipe, base)]:
-        units = 0.6 * weight * 0.8**fails * move.worth
+        units = 0.6 * weight * move.worth * (1.0 if move.is_lesson else 0.8**fails)
         yield Option(recipe, role, move.says, move.params, move.features, units, base.label)
     if step := next_params(notebook, recipe, base):
         # Against a blend, fold 1 of a lone model fails the gate of a tuning, but passes that of a new member.

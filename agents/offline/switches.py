@@ -5,7 +5,7 @@ What a block is worth is measured by pairs of runs that differ in nothing else; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -21,18 +21,22 @@ from agents.offline.tuning import changes
 MATTERS = 0.5
 """From so many standard errors of loss without it, a block's other options are worth more, and all are looked at."""
 MOST_BONUS = 2.0
-LESSON = 0.8
-"""What it is worth to learn what a block is worth, in shares of a change that should gain."""
+LESSON, NEXT_LESSON = 0.5, 0.8
+"""What a first lesson is worth, in shares of a change that should gain; and each next one on the run, of the last."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """A change of an earlier run; `worth` is a factor of what such changes usually gain."""
+    """A change of an earlier run; `worth` is a factor of what such changes usually gain.
+
+    A lesson is worth as much after changes that failed.
+    """
 
     says: str
     params: dict[str, Any]
     features: dict[str, Any]
     worth: float = 1.0
+    is_lesson: bool = False
 
 
 def all_features(run: Run) -> dict[str, Any]:
@@ -77,7 +81,7 @@ def feature_moves(notebook: Notebook, recipe: Recipe, base: Run, leads: bool) ->
     lessons = sum(run.parent == base.label and was_ablation(notebook, run) for run in notebook.runs)
     for name in ablated:
         says = f"{recipe.title} of {text.link(base)} with {name} off shows what the block is worth"
-        yield Move(says, dict(base.params), put(recipe, now, name, None), LESSON ** (1 + lessons))
+        yield Move(says, dict(base.params), put(recipe, now, name, None), LESSON * NEXT_LESSON**lessons, True)
 
 
 def put(recipe: Recipe, features: dict[str, Any], name: str, option: Any) -> dict[str, Any]:
@@ -104,16 +108,15 @@ def parent_of(notebook: Notebook, run: Run) -> Run | None:
     return parent
 
 
-def switched(run: Run, other: Run) -> list[str]:
-    """The blocks that differ between two runs."""
-    ours, theirs = all_features(run), all_features(other)
-    return [name for name in STEPS if option_of(ours, name) != option_of(theirs, name)]
+def differing(features: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+    """The blocks that differ; all the ways to say that one is off are one."""
+    return [name for name in STEPS if (features.get(name) or None) != (others.get(name) or None)]
 
 
 def was_ablation(notebook: Notebook, run: Run) -> bool:
     """Whether the run is its parent with one block off."""
     parent = parent_of(notebook, run)
-    names = switched(run, parent) if parent else []
+    names = differing(all_features(run), all_features(parent)) if parent else []
     return len(names) == 1 and not all_features(run).get(names[0])
 
 
@@ -122,7 +125,7 @@ def worths(notebook: Notebook, family: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for run in notebook.of_family(family):
         parent = parent_of(notebook, run)
-        names = switched(run, parent) if parent and run.status != "crash" else []
+        names = differing(all_features(run), all_features(parent)) if parent and run.status != "crash" else []
         gains = changes(notebook, parent, run) if parent else []
         if len(names) != 1 or not gains or notebook.noise <= 0:
             continue
@@ -131,8 +134,3 @@ def worths(notebook: Notebook, family: str) -> dict[str, float]:
             worth = fmean(gains) / notebook.noise * (1 if ours else -1)
             found[names[0]] = max(worth, found.get(names[0], worth))
     return found
-
-
-def option_of(features: dict[str, Any], name: str) -> Any:
-    """The option of a block, None for all the ways to say that it is off."""
-    return features.get(name) or None

@@ -17,7 +17,6 @@ from agents.offline.switches import worths
 from tests.agents.desk import TABLE, TEXT, Desk, entry
 
 RICH = dict(BY_NAME["lightgbm_encoded"].features)
-PLAIN = dict(BY_NAME["lightgbm_default"].features)
 FIRST = entry(1, "lightgbm_encoded", 0.80, status="keep", role="improve", expected_gain=0.0)
 BLOCKS = {"crosses", "frequency", "related_numbers", "row_stats", "string_parts", "target_encoding"}
 
@@ -69,6 +68,13 @@ def test_what_was_switched_off_before_is_not_again_and_the_next_lesson_is_worth_
     after = lessons(notebook(tmp_path, FIRST, without(2, "frequency", 0.799)))
     assert set(after) == BLOCKS - {"frequency"}
     assert after["crosses"].units == pytest.approx(0.8 * before["crosses"].units)
+
+
+def test_lessons_are_worth_as_much_after_changes_that_failed(tmp_path: Path) -> None:
+    misses = [without(n, "frequency", 0.79, features={**RICH, "frequency": n}) for n in (20, 21, 22, 23)]
+    before, after = (lessons(notebook(tmp_path, FIRST, *more))["crosses"] for more in ([], misses))
+    assert before.units == after.units
+    assert refinements(notebook(tmp_path, FIRST, *misses))[0].units < after.units
 
 
 def test_lessons_do_not_lessen_what_other_changes_are_worth(tmp_path: Path) -> None:
@@ -156,12 +162,15 @@ def test_a_crossing_is_never_repeated_and_each_that_failed_makes_the_next_worth_
     assert len(seen) >= 2
 
 
-def test_branches_of_one_recipe_are_crossed_where_both_params_and_features_differ(tmp_path: Path) -> None:
+def test_branches_of_one_recipe_are_crossed_where_several_blocks_differ(tmp_path: Path) -> None:
     tuned = entry(2, "lightgbm_encoded", 0.801, status="keep", params={**FIRST["params"], "num_leaves": 9})
-    built = entry(3, "lightgbm_encoded", 0.800, features={**RICH, "interactions": 6})
-    (found,) = crossed(notebook(tmp_path, FIRST, tuned, built, *misses(STUCK, 4)))
-    assert found.params["num_leaves"] == 9
-    assert found.features == {**RICH, "interactions": 6}
+    features = {**RICH, "interactions": 6}
+    built = entry(3, "lightgbm_encoded", 0.800, features=features)
+    assert not crossed(notebook(tmp_path, FIRST, tuned, built, *misses(STUCK, 4)))
+    more = {**built, "features": {**features, "group_means": 3}}
+    (found,) = crossed(notebook(tmp_path, FIRST, tuned, more, *misses(STUCK, 4)))
+    assert found.params == tuned["params"]  # the other way round is R01
+    assert found.features == more["features"]
 
 
 def test_models_that_read_texts_by_themselves_are_not_crossed(tmp_path: Path) -> None:
