@@ -18,6 +18,8 @@ from agents.offline.recipe import Recipe
 from agents.offline.render import STEPS
 from agents.offline.tuning import changes
 
+MANY_COLUMNS = 20
+"""From here on some of them may be needless."""
 MATTERS = 0.5
 """From so many standard errors of loss without it, a block's other options are worth more, and all are looked at."""
 MOST_BONUS = 2.0
@@ -57,6 +59,12 @@ def applies(notebook: Notebook, recipe: Recipe, name: str) -> bool:
     return known.get(name, name in recipe.feature_space)
 
 
+def selections(notebook: Notebook, features: Mapping[str, Any]) -> dict[str, bool]:
+    """Whether a way to select columns fits: one takes many columns, the other a drift between train and test."""
+    many = notebook.data.columns >= MANY_COLUMNS or bool(features.get("interactions"))
+    return {"permutation": many, "drift": notebook.drifts}
+
+
 def feature_moves(notebook: Notebook, recipe: Recipe, base: Run, leads: bool) -> Iterator[Move]:
     """Other options of the blocks, those of a block that matters first; for the leading run also one block off.
 
@@ -69,11 +77,8 @@ def feature_moves(notebook: Notebook, recipe: Recipe, base: Run, leads: bool) ->
     ablated = on if long and leads and len(on) > 1 else []
     for name in sorted({*recipe.feature_space, *on}):
         worth = max(0.0, measured.get(name, 0.0))
-        choices = list(recipe.feature_space.get(name, []))
-        if worth >= MATTERS:
-            choices += [value for value in elsewhere(name) if value not in choices]
-        for value in choices if applies(notebook, recipe, name) else []:
-            if value != now.get(name) and (value or (now.get(name) and name not in ablated)):
+        for value in choices(notebook, recipe, name, now, worth >= MATTERS):
+            if value or name not in ablated:
                 what = f"{name}: {value}" if value and value is not True else f"{name} {'on' if value else 'off'}"
                 says = f"{recipe.title} gains from {what} over {text.link(base)}"
                 bonus = min(MOST_BONUS, worth) if value else 0.0
@@ -82,6 +87,17 @@ def feature_moves(notebook: Notebook, recipe: Recipe, base: Run, leads: bool) ->
     for name in ablated:
         says = f"{recipe.title} of {text.link(base)} with {name} off shows what the block is worth"
         yield Move(says, dict(base.params), put(recipe, now, name, None), LESSON * NEXT_LESSON**lessons, True)
+
+
+def choices(notebook: Notebook, recipe: Recipe, name: str, now: Mapping[str, Any], everywhere: bool) -> list[Any]:
+    """What else a block may be set to: the options of the recipe's space, or `everywhere` those of all recipes."""
+    if not applies(notebook, recipe, name):
+        return []
+    found, fits = list(recipe.feature_space.get(name, [])), selections(notebook, now)
+    if everywhere:
+        found += [value for value in elsewhere(name) if value not in found]
+    present = now.get(name)
+    return [value for value in found if value != present and (value or present) and fits.get(str(value), True)]
 
 
 def put(recipe: Recipe, features: dict[str, Any], name: str, option: Any) -> dict[str, Any]:
