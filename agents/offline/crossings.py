@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import combinations, islice
 from typing import Any
@@ -62,12 +61,14 @@ def failed_crossings(notebook: Notebook) -> int:
 
 
 def branches(notebook: Notebook, by_name: dict[str, Recipe]) -> list[Run]:
-    """The best run of each recipe and set of features, best first."""
-    found: dict[str, Run] = {}
+    """The best runs, best first, without those that differ from a better one of their recipe in a block at most."""
+    found: list[Run] = []
     for run in notebook.members:
+        features = all_features(run)
+        better = [all_features(other) for other in found if other.recipe == run.recipe]
         if run.recipe in by_name and run.recipe not in QUICK:
-            found.setdefault(json.dumps([run.recipe, all_features(run)], sort_keys=True, default=str), run)
-    return list(found.values())[:BRANCHES]
+            found += [run] if all(len(differing(features, theirs)) > 1 for theirs in better) else []
+    return found[:BRANCHES]
 
 
 def takes(recipe: Recipe) -> set[str]:

@@ -137,6 +137,12 @@ def test_two_good_runs_are_crossed_only_when_nothing_was_kept_for_long(tmp_path:
     assert not crossed(notebook(tmp_path, *pair, *misses(STUCK - 1), seconds_left=600))
 
 
+def test_lessons_are_no_branches_of_their_own(tmp_path: Path) -> None:
+    taught = [without(2 + n, block, 0.7995) for n, block in enumerate(sorted(BLOCKS))]
+    book = notebook(tmp_path, FIRST, *taught, entry(10, "catboost_native", 0.799), *misses(STUCK, 11))
+    assert {option.parent for option in crossed(book)} == {"R01", "R10"}
+
+
 def test_a_crossing_is_bold_where_a_bold_round_is_due(tmp_path: Path) -> None:
     pair = [FIRST, entry(2, "catboost_native", 0.799)]
     stuck = notebook(tmp_path, *pair, *misses(8), force_bold=True)
