@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from orchestrator.competitions import scoring_functions as sf
-from orchestrator.competitions.metrics import Metric, get_metric
+from orchestrator.competitions.metrics import Metric
 from orchestrator.referee.earlier import RANKED
+from orchestrator.referee.score import smooth
 from orchestrator.referee.sealed import FoldSet
 
 Array = np.ndarray[Any, Any]
@@ -47,7 +48,7 @@ def weights(
 
     At most `most_rows` rows are looked at, the same ones each time.
     """
-    judge = _judge(metric, task)
+    judge = smooth(metric, task)
     places = [rows for index, rows in enumerate(folds.valid_rows) if index != fold]
     share = max(1, most_rows // max(len(places), 1))
     places = [rows if len(rows) <= share else rows[np.linspace(0, len(rows) - 1, share).astype(int)] for rows in places]
@@ -88,15 +89,6 @@ def back(space: str, mean: Array, task: str) -> Array:
         powers = np.exp(mean)
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
     return np.asarray(1 / (1 + np.exp(-mean)))
-
-
-def _judge(metric: Metric, task: str) -> Metric:
-    """The metric itself, or the smooth one it stands for where decisions would make the search noisy."""
-    if metric.kind == "label":
-        return get_metric("logloss", task=task)
-    if metric.kind == "ordinal":
-        return get_metric("logloss" if task == "multiclass" else "rmse", task=task)
-    return metric
 
 
 def _spaces(judge: Metric, task: str) -> tuple[str, ...]:

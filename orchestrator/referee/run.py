@@ -204,7 +204,10 @@ class _Trial:
         usual = self.config.referee.keep_probability
         keep = keep_bar(str(self.strategy.get("role")), usual)
         note = " (what a blend needs)" if keep != usual else ""
-        judged = judge(self.metric, self.folds, scored, champion, before, keep, self.classes, self.seed, note)
+        task = self.config.competition.task
+        judged = judge(
+            self.metric, self.folds, oof, scored, champion, before, keep, self.classes, task, self.seed, note
+        )
         if runner.wants_refit and not judged.clearly_worse:
             runner.run(["full"])
         per_fold = np.stack([runner.test[fold] for fold in range(self.folds.folds)])
@@ -213,7 +216,7 @@ class _Trial:
         hashes = self._land(
             oof=_npy(oof), test=_npy(test), folds_test=_npy(per_fold.astype(np.float32)), submission=csv
         )
-        found = correlations(self.metric, self.folds, oof, work.earlier, self.config.competition.task)
+        found = correlations(self.metric, self.folds, oof, work.earlier, task)
         return self._record(
             "ok",
             judged.verdict,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.competitions.decisions import Decision, fit_decision
-from orchestrator.competitions.metrics import Metric
+from orchestrator.competitions.metrics import Metric, get_metric
 from orchestrator.config import Label
 from orchestrator.referee.compare import Comparison, compare, fold_draws, standard_error
 from orchestrator.referee.earlier import Earlier
@@ -27,6 +27,7 @@ _DIVERSIFY = 3.0
 """A round that wants to be different may be so much worse at the gate, in units of the usual allowance."""
 
 _BLEND_KEEP = 0.6
+_SMOOTH_KEEP = 0.9
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,13 @@ def gate(
 
 
 def judge(
-    metric: Metric, folds: FoldSet, scored: Scored, best: Earlier | None, record: dict[str, Any] | None, keep: float,
-    classes: list[Label], seed: int, note: str = "",
+    metric: Metric, folds: FoldSet, oof: Array, scored: Scored, best: Earlier | None, record: dict[str, Any] | None,
+    keep: float, classes: list[Label], task: str, seed: int, note: str = "",
 ) -> Verdict:  # fmt: skip
     """Keep what is better with probability `keep` or more, or what is the first; `note` says why it is so much.
+
+    Decisions change for few rows, so that a metric of decisions hardly tells good models apart: there a round that is
+    no worse is also kept when the smooth loss behind the metric is surely better.
 
     `record` is the best round's; when its predictions are lost (`best` is None) its recorded score and error are
     compared, as if they were independent of the new ones.
@@ -168,5 +172,30 @@ def judge(
         old = [fold_draws(metric, folds, fold, decided, seed) for fold, decided in enumerate(other.decided)]
         found = compare(metric, new, old, metric.gain(scored.cv, other.cv))
     kept = found.gain > 0 and found.probability >= keep
-    word, sign = "keep" if kept else "discard", "≥" if found.probability >= keep else "<"
+    sign = "≥" if found.probability >= keep else "<"
+    if not kept and found.gain >= 0 and best is not None and metric.kind in ("label", "ordinal"):
+        behind = _compared_smoothly(smooth(metric, task), folds, oof, np.asarray(best.oof), classes, seed)
+        kept = behind.gain > 0 and behind.probability >= _SMOOTH_KEEP
+        note += f"; {smooth(metric, task).name} behind it: {behind}" if kept else ""
+    word = "keep" if kept else "discard"
     return Verdict(word, f"{word}: {found} {sign} {keep:g}{note} against R{record['round']:02d}", error, found)
+
+
+def smooth(metric: Metric, task: str) -> Metric:
+    """The metric itself, or the loss that stands for it where decisions would make a comparison noisy."""
+    if metric.kind == "label":
+        return get_metric("logloss", task=task)
+    if metric.kind == "ordinal":
+        return get_metric("logloss" if task == "multiclass" else "rmse", task=task)
+    return metric
+
+
+def _compared_smoothly(
+    loss: Metric, folds: FoldSet, new: Array, old: Array, classes: list[Label], seed: int
+) -> Comparison:
+    """The gain of undecided predictions, by a loss that takes them as they are."""
+    scored = [score(loss, folds, oof, classes) for oof in (new, old)]
+    first, other = (
+        [fold_draws(loss, folds, fold, part, seed) for fold, part in enumerate(one.decided)] for one in scored
+    )
+    return compare(loss, first, other, loss.gain(scored[0].cv, scored[1].cv))

@@ -235,6 +235,20 @@ save(truth[rows] + 0.03 * noise, np.zeros(task["n_test"]))
     assert abs(record["correlations"]["R01"]) < 0.3
 
 
+@pytest.mark.parametrize(("steepness", "kept"), [(1.5, True), (1.0, False)])
+def test_where_decisions_are_alike_the_smooth_loss_tells(
+    make_stand: Callable[..., Stand], steepness: float, kept: bool
+) -> None:
+    """Steeper probabilities decide every row as before: accuracy gains nothing, the log loss behind it does or not."""
+    stand = make_stand(competition__metric="accuracy", competition__submission_kind="label")
+    flat = GOOD.replace('sigmoid(column("valid", "x0"))', 'sigmoid(STEEP * column("valid", "x0"))')
+    assert stand.run(flat.replace("STEEP", "1.0"), 1)["verdict"] == "keep"
+    record = stand.run(flat.replace("STEEP", str(steepness)), 2, best=1)
+    assert abs(record["gain"]) < 1e-9
+    assert (record["verdict"] == "keep") is kept
+    assert ("logloss behind it" in record["reason"]) is kept
+
+
 def test_label_metrics_are_decided_by_the_host(make_stand: Callable[..., Stand]) -> None:
     stand = make_stand(competition__metric="f1", competition__submission_kind="label")
     record = stand.run(GOOD.replace("sigmoid(column", "0.1 * sigmoid(column"))
