@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.kaggle_server.start import Kaggle, kaggle
-from tests.typing_run import SLUG, URL, Person, serve
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kaggle]:
-    folder = tmp_path_factory.mktemp("server")
-    with kaggle(folder / "state") as running:
-        serve(running, folder)
-        yield running
-
-
-@pytest.fixture
-def person(server: Kaggle, tmp_path: Path) -> Person:
-    server.control("clear")
-    return Person(server, tmp_path)
+from tests.run.person import SLUG, URL, Person
 
 
 def test_killed_again_and_again_it_ends_right(person: Person) -> None:

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from orchestrator.cli import main
-from tests.kaggle_server.start import Kaggle, kaggle
-from tests.typing_run import SLUG, URL, Person, config, serve, tables
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kaggle]:
-    folder = tmp_path_factory.mktemp("server")
-    with kaggle(folder / "state") as running:
-        serve(running, folder)
-        yield running
-
-
-@pytest.fixture
-def person(server: Kaggle, tmp_path: Path) -> Person:
-    server.control("clear")
-    return Person(server, tmp_path)
+from tests.kaggle_server.start import Kaggle
+from tests.run.person import SLUG, URL, Person, config, tables
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.competitions.making import Folder
 from tests.kaggle_server.start import Kaggle
 from tests.kill import harness
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 SLUG = "two-moons"
 URL = f"https://www.kaggle.com/competitions/{SLUG}/overview"
 

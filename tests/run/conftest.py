@@ -1,0 +1,23 @@
+"""A local Kaggle for the tests of one file, and someone new at a terminal for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kaggle_server.start import Kaggle, kaggle
+from tests.run.person import Person, serve
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kaggle]:
+    folder = tmp_path_factory.mktemp("server")
+    with kaggle(folder / "state") as running:
+        serve(running, folder)
+        yield running
+
+
+@pytest.fixture
+def person(server: Kaggle, tmp_path: Path) -> Person:
+    server.control("clear")
+    return Person(server, tmp_path)
