@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
-from benchmarks.sealed_folds import EXPERIMENT, RUNS, make_data, make_referee
+from benchmarks.sealed_folds import RUNS, make_data, make_referee, run_sealed
 from orchestrator.execution import LocalExecutor
 from orchestrator.referee.run import Referee
 from orchestrator.rounds import RoundFiles
@@ -38,15 +37,7 @@ def main() -> None:
 def run(referee: Referee, folder: Path, number: int, cores: int, best: RoundFiles | None) -> float:
     """Wall seconds of all folds of a round of its own."""
     referee.executor = LocalExecutor(referee.executor.sandbox, cores)
-    files = RoundFiles(folder / "rounds", number)
-    files.path("scores.json").unlink(missing_ok=True)
-    files.path("experiment.py").write_text(EXPERIMENT)
-    began = time.perf_counter()
-    record = referee.run(files, strategy={}, best=best, earlier=[], seconds=3600)
-    wall = time.perf_counter() - began
-    if record["status"] != "ok":
-        raise SystemExit(record["reason"])
-    return wall
+    return run_sealed(referee, folder, number, best)
 
 
 if __name__ == "__main__":

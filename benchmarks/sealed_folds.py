@@ -106,11 +106,13 @@ def make_referee(folder: Path) -> Referee:
     return Referee(folder, config, LocalExecutor(sandbox, CORES))
 
 
-def run_sealed(referee: Referee, folder: Path, number: int) -> float:
+def run_sealed(referee: Referee, folder: Path, number: int, best: RoundFiles | None = None) -> float:
+    """Wall seconds of all folds of a round, which may have been played before."""
     files = RoundFiles(folder / "rounds", number)
+    files.path("scores.json").unlink(missing_ok=True)
     files.path("experiment.py").write_text(EXPERIMENT)
     started = time.perf_counter()
-    record = referee.run(files, strategy={}, best=None, earlier=[], seconds=3600)
+    record = referee.run(files, strategy={}, best=best, earlier=[], seconds=3600)
     took = time.perf_counter() - started
     if record["status"] != "ok":
         raise SystemExit(record["reason"])
