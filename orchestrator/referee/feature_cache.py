@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from orchestrator.execution.stage import remove_tree
 
 _NAME = re.compile(r"[0-9a-f]{32}\.npz")
 _MB = 2**20
+_MOST_FILES = 10_000
+"""Of one run."""
+_LEAST_BYTES = 4096
+"""What an empty file counts: it costs an inode."""
 
 
 class FeatureCache:
-    """Files of at most `most_mb` MB in all under `folder`, which is made and emptied when it is first used."""
+    """Files of about `most_mb` MB in all under `folder`, which is made and emptied when it is first used."""
 
     def __init__(self, folder: Path, most_mb: float) -> None:
         self._folder, self._most_mb, self._clean = folder, most_mb, False
@@ -32,27 +38,47 @@ class FeatureCache:
         return place
 
     def room_mb(self, folds: int) -> int:
-        """How much one run may leave."""
+        """How much one run may leave, and a fold's folder may hold."""
         return int(self._most_mb / (folds + 1))
 
-    def take(self, fold: int | str, left: Path) -> None:
-        """Move what a run left: plain files named by hashes, nothing else. The oldest go when room is short."""
-        if left.is_symlink() or not left.is_dir():
-            return
-        place = self.place(fold)
-        for entry in sorted(os.scandir(left), key=lambda entry: entry.name):
-            if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                os.replace(entry.path, place / entry.name)
-        self._prune()
+    def take(self, fold: int | str, left: Path, room_mb: float) -> None:
+        """Move what a run left: plain files named by hashes, nothing else. The first to come go when room is short.
 
-    def _prune(self) -> None:
-        files = [(path.stat(), path) for path in self._folder.glob("fold_*/*.npz")]
-        total = sum(stat.st_size for stat, _ in files)
-        for stat, path in sorted(files, key=lambda item: (item[0].st_mtime, item[1])):
-            if total <= self._most_mb * _MB:
-                return
-            path.unlink()
-            total -= stat.st_size
+        Each fold has room of its own, so that what is dropped tells no fold of another one's labels. What can't be
+        moved is lost, whatever the run did to its folder.
+        """
+        place = self.place(fold)
+        with suppress(OSError):
+            if left.is_dir() and not left.is_symlink():
+                _move(left, place)
+        _prune(place, room_mb * _MB)
 
     def close(self) -> None:
         remove_tree(self._folder)
+
+
+def _move(left: Path, place: Path) -> None:
+    with os.scandir(left) as entries:
+        found = sorted(islice(entries, _MOST_FILES), key=lambda entry: entry.name)
+    for entry in found:
+        if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            os.chmod(entry.path, 0o600)  # else a file that runs as its owner might stay on the host
+            os.replace(entry.path, place / entry.name)
+
+
+def _prune(place: Path, most: float) -> None:
+    """The first to come go, by the time of the move, which no run can set."""
+    found = sorted((path.stat().st_ctime_ns, path) for path in place.iterdir())
+    sizes = {path: _held(path) for _, path in found}
+    excess = sum(sizes.values()) - most
+    for _, path in found:
+        if excess <= 0:
+            return
+        path.unlink()
+        excess -= sizes[path]
+
+
+def _held(path: Path) -> int:
+    """Bytes; a file may have more blocks than its size tells."""
+    stat = path.stat()
+    return max(stat.st_size, stat.st_blocks * 512, _LEAST_BYTES)

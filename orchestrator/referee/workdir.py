@@ -112,13 +112,13 @@ class Workdir:
 
     @property
     def cache_mb(self) -> int:
-        """How much a run may leave in OUT/cache."""
+        """How much a run may leave in OUT/cache, and find in IN/cache."""
         return self._cache.room_mb(self.folds.folds) if self._cache is not None else 0
 
     def keep(self, fold: int | str) -> None:
         """Keep what a run left in OUT/cache for later experiments on this fold."""
         if self._cache is not None:
-            self._cache.take(fold, self.out(fold) / "cache")
+            self._cache.take(fold, self.out(fold) / "cache", self.cache_mb)
 
     def clear_fold(self, fold: int | str) -> None:
         remove_tree(self.folder / f"fold_{fold}")
