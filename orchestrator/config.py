@@ -104,7 +104,7 @@ class CVSection(Section):
 class LoopSection(Section):
     max_rounds: int | None = Field(default=None, ge=1)
     """None: 20, or as many as fit where `minutes` or `deadline` say when to end."""
-    minutes: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=None, gt=0, le=1e7)
     """Wall-clock cap on the whole campaign, counted over restarts."""
     deadline: str | None = None
     """ISO time in UTC after which no round starts."""
@@ -155,7 +155,7 @@ class ExecutionSection(Section):
     """Where experiments run: on this machine, as kernels on Kaggle's, or on a Ray cluster (at the next start)."""
     address: str = "auto"
     """Of the Ray cluster: "auto" for the one that this machine belongs to, or host:port."""
-    gpus: float = Field(default=0.0, ge=0)
+    gpus: float = Field(default=0.0, ge=0, le=1e4)
     """NVIDIA GPUs that experiments may use (at the next start), where there are so many: on this machine its folds then
     run one after the other; on a Ray cluster for one fold, as `cores` and `memory_gb` are there. 0: none is let in."""
     accelerator: str = Field(default="NvidiaTeslaT4", pattern=r"^[A-Za-z0-9]{2,40}$")
@@ -171,13 +171,13 @@ class ExecutionSection(Section):
     """Experiments start with the usual libraries imported, forked from one process that has them (sandbox level A)."""
     cores: int | None = Field(default=None, ge=1)
     """None: all that this process may use."""
-    experiment_minutes: float = Field(default=30.0, gt=0)
+    experiment_minutes: float = Field(default=30.0, gt=0, le=1e7)
     """The longest that one experiment may run, all its folds together."""
-    memory_gb: float | None = Field(default=None, gt=0)
+    memory_gb: float | None = Field(default=None, gt=0, le=1e6)
     """For one experiment, all its folds together; None: 70 % of what is free at start."""
-    disk_gb: float = Field(default=5.0, gt=0)
+    disk_gb: float = Field(default=5.0, gt=0, le=1e6)
     """What one experiment may write."""
-    cache_gb: float = Field(default=2.0, ge=0)
+    cache_gb: float = Field(default=2.0, ge=0, le=1e6)
     """What experiments may leave for later ones on the same fold, while the loop runs (sandbox level A); 0: nothing."""
     processes: int = Field(default=200, ge=8)
     """How many processes one experiment may have at once, all its folds together."""

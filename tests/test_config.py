@@ -87,6 +87,16 @@ def test_gpus_are_a_number(tmp_path: Path, wrong: object) -> None:
         config.load(path, {})
 
 
+@pytest.mark.parametrize("key", ["cache_gb", "disk_gb", "memory_gb", "gpus", "experiment_minutes"])
+@pytest.mark.parametrize("value", ["Infinity", "NaN", "1e308", "1e12"])
+def test_what_no_machine_has_is_refused(tmp_path: Path, key: str, value: str) -> None:
+    """Also where JSON's own check does not look: in the environment."""
+    path = tmp_path / "config.json"
+    path.write_text("{}")
+    with pytest.raises(BadInput, match=rf"execution\.{key}"):
+        config.load(path, {f"AUTOKAGGLE_EXECUTION__{key.upper()}": value})
+
+
 def test_the_committed_config_is_valid() -> None:
     path = Path(__file__).parent.parent / "config.json"
     assert config.load(path, {}).competition.builtin == "digits"
