@@ -11,7 +11,7 @@ from agents.offline.catalogue import BY_NAME, RECIPES
 from agents.offline.notebook import Notebook, Run, fingerprint
 from agents.offline.options import HASTE, QUICK, STUCK, Option, closeness
 from agents.offline.recipe import Recipe
-from agents.offline.switches import all_features, applies, differing, parent_of, put
+from agents.offline.switches import all_features, applies, changed_blocks, differing, put
 
 BRANCHES, PAIRS = 6, 3
 """How many of the best branches are crossed, and how many pairs of them at most."""
@@ -54,20 +54,17 @@ def children(
 def failed_crossings(notebook: Notebook) -> int:
     """Runs since the last keep that changed several blocks of their parent and nothing else."""
     since = notebook.best.round if notebook.best else 0
-    later = [(run, parent_of(notebook, run)) for run in notebook.runs if run.round > since]
-    return sum(
-        parent is not None and len(differing(all_features(run), all_features(parent))) > 1 for run, parent in later
-    )
+    return sum(len(changed_blocks(notebook, run)) > 1 for run in notebook.runs if run.round > since)
 
 
 def branches(notebook: Notebook, by_name: dict[str, Recipe]) -> list[Run]:
     """The best runs, best first, without those that differ from a better one of their recipe in a block at most."""
     found: list[Run] = []
     for run in notebook.members:
-        features = all_features(run)
         better = [all_features(other) for other in found if other.recipe == run.recipe]
-        if run.recipe in by_name and run.recipe not in QUICK:
-            found += [run] if all(len(differing(features, theirs)) > 1 for theirs in better) else []
+        is_new = all(len(differing(all_features(run), theirs)) > 1 for theirs in better)
+        if is_new and run.recipe in by_name and run.recipe not in QUICK:
+            found.append(run)
     return found[:BRANCHES]
 
 

@@ -129,10 +129,15 @@ def differing(features: Mapping[str, Any], others: Mapping[str, Any]) -> list[st
     return [name for name in STEPS if (features.get(name) or None) != (others.get(name) or None)]
 
 
+def changed_blocks(notebook: Notebook, run: Run) -> list[str]:
+    """The blocks in which a run differs from its parent; none where it changed more than features."""
+    parent = parent_of(notebook, run)
+    return differing(all_features(run), all_features(parent)) if parent else []
+
+
 def was_ablation(notebook: Notebook, run: Run) -> bool:
     """Whether the run is its parent with one block off."""
-    parent = parent_of(notebook, run)
-    names = differing(all_features(run), all_features(parent)) if parent else []
+    names = changed_blocks(notebook, run)
     return len(names) == 1 and not all_features(run).get(names[0])
 
 
@@ -140,13 +145,12 @@ def worths(notebook: Notebook, family: str) -> dict[str, float]:
     """Block → how much better a run of the family was with it than without, in standard errors; the best of each."""
     found: dict[str, float] = {}
     for run in notebook.of_family(family):
-        parent = parent_of(notebook, run)
-        names = differing(all_features(run), all_features(parent)) if parent and run.status != "crash" else []
-        gains = changes(notebook, parent, run) if parent else []
-        if len(names) != 1 or not gains or notebook.noise <= 0:
+        parent, names = parent_of(notebook, run), changed_blocks(notebook, run)
+        if parent is None or len(names) != 1 or run.status == "crash" or notebook.noise <= 0:
             continue
-        ours, theirs = all_features(run).get(names[0]), all_features(parent).get(names[0]) if parent else None
-        if not (ours and theirs):
+        gains, (name,) = changes(notebook, parent, run), names
+        ours, theirs = (all_features(one).get(name) for one in (run, parent))
+        if gains and not (ours and theirs):
             worth = fmean(gains) / notebook.noise * (1 if ours else -1)
-            found[names[0]] = max(worth, found.get(names[0], worth))
+            found[name] = max(worth, found.get(name, worth))
     return found
