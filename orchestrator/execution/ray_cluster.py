@@ -59,7 +59,7 @@ class RayCluster:
         self._ray = _join(address)
         self.machine = _machine(self._ray.nodes(), wanted)
         if here.level != "A":  # runs below level A can see each other's file names on a node
-            self.machine = replace(self.machine, at_a_time=1, side_by_side=False)
+            self.machine = replace(self.machine, at_a_time=1)
         self.cores, self.gpus = self.machine.cores, ceil(wanted.gpus)
         self._remote = _Remote(self._ray, here.level, self.machine, wanted.warm, wanted.gpus, time_is_up)
 

@@ -49,8 +49,7 @@ inotify_init1 shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd m
 _REFUSED_STRICT = """socket connect bind pidfd_send_signal ioprio_set mq_open mq_unlink"""
 _PRETENDED = """chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat setxattr lsetxattr fsetxattr
 setxattrat removexattr lremovexattr fremovexattr removexattrat utime utimes utimensat futimesat file_setattr"""
-_UNKNOWN = "clone3 memfd_secret"
-_MEMORY_FILES = "memfd_create"
+_UNKNOWN = "clone3 memfd_secret memfd_create"
 """As on a kernel without them: libc falls back to clone, whose flags are visible, and libraries to files that count."""
 _SELF_ONLY_STRICT = "prlimit64 sched_setaffinity sched_setscheduler sched_setparam sched_setattr"
 _LOCKS = (5, 6, 7, 36, 37, 38, 1024, 1026)
@@ -108,7 +107,9 @@ def program(
                 code.extend([(_EQUAL, 0, len(body), table[name]), *body])
 
     add(_REFUSED, [(_RETURN, 0, 0, refuse)])
-    add(_UNKNOWN if memory_files else f"{_UNKNOWN} {_MEMORY_FILES}", [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)])
+    if memory_files:
+        add("memfd_create", [(_RETURN, 0, 0, _ALLOW)])
+    add(_UNKNOWN, [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)])
     add("clone", [_argument(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), (_RETURN, 0, 0, refuse), (_RETURN, 0, 0, _ALLOW)])
     add("ioctl", _one_of(1, _TERMINAL_INJECTION, then=refuse, otherwise=_ALLOW))
     add("prctl", _one_of(0, _SET_DUMPABLE, then=refuse, otherwise=_ALLOW))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import stat
-import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from orchestrator.execution import seccomp
 from orchestrator.execution.gpus import Gpus, find, nodes
 from orchestrator.execution.jobs import Job, Outcome
 from orchestrator.execution.local import LocalExecutor
@@ -120,13 +117,3 @@ def test_where_none_is_found_a_run_is_as_ever(make_job: MakeJob) -> None:
     for executor in (LocalExecutor(sandbox, 1), LocalExecutor(sandbox, 1, nowhere)):
         logs += executor.run([make_job("import os; print(sorted(os.environ.items()), os.listdir('/dev'))")], 1)
     assert logs[0].status == logs[1].status == "ok" and logs[0].log == logs[1].log
-
-
-@pytest.mark.parametrize("system", ["x86_64", "aarch64"])
-def test_only_the_filter_for_a_gpu_knows_files_in_memory(system: str) -> None:
-    number, refused = seccomp.numbers(system)["memfd_create"], 0x00050000 | errno.ENOSYS
-    for memory_files in (False, True):
-        program = seccomp.program(False, machine=system, user=1000, memory_files=memory_files)
-        lines = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
-        compared = [at for at, (code, *_, value) in enumerate(lines) if (code, value) == (0x15, number)]
-        assert [lines[at + 1][3] for at in compared] == ([] if memory_files else [refused])

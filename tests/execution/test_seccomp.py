@@ -66,6 +66,8 @@ def test_decisions(machine: str, strict: bool) -> None:
         assert [ask("socket", family) for family in (1, 2, 10, 16)] == [ALLOW] * 4
         assert [ask("socket", family) for family in (17, 38, 40)] == [errno.EAFNOSUPPORT] * 3
         assert ask("kill", 1) == ask("fchmodat") == ALLOW
+    for_a_gpu = seccomp.program(strict, machine=machine, user=1000, memory_files=True)
+    assert decide(for_a_gpu, table["memfd_create"], arch=AUDIT[machine]) == ALLOW
     by_root = seccomp.program(strict, machine=machine, user=0)
     assert decide(by_root, table["fchmodat"], arch=AUDIT[machine]) == 0
     assert decide(program, 0xFFFF, arch=AUDIT[machine]) == ALLOW
