@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,8 +74,6 @@ def test_it_can_be_switched_off(make_stand: Callable[..., Stand]) -> None:
 def test_below_level_a_there_is_none(tmp_path: Path) -> None:
     """Runs that see each other's file names could tell each other labels by them."""
     sandbox_or_skip("B")
-    import sys
-
     stand = Stand(tmp_path / "campaign", probe("B", Path(sys.executable)))
     stand.write_default()
     assert stand.run(GOOD + 'print(task["cache_mb"], os.path.exists(IN + "/cache"))\n')["status"] == "ok"
