@@ -186,16 +186,15 @@ def test_what_was_found_is_kept_for_later_experiments(tmp_path: Path) -> None:
     assert seconds[1] < seconds[0]
 
 
-@pytest.mark.parametrize(("option", "columns"), [("permutation", 20_000), ("drift", 8_000)])
-def test_wide_tables_end_in_their_time(option: str, columns: int) -> None:
-    """A fifth of what is left of 40 seconds for searching: 6.4 seconds, and no more than ten times as long."""
-    rng = np.random.default_rng(2)
-    table = rng.normal(size=(columns, 500)).astype(np.float32)
-    data = data_of({f"n{i}": values for i, values in enumerate(table)}, table[0, :300] + 0.0, test=150, seconds=40.0)
+@pytest.mark.parametrize("option", ["permutation", "drift"])
+def test_wide_tables_end_in_their_time(option: str) -> None:
+    """A fifth of what is left is for searching: too little here to tell anything, where a whole search drops most."""
+    table = np.random.default_rng(2).normal(size=(6_000, 500)).astype(np.float32)
+    data = data_of({f"n{i}": values for i, values in enumerate(table)}, table[0, :300] + 0.0, test=150, seconds=3.0)
     started = time.monotonic()
     selection(data, option)
-    assert time.monotonic() - started < 64
-    assert "n0" in data.numbers
+    assert time.monotonic() - started < 16
+    assert len(data.numbers) == 6_000
 
 
 def offered(desk: Desk) -> set[str]:
