@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from agents.offline.blocks.boosters import FAST, FASTEST, haste, some_of
+from agents.offline.blocks.boosters import FAST, FASTEST, catboost_model, haste, some_of
 from agents.offline.blocks.classic import extra_trees_model
-from agents.offline.blocks.core import Clock, Data, Goal
+from agents.offline.blocks.core import Clock, Data, Goal, predict_goals
 from agents.offline.blocks.language import char_counts
 from agents.offline.blocks.linear import tamed
+from agents.offline.defaults import CATBOOST
 
 
 def data_of(n: int, seconds: float = 600.0) -> Data:
@@ -92,3 +93,22 @@ def test_a_forest_grows_as_long_as_its_clock_lets_it(
     found = extra_trees_model(data, params)
     assert found.shape == (2, 1)
     assert least <= int(capsys.readouterr().out.split()[0]) <= most
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multiregression"])
+def test_a_target_without_a_label_is_predicted_as_0(task: str) -> None:
+    data, known = data_of(6), np.arange(6) % 2.0
+    data.task, data.y = {"task": task}, np.column_stack([known, np.full(6, np.nan)])
+    found = predict_goals(data, lambda goal, clock: np.ones(2))
+    assert found.shape == (2, 2)
+    assert found[:, 1].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("n", [2, 6, 20])
+def test_catboost_learns_from_a_handful_of_rows(n: int) -> None:
+    data = data_of(n)
+    data.task, data.y = {"task": "binary", "cores": 1}, np.arange(n) % 2.0
+    data.numbers["x"] = np.append(data.y, [0.0, 1.0])
+    found = catboost_model(data, {**CATBOOST, "rounds": 10})
+    assert found.shape == (2, 1)
+    assert np.isfinite(found).all()

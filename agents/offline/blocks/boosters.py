@@ -16,6 +16,7 @@ LEAST_GAIN = 2e-5  # of the loss in standard units; without it a fit of pure noi
 SCARCE = 120.0  # seconds
 TOO_SCARCE = 0.3  # to find out how long a round takes
 FASTEST = 5.0
+FEWEST = 50  # rows that CatBoost takes a share of: it refuses a share without a row
 FAST = 2.0  # for the learning rate alone, where there are
 ENOUGH = 50_000  # rows, so that a part of them teaches more in the time than a few large steps on all
 WORTH_IT = 1.3  # a fit that lacks its last quarter is nearly whole
@@ -261,7 +262,9 @@ def catboost_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             "allow_writing_files": False,
             "logging_level": "Silent",
         }
-        if goal.kind != "value" or len(goal.rows) < 50_000:
+        if len(goal.rows) < FEWEST:
+            settings["bootstrap_type"] = "No"
+        elif goal.kind != "value" or len(goal.rows) < 50_000:
             settings["bootstrap_type"], settings["subsample"] = "Bernoulli", float(params["subsample"])
 
         def fit(

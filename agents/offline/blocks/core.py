@@ -6,7 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Data:
     strings: dict[str, pd.Series] = field(default_factory=dict)  # raw strings with a possible structure
     term_counts: dict[tuple[str, str], Any] = field(default_factory=dict)  # sparse, by text and kind, made once
     ids: pd.Series | None = None  # of every row, where there is an id column
+    recalls: bool = True  # whether IN/cache is looked at
+    recalled: bool = False  # whether something was taken from there
     learned: set[str] = field(default_factory=set)  # names of numbers that were made from labels
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
@@ -254,6 +256,8 @@ def goals(data: Data, target: str = "auto") -> list[Goal]:
     found = []
     for column in [data.y] if data.y.ndim == 1 else list(data.y.T):
         rows = np.flatnonzero(np.isfinite(column))
+        if not len(rows):  # no label of this target is known here
+            rows, column = everything, np.zeros(data.n_train)
         if kind in ("binary", "multilabel"):
             found.append(Goal("binary", column[rows].astype(int), rows, "l2", lambda raw: raw.reshape(-1, 1)))
         else:
@@ -296,11 +300,24 @@ def run_experiment(
 ) -> None:
     """IN OUT → features → model → OUT/valid.npy, OUT/test.npy."""
     warnings.simplefilter("ignore")  # models stopped early on purpose say so in every fit
-    data = load(Path(arguments[0]), seed, seconds)
-    data.out = Path(arguments[1])
-    with threadpool_limits(int(data.task.get("cores") or 1)):
+    folder, out = Path(arguments[0]), Path(arguments[1])
+
+    def play(data: Data) -> np.ndarray:
+        data.out = out
         for step, option in steps:
             step(data, option)
         columns = f"{len(data.numbers)} numbers, {len(data.cats)} categories, {len(data.texts)} texts"
         print(f"rows {data.sizes}; {columns}; {data.clock.left():.0f} s left for the model", flush=True)
-        save(Path(arguments[1]), data, model(data, params))
+        return model(data, params)
+
+    data = load(folder, seed, seconds)
+    with threadpool_limits(int(data.task.get("cores") or 1)):
+        try:
+            predictions = play(data)
+        except Exception as error:
+            if not data.recalled:
+                raise
+            print(f"once more without what other experiments left: {type(error).__name__}: {error}", flush=True)
+            data = replace(load(folder, seed, seconds), clock=data.clock, recalls=False)
+            predictions = play(data)
+    save(out, data, predictions)

@@ -160,7 +160,7 @@ def stacked_scores(
         started, view = clock.left(), views[member]
         bayes = member in ("nb_word", "nb_char", "complement") and goal.kind != "value"
         about = f"{member} {goal.kind} {goal.classes} {params['alpha' if bayes else 'C']}"
-        name = name_of(data, about, [view.data, view.indices, view.indptr, goal.y, goal.rows, fold])
+        name = name_of(data, about, [view.data, view.indices, view.indptr, goal.y, goal.rows, fold], stacked_scores)
         if (kept := known(data, name)) is not None:
             inside.append(kept["inside"])
             outside.append(kept["outside"])

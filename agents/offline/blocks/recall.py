@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import json
 import time
-import zipfile
 from collections.abc import Callable, Iterable
+from functools import cache, partial
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ Arrays = dict[str, np.ndarray]
 
 def recall(data: Data, what: str, values: Iterable[str | np.ndarray], make: Callable[[], Arrays]) -> Arrays:
     """make(), or what it gave before for the same name and the same values."""
-    name = name_of(data, what, values)
+    name = name_of(data, what, values, make)
     found = known(data, name)
     if found is None:
         started = time.monotonic()
@@ -29,11 +31,12 @@ def recall(data: Data, what: str, values: Iterable[str | np.ndarray], make: Call
     return found
 
 
-def name_of(data: Data, what: str, values: Iterable[str | np.ndarray]) -> str:
-    """The name under which a result is kept: a hash of what it is made of; "" where nothing is kept."""
+def name_of(data: Data, what: str, values: Iterable[str | np.ndarray], make: Callable[..., Any]) -> str:
+    """The name under which a result is kept: a hash of what it is made of and of how; "" where nothing is kept."""
     if not data.task.get("cache_mb"):
         return ""
     made_of = hashlib.blake2b(f"{what} {data.seed} {data.sizes}".encode(), digest_size=16)
+    made_of.update(code_of(make.func if isinstance(make, partial) else make))
     for value in values:
         if isinstance(value, str):
             made_of.update(f"\0{len(value)} ".encode() + value.encode("utf-8", "surrogatepass"))
@@ -43,16 +46,50 @@ def name_of(data: Data, what: str, values: Iterable[str | np.ndarray]) -> str:
     return f"{made_of.hexdigest()}.npz"
 
 
+@cache
+def code_of(make: Callable[..., Any]) -> bytes:
+    """A function's code and all that it uses of its file: an edited copy must not find what the original left."""
+    told: list[str] = []
+    todo: list[Any] = [make]
+    seen = {make}
+    while todo:
+        one = todo.pop()
+        told.append(repr(getattr(one, "__defaults__", None)))
+        for code in codes_in(one):
+            constants = [value for value in code.co_consts if not isinstance(value, CodeType)]
+            told.append(f"{code.co_code!r} {code.co_names} {constants}")
+            steps = dis.get_instructions(code)
+            for name in sorted({str(step.argval) for step in steps if step.opname == "LOAD_GLOBAL"}):
+                value = make.__globals__.get(name)
+                if isinstance(value, FunctionType | type) and value.__module__ == make.__module__:
+                    todo += [] if value in seen else [value]
+                    seen.add(value)
+                elif not callable(value):
+                    told.append(f"{name} = {value!r}")
+    return "\n".join(told).encode()
+
+
+def codes_in(one: Any) -> list[CodeType]:
+    """Of a function or a class's methods, and of the functions in them."""
+    methods = [getattr(value, "fget", value) for value in vars(one).values()] if isinstance(one, type) else [one]
+    found = [method.__code__ for method in methods if isinstance(method, FunctionType)]
+    for code in found:  # which grows on the way
+        found += [value for value in code.co_consts if isinstance(value, CodeType)]
+    return found
+
+
 def known(data: Data, name: str) -> Arrays | None:
     """What is kept under the name; None for nothing, or nothing that can be read."""
     path = data.folder / "cache" / name
-    if not name or not path.is_file():
+    if not name or not data.recalls or not path.is_file():
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {key: stored[f"a{i}"] for i, key in enumerate(json.loads(stored["names"].tobytes()))}
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+            found = {key: stored[f"a{i}"] for i, key in enumerate(json.loads(stored["names"].tobytes()))}
+    except Exception:  # any experiment may have written anything there
         return None
+    data.recalled = True
+    return found
 
 
 def keep(data: Data, name: str, found: Arrays, seconds: float) -> None:

@@ -46,7 +46,7 @@ def selection(data: Data, option: Any) -> None:
     rows = sampled_rows(data, len(columns), option == "drift")
     table = columns_at(data, rows)
     labels = data.y[rows[rows < data.n_train]]
-    about = name_of(data, f"selection {option} {columns} {sorted(data.learned)}", [table, labels, rows])
+    about = name_of(data, f"selection {option} {columns} {sorted(data.learned)}", [table, labels, rows], selection)
     found = known(data, about)
     if found is None:
         search = drifting if option == "drift" else needless_columns

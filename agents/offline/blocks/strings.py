@@ -91,7 +91,8 @@ def target_encoding(data: Data, option: Any) -> None:
     folds = inner_folds(data, 5, salt=11)
     tables = {n: c for n, c in {**data.cats, **data.crosses}.items() if c.max() + 1 >= 5}
     labels = [array for goal in goals(data) for array in (goal.y, goal.rows)]
-    about = name_of(data, f"target_encoding {option} {list(tables)}", [*tables.values(), *labels, folds])
+    made_of = [*tables.values(), *labels, folds]
+    about = name_of(data, f"target_encoding {option} {list(tables)}", made_of, target_encoding)
     found = known(data, about)
     if found is None:
         clock, started = Clock(0.3 * data.clock.left()), data.clock.left()
