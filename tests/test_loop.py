@@ -40,14 +40,11 @@ def test_a_calm_campaign(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(bool(nodes()), reason="this machine has a GPU")
 def test_gpus_that_are_not_there_cost_a_warning_and_nothing_else(tmp_path: Path) -> None:
-    scores = []
-    for gpus in (0, 1):
-        script = Script(tmp_path / str(gpus), 1)
-        script.configure(**{"execution.gpus": gpus})
-        played = script.play()
-        assert played.notes().count("experiments run without a GPU") == gpus
-        scores.append([(entry["status"], entry["cv"]) for entry in played.entries])
-    assert scores[0] == scores[1] and scores[0]
+    script = Script(tmp_path, 1)
+    script.configure(**{"execution.gpus": 1})
+    played = script.play()
+    assert played.notes().count("experiments run without a GPU") == 1
+    assert played.statuses == ["keep"]
 
 
 def test_the_same_command_after_the_end_changes_nothing(tmp_path: Path) -> None:

@@ -40,12 +40,12 @@ SLOW = "import time\ntime.sleep(60)\n"
 
 
 class Elsewhere:
-    """Runs jobs here as if on other machines. `meeting` hears (strategy, cancel) when the first fold of one begins."""
+    """Runs jobs here as if on other machines. `meeting` hears of each strategy when its first fold begins."""
 
     machine = Machine(1, 500, 4, side_by_side=True)
     cores, gpus = 1, 0
 
-    def __init__(self, here: LocalExecutor, meeting: Callable[[str, threading.Event], Outcome | None]) -> None:
+    def __init__(self, here: LocalExecutor, meeting: Callable[[str], Outcome | None]) -> None:
         self.here, self.sandbox, self.level = here, here.sandbox, here.level
         self._meeting, self._met = meeting, set[str]()
 
@@ -54,7 +54,7 @@ class Elsewhere:
         strategy = jobs[0].name.partition("/")[0]
         if strategy not in self._met:
             self._met.add(strategy)
-            if (outcome := self._meeting(strategy, cancel)) is not None:
+            if (outcome := self._meeting(strategy)) is not None:
                 on_done(jobs[0], outcome)
         return LocalExecutor(self.sandbox, 2).run(jobs, parallel, on_done, cancel=cancel)
 
@@ -96,7 +96,7 @@ def test_side_by_side_gives_what_one_after_the_other_gives(tmp_path: Path) -> No
     assert len(records(alone)) == 6 and {record["status"] for record in records(alone).values()} == {"ok", "gated"}
     barrier = threading.Barrier(2)
 
-    def meet(strategy: str, cancel: threading.Event) -> None:
+    def meet(strategy: str) -> None:
         barrier.wait(30)
 
     script = prepare(tmp_path / "beside", 2, *scripts)
@@ -114,7 +114,7 @@ def test_a_strategy_that_has_its_record_does_not_run_again(tmp_path: Path) -> No
         (tmp_path / f"rounds/R01_{name}.json").unlink()
     (tmp_path / "rounds/R01_phases.json").unlink()
     ran: list[str] = []
-    played = script.play(executor=lambda here: Elsewhere(here, lambda strategy, cancel: ran.append(strategy)))
+    played = script.play(executor=lambda here: Elsewhere(here, ran.append))
     assert ran == ["R01_v2"]
     assert played.statuses == ["keep"]
 
@@ -123,7 +123,7 @@ def test_a_fatal_error_of_one_strategy_ends_the_others_and_leaves_no_record(tmp_
     script = prepare(tmp_path, 1, constant(2.0), SLOW + constant(1.0))
     other_began = threading.Event()
 
-    def full(strategy: str, cancel: threading.Event) -> Outcome | None:
+    def full(strategy: str) -> Outcome | None:
         if strategy == "R01_v2":
             threading.Timer(1.0, other_began.set).start()
             return None
@@ -137,7 +137,7 @@ def test_a_fatal_error_of_one_strategy_ends_the_others_and_leaves_no_record(tmp_
     assert not list((tmp_path / "rounds").glob("R01*_scores.json"))
     assert not list((tmp_path / ".work").glob("R01*"))
     script.turns["R01/build/v2"] = [turn(constant(1.0))]
-    again = script.play(executor=lambda here: Elsewhere(here, lambda strategy, cancel: None))
+    again = script.play(executor=lambda here: Elsewhere(here, lambda strategy: None))
     assert again.statuses == ["keep"] and again.entries[0]["variant"] == 2
 
 
@@ -146,7 +146,7 @@ def test_a_second_ctrl_c_ends_all_strategies(tmp_path: Path) -> None:
         pytest.skip("only the main thread hears signals")
     script = prepare(tmp_path, 1, SLOW, SLOW)
 
-    def interrupt(strategy: str, cancel: threading.Event) -> None:
+    def interrupt(strategy: str) -> None:
         if strategy == "R01_v2":
             for seconds in (1.0, 2.0):
                 threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
