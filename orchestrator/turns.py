@@ -121,7 +121,7 @@ class Turns:
             "submissions_left": campaign.submission_counts().get("left_today", "unknown"),
             **_failed(campaign.entries),
             "strategies": config.loop.parallel_strategies,
-            **at_once(campaign),
+            **_at_once(campaign),
             "keep_probability": config.referee.keep_probability,
             "final": config.referee.final,
         }
@@ -150,7 +150,7 @@ class Turns:
         )
 
 
-def at_once(campaign: Campaign) -> dict[str, int]:
+def _at_once(campaign: Campaign) -> dict[str, int]:
     """How much runs at a time where experiments run on other machines; here `cores` tells it."""
     if (machine := campaign.executor.machine) is None:
         return {}

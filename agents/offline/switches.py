@@ -70,11 +70,11 @@ def feature_moves(notebook: Notebook, recipe: Recipe, base: Run, leads: bool) ->
 
     While time is short nothing is played to learn from alone.
     """
-    long = notebook.limit("seconds_left") > HASTE
-    measured = worths(notebook, recipe.family) if long else {}
+    has_time = notebook.limit("seconds_left") > HASTE
+    measured = worths(notebook, recipe.family) if has_time else {}
     now = {**recipe.features, **base.features}
     on = [name for name in STEPS if now.get(name) and applies(notebook, recipe, name)]
-    ablated = on if long and leads and len(on) > 1 else []
+    ablated = on if has_time and leads and len(on) > 1 else []
     for name in sorted({*recipe.feature_space, *on}):
         worth = max(0.0, measured.get(name, 0.0))
         for value in choices(notebook, recipe, name, now, worth >= MATTERS):
