@@ -108,13 +108,13 @@ def test_strategies_of_a_round_run_side_by_side(tmp_path: Path, joined: RayClust
         pytest.skip("below level A runs can see each other, so none run side by side")
     clock = "import time\nprint(time.time())\n" + harness.EXPERIMENT + "time.sleep(0.5)\nprint(time.time())\n"
 
-    def campaign(name: str, executor: Callable[[Any], Any] | None) -> Any:
+    def campaign(name: str, experiment: str, executor: Callable[[Any], Any] | None) -> Any:
         script = Script(tmp_path / name, 1, parallel_strategies=2)
         strategies = [{"family": f, "recipe": f, "hypothesis": "h", "expected_gain": 0.1} for f in ("far", "near")]
         plan = f"```json\n{json.dumps({'strategies': strategies})}\n```"
         script.turns["R01/plan"] = [{"files": {"plan.md": plan}}]
         for variant, value in ((1, "9.0"), (2, "0.5")):
-            source = clock.replace("PREDICTION", value)
+            source = experiment.replace("PREDICTION", value)
             script.turns[f"R01/build/v{variant}"] = [{"files": {"experiment.py": source}, "reply": "FAILED: not run"}]
         played = script.play(executor=executor)
         assert played.statuses == ["keep"] and played.entries[0]["recipe"] == "near"
@@ -126,7 +126,7 @@ def test_strategies_of_a_round_run_side_by_side(tmp_path: Path, joined: RayClust
         times = [float(line) for line in log.splitlines() if not line.startswith("===")]
         return list(zip(times[::2], times[1::2], strict=True))
 
-    assert campaign("cluster", lambda _: joined) == campaign("local", None)
+    assert campaign("cluster", clock, lambda _: joined) == campaign("local", harness.EXPERIMENT, None)
     pairs = [(one, two) for one in spans(1) for two in spans(2)]
     assert len(pairs) == 4
     assert any(one[0] < two[1] and two[0] < one[1] for one, two in pairs), pairs
