@@ -33,6 +33,7 @@ from orchestrator.ledger import Entry, load_entries, with_submission, write_view
 from orchestrator.players import Players
 from orchestrator.referee.run import Referee
 from orchestrator.referee.seal import build
+from orchestrator.referee.workdir import sweep_workdirs
 from orchestrator.rounds import RoundFiles
 from orchestrator.standings import Standings
 from orchestrator.state import read_state, write_state
@@ -95,6 +96,7 @@ class Campaign:
             *(f"sessions/{r}" for r in ROLES),
         ):
             sweep_temps(root / place)
+        sweep_workdirs(root)
         self._settle_level(sandbox.level)
         self.identity = identify(DiskStore(self.rounds), now, machine=self._machine(), takeover=takeover)
         self.executor = open_executor(self, sandbox, self._own_variables)

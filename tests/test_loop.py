@@ -51,8 +51,11 @@ def test_the_same_command_after_the_end_changes_nothing(tmp_path: Path) -> None:
     script = Script(tmp_path, 1)
     script.play()
     before = harness.ledger(tmp_path)
+    left_by_a_killed_loop = tmp_path / ".work" / "R01" / "random" / "fold_0" / "out"
+    left_by_a_killed_loop.mkdir(parents=True)
     assert script.play().phases(1) == []
     assert harness.ledger(tmp_path) == before
+    assert not list((tmp_path / ".work").iterdir())
     assert len(harness.submissions(tmp_path)) == 1
 
 

@@ -124,6 +124,12 @@ class Workdir:
         remove_tree(self.folder / f"fold_{fold}")
 
 
+def sweep_workdirs(campaign: Path) -> None:
+    """Delete what the experiments of a killed loop left under `.work`; only while no other loop plays the campaign."""
+    for folder in [*(campaign / ".work").glob("R[0-9]*"), campaign / ".work" / "trial", campaign / ".work" / "cache"]:
+        remove_tree(folder)
+
+
 def data_files(data: Path, spec: CompetitionSection) -> dict[str, Path]:
     """The competition's other files and folders, by name; never the labelled table, nor a copy or an archive of it.
 
