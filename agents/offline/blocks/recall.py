@@ -5,7 +5,10 @@ from __future__ import annotations
 import dis
 import hashlib
 import json
+import struct
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from types import CodeType, FunctionType
@@ -83,13 +86,14 @@ def known(data: Data, name: str) -> Arrays | None:
     path = data.folder / "cache" / name
     if not name or not data.recalls or not path.is_file():
         return None
+    data.recalled = True
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            found = {key: stored[f"a{i}"] for i, key in enumerate(json.loads(stored["names"].tobytes()))}
-    except Exception:  # any experiment may have written anything there
+            return {key: stored[f"a{i}"] for i, key in enumerate(json.loads(stored["names"].tobytes()))}
+    except (OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, MemoryError):
         return None
-    data.recalled = True
-    return found
+    except (zipfile.BadZipFile, zlib.error, struct.error):
+        return None
 
 
 def keep(data: Data, name: str, found: Arrays, seconds: float) -> None:
