@@ -183,7 +183,7 @@ def test_a_cap_is_kept_by_shorter_replies_and_then_by_stopping(backend: str, tmp
         with pytest.raises(BudgetSpent, match=r"budget\.usd"):
             here.open(max_requests=1000).ask(turn(here.root))
         asked = [event["max_tokens"] for event in events(here.transcript) if event["event"] == "request"]
-        assert asked[0] == 4000 and asked[-1] == 1024
+        assert asked[0] == 4000 and 1024 <= asked[-1] <= 2000
         assert here.costs.totals().usd == pytest.approx(here.billed())
         assert 0.2 < here.billed() <= 0.30
 
