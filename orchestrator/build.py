@@ -60,9 +60,8 @@ def _begin_together(
         futures = [pool.submit(_run, campaign, files, strategy, company) for files, strategy in tried]
         try:
             _see_through(futures)
-        except BaseException:
-            company.end()
-            raise
+        finally:
+            company.end()  # whatever ends one ends the others
     return [(reply, future.result()) for reply, future in zip(replies, futures, strict=True)]
 
 

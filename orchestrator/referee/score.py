@@ -173,10 +173,11 @@ def judge(
         found = compare(metric, new, old, metric.gain(scored.cv, other.cv))
     kept = found.gain > 0 and found.probability >= keep
     sign = "≥" if found.probability >= keep else "<"
-    if not kept and found.gain >= 0 and best is not None and metric.kind in ("label", "ordinal"):
-        behind = _compared_smoothly(smooth(metric, task), folds, oof, np.asarray(best.oof), classes, seed)
+    loss = smooth(metric, task)
+    if not kept and found.gain >= 0 and best is not None and loss is not metric:
+        behind = _compared_smoothly(loss, folds, oof, np.asarray(best.oof), classes, seed)
         kept = behind.gain > 0 and behind.probability >= _SMOOTH_KEEP
-        note += f"; {smooth(metric, task).name} behind it: {behind}" if kept else ""
+        note += f"; {loss.name} behind it: {behind}" if kept else ""
     word = "keep" if kept else "discard"
     return Verdict(word, f"{word}: {found} {sign} {keep:g}{note} against R{record['round']:02d}", error, found)
 
