@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ARTIFACTS = ("experiment.py", "run.log", "oof.npy", "test.npy", "folds_test.npy", "submission.csv", "scores.json")
 TIME_RESERVE = 5.0
 """Seconds kept for the phases after a build when the campaign has a wall-clock cap."""
+FIRST_SHARE = 0.4
+"""Of the time left, what an experiment may take before there is any score: a quicker one can follow if it fails."""
 
 
 def build(campaign: Campaign, files: RoundFiles, strategies: list[dict[str, Any]]) -> str:
@@ -148,7 +150,7 @@ def _run(
         strategy={**strategy, "against_blend": against_blend},
         best=campaign.files(best["round"]) if best else None,
         earlier=complete(campaign),
-        seconds=at_most(campaign, campaign.config.execution.experiment_minutes * 60),
+        seconds=at_most(campaign, campaign.config.execution.experiment_minutes * 60, first=not complete(campaign)),
         company=company,
     )
 
@@ -158,10 +160,10 @@ def complete(campaign: Campaign) -> list[RoundFiles]:
     return [campaign.files(entry["round"]) for entry in campaign.entries if entry["complete"]]
 
 
-def at_most(campaign: Campaign, seconds: float) -> float:
-    """`seconds`, or what the campaign has left for an experiment."""
+def at_most(campaign: Campaign, seconds: float, *, first: bool = False) -> float:
+    """`seconds`, or what the campaign has left for an experiment; the `first` one must leave room for another."""
     left = campaign.seconds_left()
-    return seconds if left is None else max(1.0, min(seconds, left - TIME_RESERVE))
+    return seconds if left is None else max(1.0, min(seconds, (left - TIME_RESERVE) * (FIRST_SHARE if first else 1)))
 
 
 def _check_claim(campaign: Campaign, files: RoundFiles, reply: str, record: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agents.offline.defaults import BOOSTERS, DENSE, LINEAR, PLAIN, RICH, TABLE_SPACE
-from agents.offline.recipe import Facts, Judge, Recipe, anything
+from agents.offline.recipe import Facts, Judge, Recipe, anything, text_seconds
 
 
 def tabular(f: Facts) -> bool:
@@ -40,10 +40,6 @@ def booster_seconds(relative: float, outputs: float) -> Judge:
 def square_seconds(most: int, per_row: float) -> Judge:
     """Seconds for models whose time grows with the square of rows, up to `most` of them."""
     return lambda f: f.outputs**0.5 * per_row * min(f.rows, most) ** 2 * (1 + f.columns / 50) / 1e6
-
-
-def text_seconds(per_row: float) -> Judge:
-    return lambda f: 0.55 * per_row * f.rows * max(1, f.texts) * max(1.0, f.wordiness / 150) * f.outputs**0.5
 
 
 def tree_hint(high: float) -> Judge:
@@ -119,7 +115,14 @@ RECIPES: tuple[Recipe, ...] = (
         slower=0.2,
     ),
     language(
-        "text_quick", "Naive Bayes on words, calibrated", ["nb_word"], 0.45, 2e-4, calibrate=True, max_terms=100_000
+        "text_quick",
+        "Naive Bayes on words, calibrated",
+        ["nb_single"],
+        0.45,
+        6e-5,
+        calibrate=True,
+        max_terms=100_000,
+        most_rows=30_000,
     ),
     booster("lightgbm_default", "lightgbm", "LightGBM on plain columns, date and string parts", PLAIN, tree_hint(0.8)),
     booster(
@@ -168,6 +171,7 @@ RECIPES: tuple[Recipe, ...] = (
         params={"learning_rate": 0.03, "num_leaves": 15, "min_data_in_leaf": 40, "feature_fraction": 0.4},
     ),
     language("text_logistic", "TF-IDF of words and characters with a linear model", ["logistic"], 0.6, 2e-3, C=20.0),
+    language("text_words", "TF-IDF of words alone with a linear model", ["logistic_single"], 0.5, 3e-4, C=4.0),
     language("text_nbsvm", "NB-SVM: linear models on TF-IDF weighted by naive Bayes", ["nbsvm"], 0.4, 2e-3, C=4.0),
     language(
         "text_bayes",

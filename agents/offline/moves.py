@@ -17,6 +17,8 @@ from agents.offline.switches import Move, feature_moves, selections, was_ablatio
 from agents.offline.tuning import next_params
 
 MOST_BAGS = 10
+FEW, FEW_BAGS = 3, 2.0
+"""With fewer bags than that more of them are worth so many usual changes: it is the one change that seldom fails."""
 
 
 def all_options(notebook: Notebook) -> list[Option]:
@@ -83,7 +85,7 @@ def refine(notebook: Notebook, recipe: Recipe, base: Run, rank: int) -> Iterator
     fails = failed_changes(notebook, recipe.family, hasty)
     role = "diversify" if notebook.blend_leads else "improve"
     for move in [*feature_moves(notebook, recipe, base, rank == 0), *_bag_moves(notebook, recipe, base)]:
-        units = 0.6 * weight * move.worth * (1.0 if move.is_lesson else 0.8**fails)
+        units = 0.6 * weight * move.worth * (1.0 if move.steady else 0.8**fails)
         yield Option(recipe, role, move.says, move.params, move.features, units, base.label)
     if step := next_params(notebook, recipe, base):
         # Against a blend, fold 1 of a lone model fails the gate of a tuning, but passes that of a new member.
@@ -106,7 +108,8 @@ def _bag_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[Move]:
     if bags and bags < MOST_BAGS:
         more = min(MOST_BAGS, max(3, 2 * bags))
         says = f"{recipe.title} gains from {more} bags instead of {bags} over {text.link(base)}"
-        yield Move(says, {**base.params, "bags": more}, dict(base.features))
+        worth = FEW_BAGS if bags < FEW else 1.0
+        yield Move(says, {**base.params, "bags": more}, dict(base.features), worth, steady=True)
 
 
 def bold(notebook: Notebook, recipes: Sequence[Recipe]) -> Iterator[Option]:

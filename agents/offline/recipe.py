@@ -79,6 +79,11 @@ def anything(facts: Facts) -> bool:
     return True
 
 
+def text_seconds(per_row: float) -> Judge:
+    """Seconds by rows, length of the texts and outputs, for models of texts."""
+    return lambda f: 0.55 * per_row * f.rows * max(1, f.texts) * max(1.0, f.wordiness / 150) * f.outputs**0.5
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One way to play. `space` maps a param to a list of choices or to (low, high) / (low, high, "log").
@@ -104,8 +109,13 @@ class Recipe:
 
     def cost(self, facts: Facts) -> float:
         """Estimated seconds of one fold's fit on one core."""
+        return round(0.1 + self.reading(facts) + self.seconds(facts), 2)
+
+    def reading(self, facts: Facts) -> float:
+        """The part of it that goes into columns made from texts: it can't be cut short."""
         topics = 1e-3 * facts.rows * facts.texts if self.features.get("text_svd") else 0.0
-        return round(0.1 + topics + self.seconds(facts), 2)
+        scores = text_seconds(1.1e-3)(facts) if self.features.get("text_scores") else 0.0
+        return topics + scores
 
 
 def draw(choices: Any, rng: random.Random) -> Any:

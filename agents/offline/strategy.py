@@ -134,9 +134,11 @@ def _timed(notebook: Notebook, option: Option, reserve: float) -> Option:
 def _hurried(notebook: Notebook, option: Option, limit: float) -> Option:
     """On many rows a booster that would take too long learns from a part of them, in half of what it may take."""
     many = notebook.data.rows >= MANY_ROWS and "patience" in option.recipe.params
-    if not many or option.cost <= limit or notebook.limit("seconds_left") > LONG:
+    fold_seconds = HURRIED * limit / turns(notebook)
+    can_hurry = many and option.recipe.reading(notebook.data) < fold_seconds
+    if not can_hurry or option.cost <= limit or notebook.limit("seconds_left") > LONG:
         return option
-    return replace(option, cost=HURRIED * limit, fold_seconds=round(HURRIED * limit / turns(notebook), 1))
+    return replace(option, cost=HURRIED * limit, fold_seconds=round(fold_seconds, 1))
 
 
 def refusal(notebook: Notebook, option: Option, limit: float, banned: Collection[str]) -> str:

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from agents.offline import text
+from agents.offline.blending import measured
 from agents.offline.catalogue import BY_NAME, RECIPES
 from agents.offline.notebook import Notebook, Run
 from agents.offline.options import HASTE
@@ -23,6 +24,8 @@ MANY_COLUMNS = 20
 MATTERS = 0.5
 """From so many standard errors of loss without it, a block's other options are worth more, and all are looked at."""
 MOST_BONUS = 2.0
+NO_OTHER = 0.999999
+"""Predictions that correlate more than this are the same."""
 LESSON, NEXT_LESSON = 0.5, 0.8
 """What a first lesson is worth, in shares of a change that should gain; and each next one on the run, of the last."""
 
@@ -31,14 +34,14 @@ LESSON, NEXT_LESSON = 0.5, 0.8
 class Move:
     """A change of an earlier run; `worth` is a factor of what such changes usually gain.
 
-    A lesson is worth as much after changes that failed.
+    A `steady` one is worth as much after changes that failed.
     """
 
     says: str
     params: dict[str, Any]
     features: dict[str, Any]
     worth: float = 1.0
-    is_lesson: bool = False
+    steady: bool = False
 
 
 def all_features(run: Run) -> dict[str, Any]:
@@ -71,12 +74,13 @@ def feature_moves(notebook: Notebook, recipe: Recipe, base: Run, leads: bool) ->
     While time is short nothing is played to learn from alone.
     """
     has_time = notebook.limit("seconds_left") > HASTE
-    measured = worths(notebook, recipe.family) if has_time else {}
+    worth_of = worths(notebook, recipe.family) if has_time else {}
     now = {**recipe.features, **base.features}
-    on = [name for name in STEPS if now.get(name) and applies(notebook, recipe, name)]
+    idle = without_effect(notebook)
+    on = [name for name in STEPS if now.get(name) and applies(notebook, recipe, name) and name not in idle]
     ablated = on if has_time and leads and len(on) > 1 else []
-    for name in sorted({*recipe.feature_space, *on}):
-        worth = max(0.0, measured.get(name, 0.0))
+    for name in sorted({*recipe.feature_space, *on} - idle):
+        worth = max(0.0, worth_of.get(name, 0.0))
         for value in choices(notebook, recipe, name, now, worth >= MATTERS):
             if value or name not in ablated:
                 what = f"{name}: {value}" if value and value is not True else f"{name} {'on' if value else 'off'}"
@@ -86,7 +90,7 @@ def feature_moves(notebook: Notebook, recipe: Recipe, base: Run, leads: bool) ->
     lessons = sum(run.parent == base.label and was_ablation(notebook, run) for run in notebook.runs)
     for name in ablated:
         says = f"{recipe.title} of {text.link(base)} with {name} off shows what the block is worth"
-        yield Move(says, dict(base.params), put(recipe, now, name, None), LESSON * NEXT_LESSON**lessons, True)
+        yield Move(says, dict(base.params), put(recipe, now, name, None), LESSON * NEXT_LESSON**lessons, steady=True)
 
 
 def choices(notebook: Notebook, recipe: Recipe, name: str, now: Mapping[str, Any], everywhere: bool) -> list[Any]:
@@ -139,6 +143,16 @@ def was_ablation(notebook: Notebook, run: Run) -> bool:
     """Whether the run is its parent with one block off."""
     names = changed_blocks(notebook, run)
     return len(names) == 1 and not all_features(run).get(names[0])
+
+
+def without_effect(notebook: Notebook) -> set[str]:
+    """The blocks whose change left a run the predictions of its parent: they find nothing in this data."""
+    found: set[str] = set()
+    for run in notebook.runs:
+        parent, names = parent_of(notebook, run), changed_blocks(notebook, run)
+        if parent and len(names) == 1 and run.cv == parent.cv and (measured(run, parent) or 0.0) > NO_OTHER:
+            found.add(names[0])
+    return found
 
 
 def worths(notebook: Notebook, family: str) -> dict[str, float]:

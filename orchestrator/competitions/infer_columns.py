@@ -85,6 +85,7 @@ def parse_dates(texts: pd.Series) -> pd.Series | None:
 def _timestamps(values: pd.Series) -> pd.Series:
     import pandas as pd
 
+    values = values.str.removesuffix(" UTC")  # with it each value takes ten times as long
     heads = thinned(values).str.extract(r"^\s*(\d{1,2})[-/.]", expand=False).dropna()
     day_first = len(heads) > 0 and heads.astype(int).max() > 12
     with warnings.catch_warnings():

@@ -6,13 +6,14 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
 from agents.offline.blocks.boosters import FAST, FASTEST, catboost_model, haste, some_of
 from agents.offline.blocks.classic import extra_trees_model
-from agents.offline.blocks.core import Clock, Data, Goal, predict_goals
-from agents.offline.blocks.language import char_counts
+from agents.offline.blocks.core import Clock, Data, Goal, moments_of, predict_goals
+from agents.offline.blocks.language import char_counts, language_model
 from agents.offline.blocks.linear import tamed
 from agents.offline.defaults import CATBOOST
 
@@ -112,3 +113,33 @@ def test_catboost_learns_from_a_handful_of_rows(n: int) -> None:
     found = catboost_model(data, {**CATBOOST, "rounds": 10})
     assert found.shape == (2, 1)
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    "shape", ["%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%dT%H:%M:%SZ", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S"]
+)
+def test_dates_of_every_shape_are_read(shape: str) -> None:
+    moments = pd.Series(pd.date_range("2011-02-03 04:05:06", periods=60, freq="31h"))
+    texts = moments.dt.strftime(shape).where(np.arange(60) != 7)
+    found = moments_of(texts)
+    assert found.isna().tolist() == (np.arange(60) == 7).tolist()
+    assert (found.dropna() == moments[found.notna()]).all()
+
+
+def test_dates_of_two_shapes_in_one_column_are_read() -> None:
+    found = moments_of(pd.Series(["2011-02-03", "4 May 2012", "no date", None, "2011-02-03 10:00"]))
+    assert found.dt.strftime("%Y-%m-%d %H").tolist()[:2] == ["2011-02-03 00", "2012-05-04 00"]
+    assert found.isna().tolist() == [False, False, True, True, False]
+
+
+@pytest.mark.parametrize(("most", "members"), [(None, ["nb_single"]), (100, ["nb_single"]), (300, ["logistic_single"])])
+def test_text_models_learn_from_a_part_of_the_rows(tmp_path: Path, most: int | None, members: list[str]) -> None:
+    rng, words = np.random.default_rng(0), [f"word{i}" for i in range(40)]
+    y = rng.integers(0, 2, 1000).astype(float)
+    texts = [" ".join(rng.choice(words[: 30 - 20 * int(label)], 12)) for label in y]
+    task = {"task": "binary", "classes": [0, 1], "metric": "auc"}
+    data = Data(task, tmp_path, 1, (800, 100, 100), y[:800], Clock(600), texts={"body": texts})
+    params = {"members": members, "C": 4.0, "alpha": 0.1, "calibrate": members == ["nb_single"], "max_terms": 1000}
+    found = language_model(data, {**params, "most_rows": most}).ravel()
+    assert found.shape == (200,)
+    assert found[y[800:] == 1].mean() > found[y[800:] == 0].mean() + 0.5

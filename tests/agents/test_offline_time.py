@@ -38,6 +38,14 @@ def test_many_rows_do_not_keep_a_booster_from_being_played(tmp_path: Path) -> No
     assert plan["fold_seconds"] == pytest.approx(plan["cost_s"] / 3, abs=0.1), "of three turns"
 
 
+def test_many_texts_are_first_read_by_the_quickest_recipe(tmp_path: Path) -> None:
+    """A booster on scores of text models can learn from fewer rows, but has to read all of them."""
+    details = {"body": {"kind": "text", "characters": {"mean": 330.0, "max": 5000}}}
+    many = {**TEXT, "rows": {"train": 160_000, "test": 40_000}, "column_details": details}
+    (plan,) = Desk(tmp_path, profile=many).plan(seconds_left=140.0)
+    assert plan["recipe"] == "text_quick"
+
+
 def test_when_nothing_fits_the_cheapest_that_did_not_fail_is_played(tmp_path: Path) -> None:
     (cheapest,) = Desk(tmp_path, number=1).plan(seconds_left=30.0)
     (tmp_path / "b").mkdir()

@@ -192,3 +192,27 @@ def test_a_block_switched_off_again_is_the_run_that_never_had_it(tmp_path: Path)
         for option in all_options(notebook(tmp_path, FIRST, built))
         if option.recipe.name == "lightgbm_encoded" and option.features == RICH
     ]
+
+
+def test_a_block_that_changed_no_prediction_is_left_alone(tmp_path: Path) -> None:
+    def offered(*entries: dict[str, Any]) -> set[str]:
+        return set().union(*(changed(option) for option in refinements(notebook(tmp_path, FIRST, *entries))))
+
+    features = {**RICH, "group_means": 3}
+    assert "group_means" in offered(without(2, "", 0.80, features=features, correlations={"R01": 0.9999}))
+    left = offered(without(2, "", 0.80, features=features, correlations={"R01": 1.0}))
+    assert "interactions" in left
+    assert "group_means" not in left
+
+
+def test_more_bags_are_worth_most_where_there_are_few_and_keep_their_worth(tmp_path: Path) -> None:
+    def more_bags(bags: int, *entries: dict[str, Any]) -> Option:
+        best = entry(1, "lightgbm_encoded", 0.80, status="keep", params=dict(FIRST["params"], bags=bags))
+        book = notebook(tmp_path, best, *entries, seconds_left=600)
+        (found,) = [option for option in all_options(book) if "bags instead of" in option.hypothesis]
+        return found
+
+    misses = [without(n, "frequency", 0.79, features={**RICH, "frequency": n}) for n in (20, 21, 22, 23)]
+    assert more_bags(1).params["bags"] == 3
+    assert more_bags(1).units == pytest.approx(2 * more_bags(4).units)
+    assert more_bags(1, *misses).units == pytest.approx(more_bags(1).units)

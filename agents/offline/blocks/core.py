@@ -94,6 +94,23 @@ def column_kind(name: str, column: pd.Series, task: dict[str, Any]) -> str:
     return "text" if wordy else "category"
 
 
+def moments_of(column: pd.Series) -> pd.Series:
+    """Naive UTC timestamps, NaT for what is no date; days come before months where the values show it."""
+    texts = column.astype("string").str.removesuffix(" UTC")
+    heads = texts.str.extract(r"^\s*(\d{1,2})[-/.]", expand=False).dropna()
+    how: dict[str, Any] = {
+        "errors": "coerce",
+        "utc": True,
+        "dayfirst": bool(len(heads) and heads.astype(int).max() > 12),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of days and months that can't be told apart
+        moments = pd.to_datetime(texts, **how)
+        if moments.notna().mean() < column.notna().mean():  # not all of one format, which takes far longer
+            moments = moments.fillna(pd.to_datetime(texts[moments.isna()], **how, format="mixed"))
+    return moments.dt.tz_localize(None)
+
+
 def add_column(data: Data, name: str, column: pd.Series) -> None:
     """Files one raw column under the kinds that its values really have."""
     if column.dtype == object and column.map(type).isin([list, dict, np.ndarray]).any():
@@ -103,7 +120,7 @@ def add_column(data: Data, name: str, column: pd.Series) -> None:
         data.texts[name] = ["" if pd.isna(value) else str(value) for value in column]
         return
     if kind == "date":
-        moments = pd.to_datetime(column, errors="coerce", utc=True, format="mixed").dt.tz_localize(None)
+        moments = moments_of(column)
         if moments.notna().mean() > 0.5 * column.notna().mean():
             data.dates[name] = moments
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,12 +19,16 @@ WORDS = r"\w+|[^\w\s]"  # punctuation is style, too
 
 
 def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
-    """Sparse (rows, terms) of one text column: "word", "char" (TF-IDF), "word_count", "char_count"; None if empty."""
+    """Sparse (rows, terms) of one text column: "single" words, "word" with pairs of them, "char"; None if empty.
+
+    TF-IDF, or the counts themselves with "_count" after the kind.
+    """
     from sklearn.feature_extraction.text import CountVectorizer
 
     short = sum(map(len, texts[:2000])) < 400 * min(len(texts), 2000)
     least = 2 if len(texts) < 50_000 else 5
-    shape: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": WORDS, "min_df": least, "max_features": most}
+    words = (1, 1 if kind.startswith("single") else 2)
+    shape: dict[str, Any] = {"ngram_range": words, "token_pattern": WORDS, "min_df": least, "max_features": most}
     if kind.startswith("char"):
         longest = 5 if short else 4
         shape = {"ngram_range": (2, longest), "analyzer": "char", "min_df": least + 1, "max_features": most}
@@ -33,7 +38,7 @@ def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
         found = char_counts(texts, 2, longest, least + 1)
         return most_frequent(found, most) if found.shape[1] else None
     try:
-        found = CountVectorizer(**shape, lowercase=kind.startswith("word"), dtype=np.float32).fit_transform(texts)
+        found = CountVectorizer(**shape, lowercase=not kind.startswith("char"), dtype=np.float32).fit_transform(texts)
     except ValueError:  # too few terms are left: this column says nothing
         return None
     return found.tocsr() if kind.endswith("count") else weighed(found)
@@ -67,7 +72,7 @@ def char_counts(texts: list[str], low: int, high: int, least: int) -> sparse.csr
 
 
 def counts(data: Data, name: str, kind: str, most: int = 300_000) -> sparse.csr_matrix | None:
-    """Counts of the terms ("word" or "char") of one text column, made once; the `most` frequent of them."""
+    """Counts of the terms ("single", "word" or "char") of one text column, made once; the `most` frequent of them."""
     if (name, kind) not in data.term_counts:
         texts = data.texts[name]
         found = recall(data, f"counts {kind}", texts, partial(packed_counts, texts, kind))
@@ -98,6 +103,7 @@ def views_of(data: Data, members: list[str], most: int, tables: bool = True) -> 
     """The matrices that these members need, over all text columns; `tables` go along with the linear ones."""
     needs = {"logistic": ["word", "char"], "nb_word": ["word_count"], "nb_char": ["char_count"]}
     needs |= {"nbsvm": ["word", "char"], "complement": ["word_count"], "ridge": ["word", "char"]}
+    needs |= {"nb_single": ["single_count"], "logistic_single": ["single"]}
     views: dict[str, sparse.csr_matrix] = {}
     for kind in sorted({kind.removesuffix("_count") for member in members for kind in needs[member]}):
         found = [counts(data, name, kind, most) for name in data.texts]
@@ -107,7 +113,7 @@ def views_of(data: Data, members: list[str], most: int, tables: bool = True) -> 
         if any(kind in needs[member] for member in members):
             views[kind] = sparse.hstack([weighed(block) for block in blocks] or [empty], format="csr")
     for member in members:
-        linear = tables and member in ("logistic", "ridge")
+        linear = tables and member in ("logistic", "logistic_single", "ridge")
         extra = [linear_design(data)] if linear and (data.numbers or data.cats) else []
         views[member] = sparse.hstack([*(views[kind] for kind in needs[member]), *extra], format="csr")
     return views
@@ -137,7 +143,7 @@ def member_scores(
             model = LogisticRegression(C=float(params["C"]), max_iter=40, tol=1e-3)
             scores[:, label] = model.fit(train @ scale, mask).decision_function(view[rows] @ scale)
         return scores
-    if member == "logistic":
+    if member.startswith("logistic"):
         model = LogisticRegression(C=float(params["C"]), max_iter=40, tol=1e-3)
     elif member == "complement":
         model = ComplementNB(alpha=float(params["alpha"]) * 5)
@@ -158,7 +164,7 @@ def stacked_scores(
     outside: list[np.ndarray] = []
     for member in members:
         started, view = clock.left(), views[member]
-        bayes = member in ("nb_word", "nb_char", "complement") and goal.kind != "value"
+        bayes = member in ("nb_single", "nb_word", "nb_char", "complement") and goal.kind != "value"
         about = f"{member} {goal.kind} {goal.classes} {params['alpha' if bayes else 'C']}"
         name = name_of(data, about, [view.data, view.indices, view.indptr, goal.y, goal.rows, fold], stacked_scores)
         if (kept := known(data, name)) is not None:
@@ -182,10 +188,33 @@ def stacked_scores(
     return np.hstack(inside), np.hstack(outside)
 
 
+def fewer_rows(data: Data, most: int) -> Data:
+    """The same fold with at most `most` of its training rows, drawn by its seed: what text models see of it."""
+    if data.n_train <= most:
+        return data
+    drawn = np.sort(np.random.default_rng(data.seed).permutation(data.n_train)[:most])
+    rows = np.concatenate([drawn, np.arange(data.n_train, sum(data.sizes))])
+    return replace(
+        data,
+        sizes=(most, *data.sizes[1:]),
+        y=data.y[drawn],
+        numbers={name: values[rows] for name, values in data.numbers.items()},
+        cats={name: codes[rows] for name, codes in data.cats.items()},
+        texts={name: [texts[row] for row in rows] for name, texts in data.texts.items()},
+        term_counts={},
+        groups=None if data.groups is None else data.groups[drawn],
+        times=None if data.times is None else data.times[drawn],
+    )
+
+
 def language_model(data: Data, params: dict[str, Any]) -> np.ndarray:
-    """One member as it is ("calibrate": false), or all of them blended by a small model on out-of-fold scores."""
+    """One member as it is ("calibrate": false), or all of them blended by a small model on out-of-fold scores.
+
+    They learn from at most "most_rows".
+    """
     from sklearn.linear_model import RidgeCV
 
+    data = fewer_rows(data, int(params.get("most_rows") or data.n_train))
     members = list(params["members"])
     views = views_of(data, members, int(params.get("max_terms", 300_000)))
 
