@@ -17,7 +17,7 @@ from agents.offline.switches import Move, feature_moves, selections, was_ablatio
 from agents.offline.tuning import next_params
 
 MOST_BAGS = 10
-FEW, FEW_BAGS = 3, 2.0
+FEW, FEW_BAGS = 3, 3.0
 """With fewer bags than that more of them are worth so many usual changes: it is the one change that seldom fails."""
 
 

@@ -214,5 +214,5 @@ def test_more_bags_are_worth_most_where_there_are_few_and_keep_their_worth(tmp_p
 
     misses = [without(n, "frequency", 0.79, features={**RICH, "frequency": n}) for n in (20, 21, 22, 23)]
     assert more_bags(1).params["bags"] == 3
-    assert more_bags(1).units == pytest.approx(2 * more_bags(4).units)
+    assert more_bags(1).units == pytest.approx(3 * more_bags(4).units)
     assert more_bags(1, *misses).units == pytest.approx(more_bags(1).units)
