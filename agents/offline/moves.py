@@ -18,7 +18,7 @@ from agents.offline.tuning import next_params
 
 MOST_BAGS = 10
 FEW, FEW_BAGS = 3, 3.0
-"""With fewer bags than that more of them are worth so many usual changes: it is the one change that seldom fails."""
+"""With fewer bags more of them are worth so many usual changes to a blend: it is the one change that seldom fails."""
 
 
 def all_options(notebook: Notebook) -> list[Option]:
@@ -108,7 +108,7 @@ def _bag_moves(notebook: Notebook, recipe: Recipe, base: Run) -> Iterator[Move]:
     if bags and bags < MOST_BAGS:
         more = min(MOST_BAGS, max(3, 2 * bags))
         says = f"{recipe.title} gains from {more} bags instead of {bags} over {text.link(base)}"
-        worth = FEW_BAGS if bags < FEW else 1.0
+        worth = FEW_BAGS if bags < FEW and notebook.blend_leads else 1.0
         yield Move(says, {**base.params, "bags": more}, dict(base.features), worth, steady=True)
 
 

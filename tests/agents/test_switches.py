@@ -207,8 +207,9 @@ def test_a_block_that_changed_no_prediction_is_left_alone(tmp_path: Path) -> Non
 
 def test_more_bags_are_worth_most_where_there_are_few_and_keep_their_worth(tmp_path: Path) -> None:
     def more_bags(bags: int, *entries: dict[str, Any]) -> Option:
-        best = entry(1, "lightgbm_encoded", 0.80, status="keep", params=dict(FIRST["params"], bags=bags))
-        book = notebook(tmp_path, best, *entries, seconds_left=600)
+        first = entry(1, "lightgbm_encoded", 0.80, params=dict(FIRST["params"], bags=bags))
+        blend = entry(30, "blend_weights", 0.81, status="keep")
+        book = notebook(tmp_path, first, *entries, blend, seconds_left=600)
         (found,) = [option for option in all_options(book) if "bags instead of" in option.hypothesis]
         return found
 
