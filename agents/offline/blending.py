@@ -13,7 +13,7 @@ TWINS = 0.995
 """Members of a blend that correlate more than this are the same model to it."""
 SAME = 0.9995
 """A new member that correlates as much with the best run can't improve on it."""
-MAX_MEMBERS = 12
+MAX_MEMBERS = 20
 
 
 def blend_members(notebook: Notebook) -> list[Run]:

@@ -9,6 +9,7 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.ledger import load_entries
 from orchestrator.referee.blend import weights
+from orchestrator.referee.earlier import for_blends
 from orchestrator.referee.run import Referee
 from orchestrator.referee.workdir import Workdir, data_files, task_record
 from orchestrator.rounds import RoundFiles
@@ -49,9 +50,7 @@ def lay_out(root: Path, config: Config, number: int, fold: int, target: Path) ->
     )
     mixture = None
     if shown:
-        oofs = {other.label: other.oof for other in shown}
-        kind = config.competition.task
-        mixture = weights(referee.metric, folds, oofs, fold, task=kind, most_rows=10_000, steps=20)._asdict()
+        mixture = weights(referee.metric, folds, for_blends(shown), fold, task=config.competition.task)._asdict()
     with Workdir(root / ".work" / "by_hand", "unused.py", b"", folds, shown, data) as work:
         for name, source in work.inputs(fold, task, mixture).items():
             place = target / name

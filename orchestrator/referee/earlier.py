@@ -8,7 +8,7 @@ digits of its predictions; for the same reason no prediction on a labelled row o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,27 +103,42 @@ class Archive:
             return None
 
 
-def correlations(metric: Metric, folds: FoldSet, oof: Array, earlier: list[Earlier], task: str) -> dict[str, float]:
-    """Pearson's correlation with each earlier round's out-of-fold predictions.
+def for_blends(earlier: Iterable[Earlier]) -> dict[str, Array]:
+    """Label → out-of-fold predictions of the rounds that are no blends; of all where there are no others.
 
-    For classes of the predictions, or their ranks for ranking metrics; for numbers of the errors, since predictions of
-    numbers that any model gets nearly right all agree. Errors are in each target's own standard deviations.
+    A blend among the members of another hides them: its weights were fit on the same rows.
     """
+    found = {other.label: other.oof for other in earlier if other.record.get("role") != "blend"}
+    return found or {other.label: other.oof for other in earlier}
+
+
+def correlations(metric: Metric, folds: FoldSet, oof: Array, earlier: list[Earlier], task: str) -> dict[str, float]:
+    """Pearson's correlation with each earlier round's out-of-fold predictions, as `flat_view` sees them."""
     rows = folds.validated
     rows = rows[:: max(1, -(-len(rows) // _CORRELATED_ROWS))]
+    view = flat_view(metric, np.asarray(folds.labels[rows]), task)
+    own = view(oof[rows])
+    found = {other.label: sf.pearson(own, view(other.oof[rows])) for other in earlier}
+    return {label: round(float(value), 5) for label, value in found.items() if np.isfinite(value)}
+
+
+def flat_view(metric: Metric, y: Array, task: str) -> Callable[[Array], Array]:
+    """What of predictions (rows, outputs) for the truth `y` is compared by correlation, as one long array.
+
+    For classes the predictions, or their ranks for ranking metrics; for numbers the errors, since predictions of
+    numbers that any model gets nearly right all agree. Errors are in each target's own standard deviations.
+    """
     name = (metric.base or metric).name
-    truth = np.asarray(folds.labels[rows], dtype=np.float64).reshape(len(rows), -1)
+    truth = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     logs = "log" in name and bool(np.nanmin(truth) > -1)
 
     def flat(values: Array) -> Array:
-        values = np.asarray(values[rows], dtype=np.float64)
+        values = np.asarray(values, dtype=np.float64)
         if task in ("regression", "multiregression"):
             return _errors(values, truth, logs).ravel()
         return (np.column_stack([sf.mean_ranks(column) for column in values.T]) if name in RANKED else values).ravel()
 
-    own = flat(oof)
-    found = {other.label: sf.pearson(own, flat(other.oof)) for other in earlier}
-    return {label: round(float(value), 5) for label, value in found.items() if np.isfinite(value)}
+    return flat
 
 
 def _errors(values: Array, truth: Array, logs: bool) -> Array:

@@ -296,6 +296,7 @@ class _Trial:
         record = {
             "round": self.files.number,
             "variant": self.files.variant,
+            "role": self.strategy.get("role"),
             "script_sha256": self.script_sha256,
             "status": status,
             **_NOTHING,

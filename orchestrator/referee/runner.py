@@ -20,6 +20,7 @@ from orchestrator.errors import CampaignOver, OutputRejected
 from orchestrator.execution.jobs import Job, Limits, Machine, Outcome
 from orchestrator.referee.blend import weights
 from orchestrator.referee.company import Company
+from orchestrator.referee.earlier import for_blends
 from orchestrator.referee.predictions import read
 from orchestrator.referee.workdir import Workdir, task_record
 from orchestrator.rounds import RoundFiles
@@ -176,10 +177,8 @@ class FoldRunner:
     def _weights(self, fold: Fold) -> dict[str, Any] | None:
         if not self.work.earlier:
             return None
-        oofs = {other.label: other.oof for other in self.work.earlier}
-        most_rows, steps = (10_000, 20) if self._thorough else (2_000, 10)
-        task = self.config.competition.task
-        return weights(self.metric, self.folds, oofs, fold, task=task, most_rows=most_rows, steps=steps)._asdict()
+        oofs, task = for_blends(self.work.earlier), self.config.competition.task
+        return weights(self.metric, self.folds, oofs, fold, task=task, thorough=self._thorough)._asdict()
 
     def _execute(self, jobs: dict[Fold, Job], parallel: int, *, last: bool = False) -> list[Fold]:
         """Run jobs until all are done, one fails or the time is up; the folds that were lost on the way."""
