@@ -145,12 +145,14 @@ def _run(
         raise OutputRejected(f"{files.path('experiment.py').name} has not been written")
     best = best_entry(campaign.entries)
     against_blend = best is not None and best["role"] == "blend"
+    since = best["round"] if best else 0
+    tries = sum(entry["round"] > since and entry["role"] != "blend" for entry in campaign.entries)
     return campaign.referee.run(
         files,
-        strategy={**strategy, "against_blend": against_blend},
+        strategy={**strategy, "against_blend": against_blend, "tries": tries},
         best=campaign.files(best["round"]) if best else None,
         earlier=complete(campaign),
-        seconds=at_most(campaign, campaign.config.execution.experiment_minutes * 60, first=not complete(campaign)),
+        seconds=at_most(campaign, campaign.config.execution.experiment_minutes * 60),
         company=company,
     )
 
@@ -160,10 +162,14 @@ def complete(campaign: Campaign) -> list[RoundFiles]:
     return [campaign.files(entry["round"]) for entry in campaign.entries if entry["complete"]]
 
 
-def at_most(campaign: Campaign, seconds: float, *, first: bool = False) -> float:
-    """`seconds`, or what the campaign has left for an experiment; the `first` one must leave room for another."""
-    left = campaign.seconds_left()
-    return seconds if left is None else max(1.0, min(seconds, (left - TIME_RESERVE) * (FIRST_SHARE if first else 1)))
+def at_most(campaign: Campaign, seconds: float) -> float:
+    """`seconds`, or what the campaign has left for an experiment; before there is any score, a share of that."""
+    left, rounds = campaign.seconds_left(), campaign.config.loop.last_round
+    if left is None:
+        return seconds
+    another = rounds is None or rounds - len(campaign.entries) > 1
+    share = FIRST_SHARE if another and not complete(campaign) else 1.0
+    return max(1.0, min(seconds, share * (left - TIME_RESERVE)))
 
 
 def _check_claim(campaign: Campaign, files: RoundFiles, reply: str, record: dict[str, Any]) -> None:

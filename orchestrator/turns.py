@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agents import prompts
 from agents.session import Turn
 from agents.transcript import generations
+from orchestrator.build import at_most, complete
 from orchestrator.errors import OutputRejected
 from orchestrator.execution.jobs import together
 from orchestrator.files import atomic_write
@@ -116,7 +117,7 @@ class Turns:
             "seconds_left": left,
             "money_left_usd": None if money is None else round(money, 2),
             "seconds_per_round": campaign.elapsed() / played if played else None,
-            "experiment_seconds": config.execution.experiment_minutes * 60,
+            "experiment_seconds": _experiment_seconds(campaign),
             "rounds_left": None if config.loop.last_round is None else config.loop.last_round - played,
             "submissions_left": campaign.submission_counts().get("left_today", "unknown"),
             **_failed(campaign.entries),
@@ -148,6 +149,12 @@ class Turns:
             facts="\n".join(f"- {key}: {value}" for key, value in shown.items()),
             guidance=guidance.strip(),
         )
+
+
+def _experiment_seconds(campaign: Campaign) -> float:
+    """What config.json allows one experiment; less while none has a score and time is short."""
+    seconds = campaign.config.execution.experiment_minutes * 60
+    return seconds if complete(campaign) else at_most(campaign, seconds)
 
 
 def _at_once(campaign: Campaign) -> dict[str, int]:

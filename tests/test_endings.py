@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,20 +30,21 @@ def test_a_last_blend_needs_less_time_than_another_experiment(rounds: Any, secon
     assert _seconds_for_a_round(played(*rounds)) == pytest.approx(seconds)
 
 
-class Left:
-    """A campaign with so many seconds left, None where nothing limits it."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self.seconds = seconds
-
-    def seconds_left(self) -> float | None:
-        return self.seconds
-
-
 @pytest.mark.parametrize(
-    ("left", "later", "first"), [(105.0, 100.0, 40.0), (9000.0, 1800.0, 1800.0), (None, 1800.0, 1800.0)]
+    ("left", "scored", "rounds", "seconds"),
+    [
+        (105.0, True, None, 100.0),
+        (105.0, False, None, 40.0),
+        (105.0, False, 1, 100.0),
+        (9000.0, False, None, 1800.0),
+        (None, False, None, 1800.0),
+    ],
 )
-def test_a_first_experiment_leaves_time_for_a_quicker_one(left: float | None, later: float, first: float) -> None:
-    campaign: Any = Left(left)
-    assert at_most(campaign, 1800.0) == later
-    assert at_most(campaign, 1800.0, first=True) == first
+def test_a_first_experiment_leaves_time_for_a_quicker_one(
+    left: float | None, scored: bool, rounds: int | None, seconds: float
+) -> None:
+    loop, entries = SimpleNamespace(last_round=rounds), [{"round": 1, "complete": True}] if scored else []
+    campaign: Any = SimpleNamespace(
+        seconds_left=lambda: left, config=SimpleNamespace(loop=loop), entries=entries, files=lambda number: number
+    )
+    assert at_most(campaign, 1800.0) == seconds

@@ -14,6 +14,8 @@ TWINS = 0.995
 SAME = 0.9995
 """A new member that correlates as much with the best run can't improve on it."""
 MAX_MEMBERS = 20
+MOST_EQUAL = 6
+"""Of those the best so many where all get the same weight."""
 
 
 def blend_members(notebook: Notebook) -> list[Run]:
@@ -100,6 +102,7 @@ def blends(notebook: Notebook) -> Iterator[Option]:
     shown = f"{'they' if len(members) == 2 else 'closest pairs'} correlate {1 - spread:.4f}"
     shown += " on average" if len(members) > 2 else ""
     labels = sorted(run.label for run in members)
+    few = sorted(run.label for run in members[:MOST_EQUAL])
     recipes = [recipe for recipe in RECIPES if recipe.is_blend]
     top = max(recipe.hint(notebook.data) for recipe in recipes)
     for recipe in recipes:
@@ -107,7 +110,7 @@ def blends(notebook: Notebook) -> Iterator[Option]:
             recipe=recipe,
             role="blend",
             hypothesis=f"{', '.join(labels)} err differently ({shown})",
-            params={**recipe.params, "members": labels},
+            params={**recipe.params, "members": few if recipe.params["weights"] == "equal" else labels},
             features={},
             units=min(2.5, 0.8 + 40 * spread) * freshness * recipe.hint(notebook.data) / top,
             parent=notebook.best.label if notebook.best else None,

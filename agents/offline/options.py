@@ -167,4 +167,5 @@ class Costs:
         slow = USUAL_RATE / float(params.get("learning_rate") or USUAL_RATE) if "patience" in recipe.params else 1.0
         encoded = self._notebook.data.encoding_seconds if recipe.features.get("target_encoding") else 0.0
         size = bags / usual if usual else float(params.get("trees", 1)) / float(recipe.params.get("trees", 1))
-        return recipe.cost(self._notebook.data) * size * slow**0.7 + encoded
+        reading = recipe.reading(self._notebook.data)
+        return (recipe.cost(self._notebook.data) - reading) * size * slow**0.7 + reading + encoded

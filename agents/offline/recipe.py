@@ -112,7 +112,7 @@ class Recipe:
         return round(0.1 + self.reading(facts) + self.seconds(facts), 2)
 
     def reading(self, facts: Facts) -> float:
-        """The part of it that goes into columns made from texts: it can't be cut short."""
+        """The part of it that goes into columns made from texts, whatever the params: most of it can't be cut short."""
         topics = 1e-3 * facts.rows * facts.texts if self.features.get("text_svd") else 0.0
         scores = text_seconds(1.1e-3)(facts) if self.features.get("text_scores") else 0.0
         return topics + scores

@@ -135,7 +135,8 @@ def _hurried(notebook: Notebook, option: Option, limit: float) -> Option:
     """On many rows a booster that would take too long learns from a part of them, in half of what it may take."""
     many = notebook.data.rows >= MANY_ROWS and "patience" in option.recipe.params
     fold_seconds = HURRIED * limit / turns(notebook)
-    can_hurry = many and option.recipe.reading(notebook.data) < fold_seconds
+    recipe = replace(option.recipe, features={**option.recipe.features, **option.features})
+    can_hurry = many and recipe.reading(notebook.data) < 0.5 * fold_seconds
     if not can_hurry or option.cost <= limit or notebook.limit("seconds_left") > LONG:
         return option
     return replace(option, cost=HURRIED * limit, fold_seconds=round(fold_seconds, 1))

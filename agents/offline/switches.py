@@ -24,8 +24,6 @@ MANY_COLUMNS = 20
 MATTERS = 0.5
 """From so many standard errors of loss without it, a block's other options are worth more, and all are looked at."""
 MOST_BONUS = 2.0
-NO_OTHER = 0.999999
-"""Predictions that correlate more than this are the same."""
 LESSON, NEXT_LESSON = 0.5, 0.8
 """What a first lesson is worth, in shares of a change that should gain; and each next one on the run, of the last."""
 
@@ -146,11 +144,14 @@ def was_ablation(notebook: Notebook, run: Run) -> bool:
 
 
 def without_effect(notebook: Notebook) -> set[str]:
-    """The blocks whose change left a run the predictions of its parent: they find nothing in this data."""
+    """The blocks that, switched on or off, left a run the predictions of its parent: they find nothing in this data."""
     found: set[str] = set()
     for run in notebook.runs:
         parent, names = parent_of(notebook, run), changed_blocks(notebook, run)
-        if parent and len(names) == 1 and run.cv == parent.cv and (measured(run, parent) or 0.0) > NO_OTHER:
+        if parent is None or len(names) != 1 or run.cv != parent.cv or measured(run, parent) != 1.0:
+            continue
+        switched = not (all_features(run).get(names[0]) and all_features(parent).get(names[0]))
+        if switched and names[0] != "selection":  # that one depends on the model, too
             found.add(names[0])
     return found
 

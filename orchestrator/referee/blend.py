@@ -61,9 +61,10 @@ def weights(
 
     parts = {label: [np.asarray(oof[place]) for place in places] for label, oof in oofs.items()}
     alone = {label: loss(np.concatenate(pieces)) for label, pieces in parts.items()}
-    best = sorted(alone, key=lambda label: (alone[label], label))
-    view = flat_view(metric, y, task)
-    chosen = _varied({label: view(np.concatenate(parts[label])) for label in best})
+    chosen = sorted(alone, key=lambda label: (alone[label], label))
+    if len(chosen) > MOST_MODELS:
+        view = flat_view(metric, y, task)
+        chosen = _varied({label: view(np.concatenate(parts[label])) for label in chosen})
     found = []
     for space in _spaces(judge, task):
         stack = [np.concatenate([forward(space, piece, task) for piece in parts[label]]) for label in chosen]
@@ -73,7 +74,7 @@ def weights(
 
 
 def _varied(views: dict[str, Array]) -> list[str]:
-    """At most MOST_MODELS, best first as they come: those unlike all better ones, then the best of the others."""
+    """At most MOST_MODELS, best first as they come: those unlike the chosen before them, then the best."""
     apart: list[str] = []
     for label, view in views.items():
         if len(apart) < _DISTINCT and all(sf.pearson(view, views[other]) < _ALIKE for other in apart):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
+from orchestrator.files import read_json_or_none
 from orchestrator.ledger import load_entries
 from orchestrator.referee.blend import weights
 from orchestrator.referee.earlier import for_blends
@@ -50,7 +51,9 @@ def lay_out(root: Path, config: Config, number: int, fold: int, target: Path) ->
     )
     mixture = None
     if shown:
-        mixture = weights(referee.metric, folds, for_blends(shown), fold, task=config.competition.task)._asdict()
+        record = read_json_or_none(files.path("scores.json")) or {}
+        thorough, kind = record.get("role") == "blend", config.competition.task
+        mixture = weights(referee.metric, folds, for_blends(shown), fold, task=kind, thorough=thorough)._asdict()
     with Workdir(root / ".work" / "by_hand", "unused.py", b"", folds, shown, data) as work:
         for name, source in work.inputs(fold, task, mixture).items():
             place = target / name

@@ -83,15 +83,14 @@ class Archive:
         return Earlier(files.label, record, **arrays)
 
     def open_all(self, rounds: Iterable[RoundFiles], folds: FoldSet, metric: Metric) -> list[Earlier]:
-        """The intact ones among the MOST_SHOWN best of the rounds, in the order of the rounds."""
+        """The intact ones among the best MOST_SHOWN, in the order of the rounds; blends but the very best come last."""
         scored = []
         for files in rounds:
             record = read_json_or_none(files.path("scores.json"))
             if record is not None and record["cv"] is not None:
-                scored.append((metric.gain(record["cv"], 0.0), files))
-        best = sorted(scored, key=lambda item: item[0], reverse=True)[:MOST_SHOWN]
+                scored.append((metric.gain(record["cv"], 0.0), record.get("role") == "blend", files))
         found = []
-        for _, files in sorted(best, key=lambda item: item[1].number):
+        for files in sorted(worth_showing(scored), key=lambda files: files.number):
             with suppress(Damaged):
                 found.append(self.open(files, folds))
         return found
@@ -101,6 +100,12 @@ class Archive:
             return self._digests.of(path)
         except OSError:
             return None
+
+
+def worth_showing(scored: list[tuple[float, bool, RoundFiles]]) -> list[RoundFiles]:
+    """MOST_SHOWN of (gain, whether it is a blend, files): the best, then models by their gain, then blends."""
+    ranked = sorted(scored, key=lambda item: item[0], reverse=True)
+    return [files for _, _, files in [*ranked[:1], *sorted(ranked[1:], key=lambda item: item[1])][:MOST_SHOWN]]
 
 
 def for_blends(earlier: Iterable[Earlier]) -> dict[str, Array]:

@@ -202,8 +202,10 @@ class _Trial:
             where = f"fold {scored.spoiled[0] + 1}" if scored.spoiled else "every fold"
             return self.fail(Failure("output", f"{self.metric.name} is undefined for these predictions in {where}"))
         usual = self.config.referee.keep_probability
-        keep = keep_bar(str(self.strategy.get("role")), usual)
-        note = " (what a blend needs)" if keep != usual else ""
+        tries = int(self.strategy.get("tries", 0))
+        keep = keep_bar(str(self.strategy.get("role")), usual, tries)
+        why = "a blend needs" if keep < usual else f"is needed after {tries} tries"
+        note = f" (what {why})" if keep != usual else ""
         task = self.config.competition.task
         judged = judge(
             self.metric, self.folds, oof, scored, champion, before, keep, self.classes, task, self.seed, note

@@ -106,13 +106,16 @@ class Verdict:
         return self.comparison is not None and self.comparison.gain < -2 * self.comparison.se
 
 
-def keep_bar(role: str, keep: float) -> float:
-    """The probability of a gain that a keep needs.
+def keep_bar(role: str, keep: float, tries: int = 0) -> float:
+    """The probability of a gain that a keep needs, after so many other `tries` at the same best.
 
+    Of many that are no better one looks so by chance: the doubt that is allowed is shared among them (Bonferroni).
     A blend needs less: its weights did not see the rows that judge it, and a mean of good models is the better bet
     even where the noise hides its gain.
     """
-    return min(keep, _BLEND_KEEP) if role == "blend" else keep
+    if role == "blend":
+        return min(keep, _BLEND_KEEP)
+    return 1 - (1 - keep) / (1 + tries) if tries else keep
 
 
 def gate_sigmas(role: str, sigmas: float, against_blend: bool = False) -> float | None:
@@ -176,7 +179,7 @@ def judge(
     loss = smooth(metric, task)
     if not kept and found.gain >= 0 and best is not None and loss is not metric:
         behind = _compared_smoothly(loss, folds, oof, np.asarray(best.oof), classes, seed)
-        kept = behind.gain > 0 and behind.probability >= _SMOOTH_KEEP
+        kept = behind.gain > 0 and behind.probability >= max(keep, _SMOOTH_KEEP)
         note += f"; {loss.name} behind it: {behind}" if kept else ""
     word = "keep" if kept else "discard"
     return Verdict(word, f"{word}: {found} {sign} {keep:g}{note} against R{record['round']:02d}", error, found)

@@ -205,6 +205,12 @@ def test_a_block_that_changed_no_prediction_is_left_alone(tmp_path: Path) -> Non
     assert "group_means" not in left
 
 
+def test_a_block_whose_options_give_the_same_is_not_taken_for_idle(tmp_path: Path) -> None:
+    """With few columns related_numbers makes as many as it can, be it 40 or 60."""
+    more = without(2, "", 0.80, features={**RICH, "related_numbers": 60}, correlations={"R01": 1.0})
+    assert "related_numbers" in lessons(notebook(tmp_path, FIRST, more))
+
+
 def test_more_bags_are_worth_most_where_there_are_few_and_keep_their_worth(tmp_path: Path) -> None:
     def more_bags(bags: int, *entries: dict[str, Any]) -> Option:
         first = entry(1, "lightgbm_encoded", 0.80, params=dict(FIRST["params"], bags=bags))

@@ -10,9 +10,10 @@ import pytest
 
 from orchestrator.competitions.metrics import get_metric
 from orchestrator.referee.blend import back, forward, weights
-from orchestrator.referee.earlier import Earlier, for_blends
+from orchestrator.referee.earlier import Earlier, for_blends, worth_showing
 from orchestrator.referee.folds import assign
 from orchestrator.referee.sealed import FoldSet
+from orchestrator.rounds import RoundFiles
 
 
 def fold_set(y: np.ndarray, folds: int = 4) -> FoldSet:
@@ -61,6 +62,12 @@ def test_blends_are_no_members_of_blends_where_there_are_others() -> None:
     first, old, blend = played("R01", "improve"), played("R02", None), played("R03", "blend")
     assert list(for_blends([first, old, blend])) == ["R01", "R02"]
     assert list(for_blends([blend])) == ["R03"]
+
+
+def test_blends_do_not_push_models_out_of_what_is_shown() -> None:
+    rounds = [(float(number), number > 30, RoundFiles(Path(), number)) for number in range(1, 61)]
+    shown = [files.number for files in worth_showing(rounds)]
+    assert shown == [60, *range(30, 0, -1), *range(59, 50, -1)]
 
 
 def test_the_served_fold_has_no_say() -> None:

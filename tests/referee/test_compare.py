@@ -11,6 +11,7 @@ import pytest
 from orchestrator.competitions.metrics import Metric, get_metric
 from orchestrator.referee.compare import compare, fold_draws, standard_error
 from orchestrator.referee.folds import assign
+from orchestrator.referee.score import keep_bar
 from orchestrator.referee.sealed import FoldSet
 
 
@@ -148,3 +149,10 @@ def test_a_million_rows_stay_fast(name: str) -> None:
     error = standard_error(draws(metric, folds, decided))
     assert error > 0
     assert time.process_time() - started < 2.0
+
+
+@pytest.mark.parametrize(
+    ("role", "tries", "bar"), [("improve", 0, 0.9), ("improve", 1, 0.95), ("tune", 9, 0.99), ("blend", 30, 0.6)]
+)
+def test_the_more_was_tried_the_surer_a_gain_must_be_but_for_blends(role: str, tries: int, bar: float) -> None:
+    assert keep_bar(role, 0.9, tries) == pytest.approx(bar)

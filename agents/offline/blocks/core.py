@@ -96,17 +96,16 @@ def column_kind(name: str, column: pd.Series, task: dict[str, Any]) -> str:
 
 def moments_of(column: pd.Series) -> pd.Series:
     """Naive UTC timestamps, NaT for what is no date; days come before months where the values show it."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return pd.to_datetime(column, utc=True).dt.tz_localize(None)
     texts = column.astype("string").str.removesuffix(" UTC")
     heads = texts.str.extract(r"^\s*(\d{1,2})[-/.]", expand=False).dropna()
-    how: dict[str, Any] = {
-        "errors": "coerce",
-        "utc": True,
-        "dayfirst": bool(len(heads) and heads.astype(int).max() > 12),
-    }
+    day_first = bool(len(heads) and (heads.astype(int) > 12).mean() > 0.1)
+    how: dict[str, Any] = {"errors": "coerce", "utc": True, "dayfirst": day_first}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of days and months that can't be told apart
         moments = pd.to_datetime(texts, **how)
-        if moments.notna().mean() < column.notna().mean():  # not all of one format, which takes far longer
+        if moments.notna().mean() < column.notna().mean():  # the others one by one, which is slow
             moments = moments.fillna(pd.to_datetime(texts[moments.isna()], **how, format="mixed"))
     return moments.dt.tz_localize(None)
 
@@ -124,6 +123,7 @@ def add_column(data: Data, name: str, column: pd.Series) -> None:
         if moments.notna().mean() > 0.5 * column.notna().mean():
             data.dates[name] = moments
             return
+        kind = "number" if pd.api.types.is_numeric_dtype(column) else kind
     train = slice(0, data.n_train)
     if kind == "number":
         values = to_numbers(column)

@@ -198,6 +198,10 @@ def fewer_rows(data: Data, most: int) -> Data:
         data,
         sizes=(most, *data.sizes[1:]),
         y=data.y[drawn],
+        crosses={},
+        dates={},
+        strings={},
+        ids=None,
         numbers={name: values[rows] for name, values in data.numbers.items()},
         cats={name: codes[rows] for name, codes in data.cats.items()},
         texts={name: [texts[row] for row in rows] for name, texts in data.texts.items()},
@@ -208,13 +212,18 @@ def fewer_rows(data: Data, most: int) -> Data:
 
 
 def language_model(data: Data, params: dict[str, Any]) -> np.ndarray:
-    """One member as it is ("calibrate": false), or all of them blended by a small model on out-of-fold scores.
+    """`blended` models of at most "most_rows" training rows."""
+    part = fewer_rows(data, int(params.get("most_rows") or data.n_train))
+    try:
+        return blended(part, params)
+    finally:
+        data.recalled |= part.recalled
 
-    They learn from at most "most_rows".
-    """
+
+def blended(data: Data, params: dict[str, Any]) -> np.ndarray:
+    """One member as it is ("calibrate": false), or all of them blended by a small model on out-of-fold scores."""
     from sklearn.linear_model import RidgeCV
 
-    data = fewer_rows(data, int(params.get("most_rows") or data.n_train))
     members = list(params["members"])
     views = views_of(data, members, int(params.get("max_terms", 300_000)))
 
