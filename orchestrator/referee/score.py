@@ -156,8 +156,9 @@ def judge(
 ) -> Verdict:  # fmt: skip
     """Keep what is better with probability `keep` or more, or what is the first; `note` says why it is so much.
 
-    Decisions change for few rows, so that a metric of decisions hardly tells good models apart: there a round that is
-    no worse is also kept when the smooth loss behind the metric is surely better.
+    Decisions change for few rows, so that a metric of decisions hardly tells good models apart. There the smooth loss
+    behind the metric has a say unless the gain is sure: it must be better, and a round that is no worse is also kept
+    when it surely is.
 
     `record` is the best round's; when its predictions are lost (`best` is None) its recorded score and error are
     compared, as if they were independent of the new ones.
@@ -177,10 +178,11 @@ def judge(
     kept = found.gain > 0 and found.probability >= keep
     sign = "≥" if found.probability >= keep else "<"
     loss = smooth(metric, task)
-    if not kept and found.gain >= 0 and best is not None and loss is not metric:
+    sure = max(keep, _SMOOTH_KEEP)
+    if loss is not metric and best is not None and found.gain >= 0 and found.probability < sure:
         behind = _compared_smoothly(loss, folds, oof, np.asarray(best.oof), classes, seed)
-        kept = behind.gain > 0 and behind.probability >= max(keep, _SMOOTH_KEEP)
-        note += f"; {loss.name} behind it: {behind}" if kept else ""
+        kept = behind.gain > 0 and (kept or behind.probability >= sure)
+        note += f"; {loss.name} behind it: {behind}"
     word = "keep" if kept else "discard"
     return Verdict(word, f"{word}: {found} {sign} {keep:g}{note} against R{record['round']:02d}", error, found)
 

@@ -10,8 +10,9 @@ import pytest
 
 from orchestrator.competitions.metrics import Metric, get_metric
 from orchestrator.referee.compare import compare, fold_draws, standard_error
+from orchestrator.referee.earlier import Earlier
 from orchestrator.referee.folds import assign
-from orchestrator.referee.score import keep_bar
+from orchestrator.referee.score import judge, keep_bar, score
 from orchestrator.referee.sealed import FoldSet
 
 
@@ -156,3 +157,23 @@ def test_a_million_rows_stay_fast(name: str) -> None:
 )
 def test_the_more_was_tried_the_surer_a_gain_must_be_but_for_blends(role: str, tries: int, bar: float) -> None:
     assert keep_bar(role, 0.9, tries) == pytest.approx(bar)
+
+
+@pytest.mark.parametrize(("steep", "flips", "kept"), [(1.0, 3, True), (9.0, 3, False), (9.0, 60, True)])
+def test_a_gain_of_decisions_that_is_not_sure_needs_the_smooth_loss(steep: float, flips: int, kept: bool) -> None:
+    """A blend that decides a few rows better: not when its probabilities got worse for it, unless the rows are many."""
+    rng, rows, accuracy = np.random.default_rng(0), 600, get_metric("accuracy", task="binary")
+    y = rng.integers(0, 2, rows)
+    odds = (2 * y - 1) + 1.5 * rng.normal(size=rows)
+    new = odds.copy()
+    wrong = np.flatnonzero((odds > 0) != y)[:flips]
+    right = np.flatnonzero((odds > 0) == y)[: 2 * flips // 3]
+    new[wrong], new[right] = 0.1 * (2 * y[wrong] - 1), 0.1 - 0.2 * y[right]
+    manifest = {"folds": 3, "strategy": "kfold", "hash": "x", "rows": rows, "test_rows": 1, "outputs": 1}
+    folds = FoldSet(Path("."), manifest, assign("kfold", 3, 0, y, task="binary"), y, None)
+    before, after = (1 / (1 + np.exp(-values))[:, None] for values in (odds, steep * new))
+    best = Earlier("R01", {}, before, np.zeros((1, 1)), np.zeros((3, 1, 1)))
+    record, scored = {"round": 1, "cv": 0.0, "se": 0.0}, score(accuracy, folds, after, [0, 1])
+    found = judge(accuracy, folds, after, scored, best, record, keep_bar("blend", 0.9), [0, 1], "binary", 5)
+    assert found.comparison is not None and found.comparison.gain > 0
+    assert (found.verdict == "keep") is kept, found.reason
