@@ -53,7 +53,7 @@ def _seconds_for_a_round(entries: list[Entry]) -> float:
         return LEAST_SECONDS
     enough = 1.2 * min(others) + max(TIME_RESERVE, min(blends, default=0.0))
     if len(others) > 1 and complete[-1]["role"] != "blend":
-        enough = min(enough, TIME_RESERVE + 1.5 * min(blends, default=0.6 * min(others)))
+        enough = min(enough, TIME_RESERVE + 1.5 * min(blends, default=1 + 0.3 * min(others)))
     return min(enough, 30.0)
 
 

@@ -20,7 +20,7 @@ def played(*rounds: tuple[str, float]) -> list[Any]:
     [
         ([], 6.0),
         ([("improve", 10.0)], 17.0),
-        ([("improve", 10.0), ("diversify", 20.0)], 14.0),
+        ([("improve", 10.0), ("diversify", 20.0)], 11.0),
         ([("improve", 10.0), ("diversify", 20.0), ("blend", 6.0)], 18.0),
         ([("improve", 10.0), ("blend", 2.0), ("diversify", 20.0)], 8.0),
         ([("improve", 100.0)], 30.0),

@@ -23,6 +23,8 @@ USUAL_RATE = 0.05
 """Learning rate of boosters that the recipes' estimates hold for."""
 START_SECONDS = 2.5
 """To start a fold's process and read its tables, until it was measured."""
+BLEND_START, BLEND_ROW = 0.5, 1e-5
+"""The same for a blend, which does nothing else: seconds, and seconds per row."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,13 @@ class Costs:
 
     def estimate(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
         """The nearest measured likes scale the estimate: same recipe, else same family, else (gently) all."""
-        if recipe.is_blend and self._blends:
-            return median(self._blends)
+        if recipe.is_blend:
+            start = min(self._start, BLEND_START + BLEND_ROW * self._notebook.data.rows_all)
+            return median(self._blends) if self._blends else (start + self.fit(recipe, params)) * self._turns()
         same = [ratio for known, ratio in self._measured if known.name == recipe.name]
         family = [ratio for known, ratio in self._measured if known.family == recipe.family]
         at_least = [ratio for known, ratio in self._bounds if known.family == recipe.family]
-        scale = median(same or family) if same or family else 1.0 if recipe.is_blend else self._general()
+        scale = median(same or family) if same or family else self._general()
         return (self._start + self.fit(recipe, params) * max(scale, *at_least, 0.0)) * self._turns()
 
     def _general(self) -> float:
