@@ -47,7 +47,8 @@ def tree_hint(high: float) -> Judge:
 
 
 def encoded_hint(f: Facts) -> float:
-    return 0.4 if lone_text(f) else 0.95 if f.coded else 0.75
+    """Without categories there is nothing to encode."""
+    return 0.4 if lone_text(f) else 0.95 if f.coded else 0.75 if f.categories else 0.5
 
 
 def smooth_hint(f: Facts) -> float:
