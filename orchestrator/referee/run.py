@@ -204,8 +204,8 @@ class _Trial:
         usual = self.config.referee.keep_probability
         tries = int(self.strategy.get("tries", 0))
         keep = keep_bar(str(self.strategy.get("role")), usual, tries)
-        why = "a blend needs" if keep < usual else f"is needed after {tries} tries"
-        note = f" (what {why})" if keep != usual else ""
+        note = " (what a blend needs)" if keep < usual else ""
+        note = f" ({usual:g} for a first try, this is number {tries + 1})" if keep > usual else note
         task = self.config.competition.task
         judged = judge(
             self.metric, self.folds, oof, scored, champion, before, keep, self.classes, task, self.seed, note

@@ -184,7 +184,7 @@ def judge(
         kept = behind.gain > 0 and (kept or behind.probability >= sure)
         note += f"; {loss.name} behind it: {behind}"
     word = "keep" if kept else "discard"
-    return Verdict(word, f"{word}: {found} {sign} {keep:g}{note} against R{record['round']:02d}", error, found)
+    return Verdict(word, f"{word}: {found} {sign} {keep:.3g}{note} against R{record['round']:02d}", error, found)
 
 
 def smooth(metric: Metric, task: str) -> Metric:
