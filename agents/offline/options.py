@@ -149,9 +149,11 @@ class Costs:
 
     def estimate(self, recipe: Recipe, params: Mapping[str, Any]) -> float:
         """The nearest measured likes scale the estimate: same recipe, else same family, else (gently) all."""
+        if recipe.is_blend and self._blends:
+            return median(self._blends)
         if recipe.is_blend:
             start = min(self._start, BLEND_START + BLEND_ROW * self._notebook.data.rows_all)
-            return median(self._blends) if self._blends else (start + self.fit(recipe, params)) * self._turns()
+            return (start + self.fit(recipe, params)) * self._turns()
         same = [ratio for known, ratio in self._measured if known.name == recipe.name]
         family = [ratio for known, ratio in self._measured if known.family == recipe.family]
         at_least = [ratio for known, ratio in self._bounds if known.family == recipe.family]

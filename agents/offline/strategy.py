@@ -134,10 +134,11 @@ def _timed(notebook: Notebook, option: Option, reserve: float) -> Option:
 def _hurried(notebook: Notebook, option: Option, limit: float) -> Option:
     """On many rows a booster that would take too long learns from a part of them, in half of what it may take."""
     many = notebook.data.rows >= MANY_ROWS and "patience" in option.recipe.params
+    if not many or option.cost <= limit or notebook.limit("seconds_left") > LONG:
+        return option
     fold_seconds = HURRIED * limit / turns(notebook)
     recipe = replace(option.recipe, features={**option.recipe.features, **option.features})
-    can_hurry = many and recipe.reading(notebook.data) < 0.5 * fold_seconds
-    if not can_hurry or option.cost <= limit or notebook.limit("seconds_left") > LONG:
+    if recipe.reading(notebook.data) >= 0.5 * fold_seconds:
         return option
     return replace(option, cost=HURRIED * limit, fold_seconds=round(fold_seconds, 1))
 

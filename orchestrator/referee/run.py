@@ -204,8 +204,11 @@ class _Trial:
         usual = self.config.referee.keep_probability
         tries = int(self.strategy.get("tries", 0))
         keep = keep_bar(str(self.strategy.get("role")), usual, tries)
-        note = " (what a blend needs)" if keep < usual else ""
-        note = f" ({usual:g} for a first try, this is number {tries + 1})" if keep > usual else note
+        note = ""
+        if keep < usual:
+            note = " (what a blend needs)"
+        elif keep > usual:
+            note = f" ({usual:g} for a first try, this is number {tries + 1})"
         task = self.config.competition.task
         judged = judge(
             self.metric, self.folds, oof, scored, champion, before, keep, self.classes, task, self.seed, note

@@ -188,7 +188,7 @@ def stacked_scores(
     return np.hstack(inside), np.hstack(outside)
 
 
-def fewer_rows(data: Data, most: int) -> Data:
+def smaller_fold(data: Data, most: int) -> Data:
     """The same fold with at most `most` of its training rows, drawn by its seed: what text models see of it."""
     if data.n_train <= most:
         return data
@@ -213,7 +213,7 @@ def fewer_rows(data: Data, most: int) -> Data:
 
 def language_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     """`blended` models of at most "most_rows" training rows."""
-    part = fewer_rows(data, int(params.get("most_rows") or data.n_train))
+    part = smaller_fold(data, int(params.get("most_rows") or data.n_train))
     try:
         return blended(part, params)
     finally:
