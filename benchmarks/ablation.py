@@ -4,7 +4,7 @@
 
 DIR/ablation.md says for each competition by how many standard errors of the held-out score the campaign without a part
 is better (+) or worse (-) than the whole, and the mean; in brackets the same for CV, which has less noise.
-Resumable, as the suite is.
+Resumable, as the suite is, and played for other folders or parts later: a figure that is there is not played again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from benchmarks.suite import measure
-from orchestrator.files import atomic_write, read_json_or_none, write_json
+from orchestrator.files import atomic_write, read_json, read_json_or_none, write_json
 
 Gap = tuple[float, float]
 
@@ -44,10 +44,13 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--minutes", type=float, default=2.5)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--whole", type=Path, metavar="RESULTS.json", help="a suite's results, for the whole player")
     parser.add_argument("--parts", nargs="*", choices=[name for name in PARTS if name != "whole"], metavar="PART")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict[str, Any]] = read_json_or_none(arguments.out / "ablation.json") or {}
+    if arguments.whole:
+        results.setdefault("whole", {}).update(read_json(arguments.whole))
     for part in ("whole", *(arguments.parts or [name for name in PARTS if name != "whole"])):
         found = results.setdefault(part, {})
         for folder in arguments.folders:

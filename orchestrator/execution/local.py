@@ -14,7 +14,7 @@ _NO_GPUS = Gpus()
 
 
 class LocalExecutor:
-    """`cores` is what all jobs together may keep busy: never more jobs than cores run at once."""
+    """`cores` is what all jobs together may keep busy; jobs that are more at a time share them."""
 
     machine: Machine | None = None
     """Jobs share this machine."""
@@ -63,7 +63,7 @@ class LocalExecutor:
                 job = replace(job, env={**job.env, **self._gpus.environment}, devices=self._gpus.nodes)
             return self.sandbox.run(job, stop)
 
-        pool = ThreadPoolExecutor(max(1, min(parallel, self.cores)), thread_name_prefix="experiment")
+        pool = ThreadPoolExecutor(max(1, parallel), thread_name_prefix="experiment")
         try:
             futures = {pool.submit(one, job): job for job in jobs}
             waiting = set(futures)

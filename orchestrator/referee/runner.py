@@ -95,16 +95,11 @@ class FoldRunner:
         return self.failure is None
 
     def alone_first(self) -> bool:
-        """Whether fold 1 with all cores and then the others take no longer than all folds side by side.
-
-        Nor may they begin side by side where only a first one can tell how much memory they need.
-        """
-        folds = self.folds.folds
-        together = self._parallel(folds)
+        """Whether the folds run one by one anyhow, or only a first one can tell how much memory they need."""
+        together = self._parallel(self.folds.folds)
         table_mb = self.folds.tables(0)["train.parquet"].stat().st_size / 2**20
         share = together if self._machine is None else 1
-        roomy = _USUAL_MB + _MB_PER_TABLE_MB * table_mb < self._memory_mb / share
-        return not roomy or 1 + ceil((folds - 1) / self._parallel(folds - 1)) <= ceil(folds / together)
+        return together == 1 or _USUAL_MB + _MB_PER_TABLE_MB * table_mb >= self._memory_mb / share
 
     def log(self) -> str:
         """What the folds printed, in order, each under a line of its own."""
@@ -117,7 +112,7 @@ class FoldRunner:
         return "".join(part if len(part) <= most else f"{part[: most // 2]}\n…\n{part[-most // 2 :]}" for part in parts)
 
     def _parallel(self, jobs: int) -> int:
-        """As many folds at a time as there are cores, and as their memory allows, going by the first fold's.
+        """As many folds at a time as keep the cores busy, and as their memory allows, going by the first fold's.
 
         Each fold's training rows hold the other folds' labels, so runs that can see each other's file names (below
         level A) must not run at the same time; nor those that share a GPU, whose memory no sandbox divides.
@@ -125,7 +120,7 @@ class FoldRunner:
         if self._machine is not None:
             return max(1, min(self._machine.at_a_time, jobs))
         alone = self.executor.level != "A" or self.executor.gpus > 0
-        parallel = 1 if alone else max(1, min(int(self.executor.cores), jobs))
+        parallel = 1 if alone else evenly(jobs, int(self.executor.cores))
         first = self.outcomes.get(0)
         if first is not None and first.peak_mb > 0:
             parallel = min(parallel, max(1, int(self._memory_mb // (1.2 * first.peak_mb))))
@@ -254,6 +249,16 @@ class FoldRunner:
             return f"{where} was ended from outside twice"
         last = next((line for line in reversed(outcome.log.splitlines()) if line.strip()), "it printed nothing")
         return f"{where} ended with exit status {outcome.returncode}: {last.strip()[:300]}"
+
+
+def evenly(jobs: int, cores: int) -> int:
+    """How many at a time keep all cores busy to the end: more than there are where an odd one would be left over.
+
+    Five jobs on two cores: three that share them, then two, which take 2.5 times one's time and not 3.
+    """
+    if jobs <= cores:
+        return max(1, jobs)
+    return next(count for count in range(cores, jobs + 1) if jobs % count == 0 or jobs % count >= cores)
 
 
 def _share(machine: Machine | None, experiments: int) -> Machine | None:

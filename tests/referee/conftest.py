@@ -31,7 +31,7 @@ class Stand:
 
     def __init__(self, root: Path, sandbox: Sandbox | None, **overrides: Any) -> None:
         self.root = root
-        self.sandbox = sandbox
+        self.sandbox, self.cores = sandbox, 2
         self.rounds = root / "rounds"
         self.rounds.mkdir(parents=True)
         self.data = root / "competition" / "data"
@@ -89,7 +89,7 @@ class Stand:
                     np.save(folder / f"{fold}_{name.removesuffix('.parquet')}_{column}.npy", values)
 
     def referee(self) -> Referee:
-        executor = LocalExecutor(self.sandbox, 2) if self.sandbox else None
+        executor = LocalExecutor(self.sandbox, self.cores) if self.sandbox else None
         return Referee(
             self.root, self.config, executor, progress=lambda name, **fields: self.events.append((name, fields))
         )

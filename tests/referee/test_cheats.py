@@ -20,6 +20,7 @@ CHANCE = 'valid, test = np.full(task["n_valid"], 0.5), np.full(task["n_test"], 0
 def scene(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Stand:
     """A campaign with one kept round; every test plays a round of its own."""
     stand = Stand(tmp_path_factory.mktemp("cheats") / "campaign", sandbox)
+    stand.cores = 1  # fold 1 first, so that it is the one which fails
     stand.write_default()
     stand.run(GOOD, 1)
     return stand
