@@ -25,8 +25,14 @@ Array = np.ndarray[Any, Any]
 MAX_SCRIPT_BYTES = 100_000
 _SAFE_NAME = re.compile(r"[\w-][\w.-]*")
 _TABLES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson")
-_ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tbz2?|txz|gz|bz2|xz|zst)(\.|$)", re.IGNORECASE)
-"""May hold the labelled table under any name: people unpack where they downloaded."""
+_OPAQUE = re.compile(
+    r"\.(zip|7z|rar|tar|tgz|tbz2?|txz|gz|bz2|xz|zst"
+    r"|feather|arrow|orc|pkl|pickle|joblib|npy|npz|h5|hdf5?|xlsx?|sqlite3?|rds|rdata|dta|sav)(\.|$)",
+    re.IGNORECASE,
+)
+"""May hold the labelled table under any name: people unpack where they downloaded, and keep tables in other forms."""
+_FILES_OF_ROWS = 20
+"""So many opaque files in a folder are one for each row, or for each of many groups, and no table."""
 
 
 def read_script(path: Path) -> bytes:
@@ -131,7 +137,7 @@ def sweep_workdirs(campaign: Path) -> None:
 
 
 def data_files(data: Path, spec: CompetitionSection) -> dict[str, Path]:
-    """The competition's other files and folders, by name; never the labelled table, nor a copy or an archive of it.
+    """The competition's other files and folders, by name; never the labelled table, nor what may be a copy of it.
 
     Names that are not plain (spaces, hidden files, links) are left out.
     """
@@ -143,16 +149,18 @@ def data_files(data: Path, spec: CompetitionSection) -> dict[str, Path]:
         if entry.name not in tables
         and _SAFE_NAME.fullmatch(entry.name)
         and not entry.is_symlink()
-        and (entry.is_dir() or not (entry.name.split(".")[0] == labelled or _ARCHIVE.search(entry.name)))
+        and (entry.is_dir() or not (entry.name.split(".")[0] == labelled or _OPAQUE.search(entry.name)))
         and not _holds_labels(entry, {*spec.target_columns, *spec.submission_columns})
     }
 
 
 def _holds_labels(entry: Path, targets: set[str]) -> bool:
-    """Is it a table with a target column, or a folder with one: labels that were joined to train, or a copy?"""
+    """Is it a table with a target column, or a folder with one or with a form of it that is not looked into?"""
     if not entry.is_dir():
         return _names_target(entry, targets)
     for place, _, names in os.walk(entry):
+        if 0 < sum(bool(_OPAQUE.search(name)) for name in names) < _FILES_OF_ROWS:
+            return True
         tables = sorted(name for name in names if name.lower().endswith(_TABLES))
         # files for each row are alike
         if any(_names_target(Path(place, name), targets) for name in (tables if len(tables) < 500 else tables[:20])):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from agents.offline.blocks.boosters import FAST, FASTEST, catboost_model, haste, some_of
+from agents.offline.blocks.boosters import FAST, FASTEST, boost, by_order, catboost_model, haste, relevances, some_of
 from agents.offline.blocks.classic import extra_trees_model
-from agents.offline.blocks.core import Clock, Data, Goal, moments_of, predict_goals
+from agents.offline.blocks.core import Clock, Data, Goal, moments_of, predict_goals, to_numbers
 from agents.offline.blocks.language import char_counts, language_model
 from agents.offline.blocks.linear import tamed
 from agents.offline.defaults import CATBOOST
@@ -143,3 +144,33 @@ def test_text_models_learn_from_a_part_of_the_rows(tmp_path: Path, most: int | N
     found = language_model(data, {**params, "most_rows": most}).ravel()
     assert found.shape == (200,)
     assert found[y[800:] == 1].mean() > found[y[800:] == 0].mean() + 0.5
+
+
+def test_classes_of_one_row_leave_boosters_a_part_to_stop_on() -> None:
+    y = np.repeat([0, 1, 2, 3, 4], [200, 200, 1, 1, 1])
+    goal = Goal("multiclass", y, np.arange(len(y)), "l2", lambda raw: raw, 5)
+    data = replace(data_of(len(y)), y=y, task={"task": "multiclass"})
+
+    def fit(
+        rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, clock: Clock, faster: float
+    ) -> tuple[np.ndarray, int]:
+        assert set(y[rows]) == {0, 1, 2, 3, 4}
+        assert out is not None and set(y[out]) == {0, 1}
+        return np.zeros(2), most
+
+    boost(data, goal, {"bags": 4, "rounds": 10}, data.clock, fit)
+
+
+def test_a_ranking_has_as_many_levels_as_lightgbm_takes_and_keeps_its_order() -> None:
+    assert relevances(np.array([0.0, 3.0, 1.0])).tolist() == [0, 2, 1]
+    many = relevances(np.arange(1000.0))
+    assert (many.min(), many.max()) == (0, 30) and (np.diff(many) >= 0).all()
+    scores = np.array([1e6, -3.0, 0.1, 0.2])
+    spread = by_order(scores, np.array([-1.0, 2.0]))
+    assert np.argsort(spread).tolist() == np.argsort(scores).tolist()
+    assert (spread.min(), spread.max(), len(set(spread))) == (-1.0, 2.0, 4)
+
+
+def test_numbers_beyond_any_measure_are_missing() -> None:
+    found = to_numbers(pd.Series([1.5, -np.finfo(float).max, np.inf, np.nan, 1e20]))
+    assert np.isnan(found).tolist() == [False, True, True, True, False]

@@ -201,6 +201,19 @@ def test_folders_with_labels_in_them_are_hidden(folder: Path) -> None:
     assert set(data_files(campaign.data, campaign.spec)) == {"notes", "notes.json"}
 
 
+def test_tables_that_are_not_looked_into_are_hidden_and_files_of_rows_are_not(folder: Path) -> None:
+    for place, count in (("copies", 2), ("sounds", 40)):
+        (folder / place / "inner").mkdir(parents=True)
+        for number in range(count):
+            np.save(folder / place / "inner" / f"{number}.npy", np.zeros(3))
+    (folder / "old").mkdir()
+    (folder / "old" / "all.csv.gz").write_bytes(b"who knows")
+    for name in ("labels.pkl", "more.feather", "book.xlsx", "y.npy"):
+        (folder / name).write_bytes(b"who knows")
+    campaign = Campaign(folder)
+    assert set(data_files(campaign.data, campaign.spec)) == {"sounds"}
+
+
 def test_pictures_alone_are_refused_in_one_sentence(folder: Path) -> None:
     by_rows(folder, "no picture", "jpg")
     with pytest.raises(BadInput, match=r"has no features for the rows of test\.csv"):

@@ -19,6 +19,7 @@ FASTEST = 5.0
 FEWEST = 50  # rows that CatBoost takes a share of: it refuses a share without a row
 FAST = 2.0  # for the learning rate alone, where there are
 ENOUGH = 50_000  # rows, so that a part of them teaches more in the time than a few large steps on all
+MOST_LEVELS = 30  # of relevance, above 0
 WORTH_IT = 1.3  # a fit that lacks its last quarter is nearly whole
 
 
@@ -34,8 +35,9 @@ def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit
     total, done, started = np.zeros(0), 0, clock.left()
     for bag in range(bags):
         out = holdout(data, 5 if n < 5000 else 10, bag)[goal.rows]
-        whole = goal.kind == "value" or len(np.unique(goal.y[~out])) == len(np.unique(goal.y))
-        usable = 0 < out.sum() < n and whole  # a model that lacks a class has no column for it
+        if goal.kind != "value":  # a model that lacks a class has no column for it
+            out = out & np.isin(goal.y, goal.y[~out])
+        usable = 0 < out.sum() < n
         inside = some_of(goal, every[~out] if usable else every, share, data.seed + bag)
         own = Clock(1.25 * max(0.45, 0.9 / (bags - bag)) * clock.left())
         part, rounds = fit(inside, every[out] if usable else None, most, bag, own, faster)
@@ -100,6 +102,19 @@ def ranking(data: Data) -> bool:
     return data.groups is not None and "ndcg" in data.metric and data.task["task"] == "regression"
 
 
+def relevances(y: np.ndarray) -> np.ndarray:
+    """Targets as the levels 0, 1, …: 31 at most, for LightGBM doubles the worth of a row with each."""
+    levels = np.unique(y, return_inverse=True)[1]
+    return levels * MOST_LEVELS // max(levels.max(), MOST_LEVELS)
+
+
+def by_order(scores: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A ranking's scores, of which the order alone means something, spread evenly over the targets' range."""
+    from scipy.stats import rankdata
+
+    return np.asarray(y.min() + np.ptp(y) * (rankdata(scores) - 1) / max(len(scores) - 1, 1))
+
+
 def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     """LightGBM; few-level categories are native, ndcg with groups is learned as a ranking."""
     import lightgbm as lgb
@@ -113,7 +128,7 @@ def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
         rate = learning_rate(params, len(goal.rows))
         objective = {"binary": "binary", "multiclass": "multiclass", "value": goal.loss}[goal.kind]
-        relevance = np.unique(data.y, return_inverse=True)[1] if ranking(data) else None
+        relevance = relevances(data.y) if ranking(data) else None
         settings = {
             "objective": "lambdarank" if relevance is not None else objective,
             "num_leaves": int(params["num_leaves"] or (15 if len(goal.rows) < 3000 else 31)),
@@ -160,7 +175,8 @@ def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             rounds = model.best_iteration or model.current_iteration()
             return np.asarray(model.predict(apply_matrix, num_iteration=rounds)), rounds
 
-        return boost(data, goal, params, clock, fit)
+        raw = boost(data, goal, params, clock, fit)
+        return raw if relevance is None else by_order(raw, goal.y)
 
     return predict_goals(data, fit_one, str(params.get("target", "auto")))
 

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+HUGE = 1e30  # a mark for "none" rather than an amount
+
 
 class Clock:
     """Seconds left for fitting; the last fifth of the budget is kept for the rest."""
@@ -60,14 +62,14 @@ class Data:
 
 
 def to_numbers(column: pd.Series) -> np.ndarray:
-    """float64 values; what is no number (or infinite) becomes NaN; yes/no and true/false become 1/0."""
+    """float64 values; what is no number, or beyond any measure, becomes NaN; yes/no and true/false become 1/0."""
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
         values = column.to_numpy(dtype=float, na_value=np.nan)
     else:
         words = column.astype(str).str.strip().str.lower()
         words = words.replace({"true": "1", "yes": "1", "false": "0", "no": "0"})
         values = pd.to_numeric(words, errors="coerce").to_numpy(dtype=float)
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.where(np.abs(values) < HUGE, values, np.nan)
 
 
 def looks_like_code(values: np.ndarray) -> bool:
