@@ -207,7 +207,7 @@ def test_tables_that_are_not_looked_into_are_hidden_and_files_of_rows_are_not(fo
         for number in range(count):
             np.save(folder / place / "inner" / f"{number}.npy", np.zeros(3))
     (folder / "old").mkdir()
-    (folder / "old" / "all.csv.gz").write_bytes(b"who knows")
+    (folder / "old" / "all.rar").write_bytes(b"who knows")
     for name in ("labels.pkl", "more.feather", "book.xlsx", "y.npy"):
         (folder / name).write_bytes(b"who knows")
     campaign = Campaign(folder)
