@@ -43,6 +43,7 @@ PHRASES: list[tuple[str, str]] = [
     (r"\baccuracy\b|(share|percent(age)?|proportion|fraction|number) of [^.]{0,80}\bcorrect(ly)?\b", "accuracy"),
 ]
 _COMPILED = [(re.compile(pattern), name) for pattern, name in PHRASES]
+_PLUS_ONE = re.compile(r"\bplus (one|1)\b|\b(one|1) plus\b|\+ ?1(?![\d.])|\b1 ?\+")
 _SCORED = re.compile(r"evaluat|scor|metric|measured|judged|graded|ranked|leaderboard")
 _ASIDE = re.compile(
     r"\b(instead of|rather than|unlike|not (on|by|the|with|use|using)?|no longer|as opposed to|similar to|compared to|"
@@ -131,4 +132,7 @@ def _first_metric(sentence: str) -> tuple[str, str] | None:
         return (f"{name}@{size}" if size else name), found.group().strip()
     if name == "f1":
         name = next((f"f1_{kind}" for kind in ("macro", "micro", "weighted") if kind in sentence), "f1")
+    near = _PLUS_ONE.search(sentence, found.start(), found.end() + 120) if name == "rmse_log" else None
+    if near:
+        return "rmsle", sentence[found.start() : near.end()]
     return name, found.group().strip()

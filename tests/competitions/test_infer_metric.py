@@ -5,6 +5,7 @@ import pytest
 
 from orchestrator.competitions.infer_metric import read_description
 from orchestrator.competitions.metrics import get_metric
+from orchestrator.errors import BadInput
 from tests.competitions.making import Folder
 
 
@@ -30,6 +31,9 @@ def flags(folder, rows=200):
         ("the Root Mean Squared Logarithmic Error (RMSLE).", "rmsle"),
         ("the RMSE between the logarithm of the predicted and the observed price.", "rmse_log"),
         ("Root-Mean-Squared-Error (RMSE) between the logarithm of the predicted value and ...", "rmse_log"),
+        ("RMSE between the natural log of the predicted and observed revenue plus one.", "rmsle"),
+        ("the RMSE of log(price + 1).", "rmsle"),
+        ("the RMSE of the log of the price, over 10 + 15 days.", "rmse_log"),
         ("the root mean squared error.", "rmse"),
         ("the mean squared error.", "mse"),
         ("the mean absolute error.", "mae"),
@@ -71,6 +75,33 @@ def test_a_metric_that_the_target_rules_out_is_not_believed(folder):
     config = folder.described("Evaluated by the root mean squared error.").create()
     assert config.competition.metric == "accuracy"
     assert "names none that fits" in config.guesses["competition.metric"]
+
+
+def scored(folder, values, text):
+    config = folder.target("y", values, 0.5).described(text).create()
+    return config.competition.metric, config.guesses["competition.metric"]
+
+
+def test_a_logarithm_of_zeros_was_meant_plus_one(folder):
+    metric, why = scored(folder, np.arange(200) * 1.5, "The RMSE between the logarithms of the price.")
+    assert metric == "rmsle" and "only when 1 is added" in why
+    folder.path, folder.meta = folder.path.with_name("stated"), {"metric": "rmse_log"}
+    config = folder.create()
+    assert config.competition.metric == "rmsle" and "1 is added" in config.guesses["competition.metric"]
+
+
+def test_a_logarithm_of_several_targets_is_taken_of_each(folder):
+    folder.target("a", np.arange(200) * 1.5, 0.5).target("b", np.arange(200) + 0.5, 0.5)
+    folder.described("RMSE between the logs of the columns.")
+    assert folder.create().competition.metric == "mean_column_rmsle"
+
+
+def test_a_logarithm_that_no_target_has_is_not_believed(folder):
+    metric, why = scored(folder, folder.rng.normal(size=200) * 5, "The root mean squared logarithmic error.")
+    assert metric == "rmse" and "names none that fits" in why
+    folder.path, folder.meta = folder.path.with_name("stated"), {"metric": "rmsle"}
+    with pytest.raises(BadInput, match="'rmsle' can't score y"):
+        folder.create()
 
 
 def test_the_description_beats_the_default(folder):
