@@ -78,12 +78,9 @@ def _folds(train: pd.DataFrame, labels: pd.Series | None, strategy: Strategy, bl
     if strategy in ("stratified", "kfold") and rows < TINY:
         folds, why = 10, f"{rows} rows: each model should see 90 % of them"
     if strategy == "stratified" and labels is not None:
-        counts = labels.value_counts()
-        rarest = int(counts.min())
+        rarest = int(labels.value_counts().min())
         if folds == 10 and rarest < 10:
             folds, why = FOLDS, f"the rarest class has {rarest} rows"
-        if 2 <= rarest < folds and counts[counts < folds].sum() > 0.01 * rows:
-            folds, why = rarest, f"the rarest class has {rarest} rows"
     if strategy in ("group", "time"):
         distinct = train[block].nunique()
         most = distinct if strategy == "group" else distinct - 1

@@ -15,6 +15,8 @@ from orchestrator.competitions.check_scoring import check_scoring
 from orchestrator.competitions.create import create
 from orchestrator.competitions.metrics import get_metric
 from orchestrator.config import Config
+from orchestrator.referee.seal import seal
+from orchestrator.referee.sealed import FoldSet
 
 
 def features(rows: int, seed: int = 0) -> pd.DataFrame:
@@ -70,3 +72,9 @@ class Folder:
         check_scoring(made.competition, get_metric(made.competition.metric, task=made.competition.task))
         check_columns(campaign / "competition" / "data", made.competition)
         return made
+
+    def sealed(self) -> tuple[Config, FoldSet]:
+        """The campaign's config, and its folds as the first start seals them."""
+        made, campaign = self.create(), self.path.parent / f"{self.path.name}-campaign"
+        (campaign / "rounds").mkdir()
+        return made, seal(campaign, made)

@@ -315,6 +315,9 @@ class TestSplit:
         config = folder.target("y", np.arange(50) % 2, 0.5).create()
         assert (config.cv.strategy, config.cv.folds) == ("stratified", 10)
 
-    def test_rare_classes_lower_the_folds(self, folder):
-        config = folder.target("y", ["a"] * 190 + ["b"] * 7 + ["c"] * 3, "a").create()
-        assert config.cv.folds == 3
+    def test_a_rare_class_leaves_most_rows_to_learn_from(self, tmp_path):
+        folder = Folder(tmp_path / "rare", 100, 30)
+        config, folds = folder.target("y", ["a"] * 50 + ["b"] * 48 + ["c"] * 2, "a").sealed()
+        assert (config.cv.strategy, config.cv.folds) == ("stratified", 5)
+        assert "rarest class has 2 rows" in config.guesses["cv.folds"]
+        assert [len(rows) for rows in folds.valid_rows] == [20] * 5
