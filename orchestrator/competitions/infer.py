@@ -91,19 +91,24 @@ def _same_order(sample: pd.DataFrame, test: pd.DataFrame, name: str) -> bool:
 
 
 def _check_learnable(tables: Tables, target: Target, task: Task) -> None:
+    if not _varying(tables.train[target.columns]):
+        name = target.columns[0]
+        values = tables.train[name]
+        only = f"only the value {plain(values.iloc[0])!r}" if len(values) else "no value where the others have one"
+        raise BadInput(f"{tables.names[0]}: the target {name} has {only}: nothing can be learnt; get the file again")
     for name in target.columns:
         values = tables.train[name]
-        if values.nunique() < 2:
-            only = f"only the value {plain(values.iloc[0])!r}" if len(values) else "no value where the others have one"
-            raise BadInput(
-                f"{tables.names[0]}: the target {name} has {only}: nothing can be learnt; get the file again"
-            )
         if task in ("binary", "multiclass"):
             continue
         if values.dtype.kind not in "biuf":
             raise BadInput(f"{tables.names[0]}: the target {name} holds text where numbers are needed: clean it up")
         if (values.astype(float).abs() == float("inf")).any():
             raise BadInput(f"{tables.names[0]}: the target {name} holds infinite values: remove those rows")
+
+
+def _varying(targets: pd.DataFrame) -> list[str]:
+    """The targets with more than one value."""
+    return [str(name) for name in targets.columns if targets[name].nunique() > 1]
 
 
 def _target_section(tables: Tables, target: Target, scoring: Scoring) -> tuple[dict[str, Any], dict[str, str]]:
@@ -132,6 +137,9 @@ def _target_section(tables: Tables, target: Target, scoring: Scoring) -> tuple[d
         if tables.id_column
         else "the sample and test share no id: rows are matched by their order",
     }
+    constant = [name for name in target.columns if name not in _varying(tables.train[target.columns])]
+    if constant:
+        guesses["competition.target_columns"] += f"; of one value in train: {', '.join(constant[:5])}"
     if scoring.maximize is not None:
         guesses["competition.maximize"] = scoring.direction_why
     if scoring.task in ("binary", "multiclass") or scoring.metric.kind == "ordinal":
@@ -142,7 +150,7 @@ def _target_section(tables: Tables, target: Target, scoring: Scoring) -> tuple[d
 def _labels(targets: pd.DataFrame, scoring: Scoring) -> pd.Series | None:
     """The target to spread evenly over the folds, of several the rarest; None for amounts."""
     if scoring.task == "multilabel":
-        return targets[targets.astype(float).sum().idxmin()]
+        return targets[targets[_varying(targets)].astype(float).sum().idxmin()]
     classes = scoring.task in ("binary", "multiclass") or scoring.metric.kind == "ordinal"
     return targets.iloc[:, 0] if classes else None
 

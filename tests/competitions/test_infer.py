@@ -5,6 +5,10 @@ import pandas as pd
 import pytest
 
 from orchestrator.competitions.infer_columns import kinds_of, match_classes, parse_dates
+from orchestrator.competitions.metrics import get_metric
+from orchestrator.referee.blend import weights
+from orchestrator.referee.compare import compare, fold_draws
+from orchestrator.referee.score import score
 from tests.competitions.making import Folder
 
 
@@ -132,6 +136,34 @@ class TestTaskAndFormat:
         spec = config.competition
         assert (spec.task, spec.metric, spec.submission_kind) == ("multilabel", "mean_column_auc", "probability")
         assert config.cv.strategy == "stratified"
+
+    @pytest.mark.parametrize("metric", ["mean column-wise AUC", "mean columnwise log loss", "columnwise F1 score"])
+    def test_one_flag_of_several_that_never_varies(self, folder, metric):
+        for name, values in (("a", flags(folder)), ("b", 0), ("c", flags(folder))):
+            folder.target(name, values, 0)
+        config, folds = folder.described(f"Scored by {metric}.").sealed()
+        assert config.competition.target_columns == ["a", "b", "c"]
+        assert "; of one value in train: b" in config.guesses["competition.target_columns"]
+        self.can_be_scored(config, folds)
+
+    @pytest.mark.parametrize("metric", ["columnwise RMSE", "R2 of each column", "Pearson correlation of each column"])
+    def test_one_amount_of_several_that_never_varies(self, folder, metric):
+        folder.target("a", folder.rng.normal(size=200), 0.1).target("b", 1.5, 0.2)
+        config, folds = folder.described(f"Scored by {metric}.").sealed()
+        assert config.competition.task == "multiregression"
+        self.can_be_scored(config, folds)
+
+    @staticmethod
+    def can_be_scored(config, folds):
+        metric, task = get_metric(config.competition.metric, task=config.competition.task), config.competition.task
+        noise = np.random.default_rng(0).random((2, *folds.labels.shape))
+        good, bad = 0.7 * folds.labels + 0.3 * noise[0], noise[1]
+        scored = [score(metric, folds, oof, []) for oof in (good, bad)]
+        assert np.isfinite([one.fold_scores for one in scored]).all()
+        assert [one.spoiled for one in scored] == [[], []]
+        draws = [[fold_draws(metric, folds, k, part, 0) for k, part in enumerate(one.decided)] for one in scored]
+        assert compare(metric, *draws, metric.gain(scored[0].cv, scored[1].cv)).probability > 0.99
+        assert weights(metric, folds, {"good": good, "bad": bad}, "full", task=task).weights["good"] > 0.5
 
     def test_ordinal_grades(self, folder):
         folder.target("grade", folder.rng.integers(1, 7, 200), 3)
