@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.competitions.infer_columns import Kind, column_kind, id_column, kinds_of, parse_dates, thinned
+from orchestrator.competitions.infer_columns import Kind, column_kind, id_column, kinds_of, one_spelling, parse_dates, thinned
 from orchestrator.competitions.infer_cv import Split, choose_split
 from orchestrator.competitions.infer_metric import Description
 from orchestrator.competitions.infer_scoring import Scoring, choose_scoring
@@ -38,7 +38,7 @@ def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], descrip
 
     Raises BadInput with one sentence when the three do not make a competition.
     """
-    tables = read_tables(data, names, meta)
+    tables = _spelled_alike(read_tables(data, names, meta))
     target = find_target(tables, meta)
     labelled = tables.train[target.columns].notna().all(axis=1)
     tables = replace(tables, train=tables.train[labelled.to_numpy()])
@@ -81,6 +81,14 @@ def read_tables(data: Path, names: tuple[str, str, str], meta: dict[str, Any]) -
     if strange:
         raise BadInput(f"{names[2]}: the id {found} = {min(strange)!r} is not in {names[1]}: both need the same ids")
     return Tables(train, test, sample, names, found)
+
+
+def _spelled_alike(tables: Tables) -> Tables:
+    """Labels that differ in outer spaces alone, or as true and True do, are one: in its commonest spelling."""
+    train = tables.train.copy(deep=False)
+    for name in [name for name in train.columns if name not in tables.test.columns]:
+        train[name] = one_spelling(train[name])
+    return replace(tables, train=train)
 
 
 def _same_order(sample: pd.DataFrame, test: pd.DataFrame, name: str) -> bool:

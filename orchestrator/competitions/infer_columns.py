@@ -121,6 +121,15 @@ def label_text(value: object) -> str:
     return {"true": "1", "false": "0"}.get(text.lower(), text)
 
 
+def one_spelling(labels: pd.Series) -> pd.Series:
+    """Of labels with the same `label_text`, the commonest in place of all; numbers and flags as they are."""
+    if labels.dtype.kind in "biuf":
+        return labels
+    known = labels.value_counts().index
+    commonest = {label_text(label): label for label in reversed(known)}
+    return labels if len(commonest) == len(known) else labels.map({one: commonest[label_text(one)] for one in known})
+
+
 def marked(frame: pd.DataFrame) -> list[int] | None:
     """Which column each row marks with its one 1; None where a row holds anything else than one 1 and zeros."""
     marks = frame.map(same_text).replace({"True": "1", "False": "0"})

@@ -74,6 +74,24 @@ class TestTaskAndFormat:
         spec = folder.target("y", folder.rng.choice(["None", "Apnea", "Insomnia"], 200), "None").create().competition
         assert spec.classes == ["Apnea", "Insomnia", "None"]
 
+    @pytest.mark.parametrize(
+        ("labels", "classes", "task"),
+        [
+            (["cat", "dog", "cat ", "cat"], ["cat", "dog"], "binary"),
+            ([" dog", "bird", "cat", "dog", "dog"], ["bird", "cat", "dog"], "multiclass"),
+            (["Yes", "true", "True", "True", "no"], ["True", "Yes", "no"], "multiclass"),
+        ],
+    )
+    def test_spellings_of_a_label_are_one(self, folder, labels, classes, task):
+        config, folds = folder.target("y", (labels * 200)[:200], classes[0]).sealed()
+        assert (config.competition.classes, config.competition.task) == (classes, task)
+        assert set(np.asarray(folds.labels)) == set(range(len(classes)))
+
+    def test_spellings_of_a_label_with_a_column_for_each(self, folder):
+        folder.train["kind"] = ["cat", "dog", "cat ", "cat"] * 50
+        folder.sample["dog"], folder.sample["cat"] = 0.5, 0.5
+        assert folder.sealed()[0].competition.classes == ["dog", "cat"]
+
     def test_whole_number_classes_come_as_integers(self, folder):
         spec = folder.target("y", folder.rng.integers(1, 8, 200), 2).create().competition
         assert (spec.task, spec.classes) == ("multiclass", [1, 2, 3, 4, 5, 6, 7])
