@@ -20,7 +20,7 @@ from orchestrator.competitions.infer_metric import Description
 from orchestrator.competitions.infer_sample import make_sample
 from orchestrator.competitions.prepare import prepare
 from orchestrator.competitions.table_files import copy_durably
-from orchestrator.competitions.tables import MISSING, read_verbatim, write_csv
+from orchestrator.competitions.tables import read_verbatim, write_csv
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.files import atomic_write, fsync_folder
@@ -150,24 +150,19 @@ def _settled(campaign: Path, source: Source, names: dict[str, str]) -> tuple[Con
 
 def _without_unlabelled(train: Path, found: Inferred) -> list[str]:
     """Rewrite the train table without the rows that lack a target: there is nothing to learn from them."""
-    if not found.unlabelled_rows:
+    if found.labelled.all():
         return []
-    targets = found.competition["target_columns"]
     if train.suffix == ".parquet":
         import io
 
-        from pyarrow import parquet
+        from pyarrow import array, parquet
 
-        table = parquet.ParquetFile(train).read()
-        for name in targets:
-            table = table.filter(table.column(name).is_valid())
         buffer = io.BytesIO()
-        parquet.write_table(table, buffer)
+        parquet.write_table(parquet.ParquetFile(train).read().filter(array(found.labelled)), buffer)
         atomic_write(train, buffer.getvalue())
     else:
-        frame = read_verbatim(train)
-        write_csv(train, frame[~frame[targets].isin(MISSING).any(axis=1)])
-    return [f"Left out {found.unlabelled_rows} rows of {train.name} that have no target."]
+        write_csv(train, read_verbatim(train)[found.labelled])
+    return [f"Left out {int((~found.labelled).sum())} rows of {train.name} that have no target."]
 
 
 def _place_answers(layout: Layout, private: Path, sample: Path, found: Inferred) -> list[str]:

@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.competitions.infer_columns import Kind, column_kind, id_column, kinds_of, one_spelling, parse_dates, thinned
+from orchestrator.competitions.infer_columns import (
+    Kind,
+    column_kind,
+    id_column,
+    kinds_of,
+    one_spelling,
+    parse_dates,
+    thinned,
+)
 from orchestrator.competitions.infer_cv import Split, choose_split
 from orchestrator.competitions.infer_metric import Description
 from orchestrator.competitions.infer_scoring import Scoring, choose_scoring
@@ -19,7 +27,9 @@ from orchestrator.config import SubmissionKind, Task
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -29,8 +39,8 @@ class Inferred:
     competition: dict[str, Any]
     cv: dict[str, Any]
     guesses: dict[str, str]
-    unlabelled_rows: int
-    """Training rows without a target: nothing can be learnt from them."""
+    labelled: NDArray[np.bool_]
+    """Which training rows have every target: from the others nothing can be learnt."""
 
 
 def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], description: Description) -> Inferred:
@@ -40,15 +50,15 @@ def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], descrip
     """
     tables = _spelled_alike(read_tables(data, names, meta))
     target = find_target(tables, meta)
-    labelled = tables.train[target.columns].notna().all(axis=1)
-    tables = replace(tables, train=tables.train[labelled.to_numpy()])
+    labelled = tables.train[target.columns].notna().all(axis=1).to_numpy()
+    tables = replace(tables, train=tables.train[labelled])
     scoring = choose_scoring(tables, target, meta, description)
     _check_learnable(tables, target, scoring.task)
     competition, guesses = _target_section(tables, target, scoring)
     split = _features(tables, target, scoring, meta.get("group_column"), competition, guesses)
     competition |= {"train": names[0], "test": names[1], "sample_submission": names[2]}
     cv = {"strategy": split.strategy, "folds": split.folds}
-    return Inferred(competition, cv, guesses, int((~labelled).sum()))
+    return Inferred(competition, cv, guesses, labelled)
 
 
 def read_tables(data: Path, names: tuple[str, str, str], meta: dict[str, Any]) -> Tables:

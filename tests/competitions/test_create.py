@@ -7,7 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from orchestrator import config
 from orchestrator.competitions import builtin
@@ -99,6 +101,21 @@ class TestLayouts:
         kept = (target / "competition" / "data" / "train.csv").read_text().splitlines()
         original = (folder.path / "train.csv").read_text().splitlines()
         assert kept == [line for row, line in enumerate(original) if row not in (4, 6)]
+
+    @pytest.mark.parametrize("hole", ["?", "-", "None", ""])
+    def test_rows_with_any_mark_for_a_missing_target_are_left_out(self, folder, hole):
+        folder.target("y", [hole, *map(str, folder.rng.normal(size=199))], 0.5).answers = None
+        _, folds = folder.sealed()
+        assert len(folds.labels) == 199
+
+    def test_rows_of_parquet_without_a_number_are_left_out(self, folder, target):
+        folder.train["y"] = [float("nan"), *folder.rng.normal(size=199)]
+        folder.write()
+        (folder.path / "train.csv").unlink()
+        table = pa.Table.from_pydict({name: folder.train[name].to_numpy() for name in folder.train})
+        parquet.write_table(table, folder.path / "train.parquet")
+        assert any("Left out 1 rows" in line for line in create(target, folder.path))
+        assert read_table(target / "competition" / "data" / "train.parquet")["y"].notna().all()
 
     def test_an_empty_folder_is_filled(self, folder, target):
         target.mkdir(parents=True)
