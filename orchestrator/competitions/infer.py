@@ -22,6 +22,7 @@ from orchestrator.competitions.infer_cv import Split, choose_split
 from orchestrator.competitions.infer_metric import Description
 from orchestrator.competitions.infer_scoring import Scoring, choose_scoring
 from orchestrator.competitions.infer_target import Tables, Target, find_target, plain, sorted_classes
+from orchestrator.competitions.stray_words import read_pair
 from orchestrator.competitions.tables import header, read_table
 from orchestrator.config import SubmissionKind, Task
 from orchestrator.errors import BadInput
@@ -69,13 +70,13 @@ def read_tables(data: Path, names: tuple[str, str, str], meta: dict[str, Any]) -
     if stated is not None and stated not in headers[2]:
         raise BadInput(f"meta.json: id_column is {stated!r}, which {names[2]} lacks: correct it")
     texts = [stated] if stated else shared[:1]
-    train, test, sample = (read_table(data / name, as_text=texts) for name in names)
+    train, test, sample = _read(data, names, texts, headers[2])
     first = headers[2][0]
     found = stated if stated in shared else id_column(sample, test) or (first if first in shared else None)
     if found and stated != found and _same_order(sample, test, found):
         found = None
     if texts and found not in texts:
-        train, test, sample = (read_table(data / name, as_text=[found] if found else []) for name in names)
+        train, test, sample = _read(data, names, [found] if found else [], headers[2])
     if found:
         for frame, name in ((test, names[1]), (sample, names[2])):
             twice = frame.loc[frame[found].duplicated(), found]
@@ -99,6 +100,11 @@ def _spelled_alike(tables: Tables) -> Tables:
     for name in [name for name in train.columns if name not in tables.test.columns]:
         train[name] = one_spelling(train[name])
     return replace(tables, train=train)
+
+
+def _read(data: Path, names: tuple[str, str, str], texts: list[str], kept: list[str]) -> list[pd.DataFrame]:
+    train, test, sample = (data / name for name in names)
+    return [*read_pair(train, test, as_text=texts, kept=kept), read_table(sample, as_text=texts)]
 
 
 def _same_order(sample: pd.DataFrame, test: pd.DataFrame, name: str) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.infer_columns import Kind, kinds_of, parse_dates, thinned
-from orchestrator.competitions.tables import header, read_table
+from orchestrator.competitions.stray_words import read_features
+from orchestrator.competitions.tables import header
 from orchestrator.config import CompetitionSection, Config
 from orchestrator.errors import BadInput
 
@@ -45,7 +46,7 @@ def profile(campaign: Path, config: Config) -> dict[str, Any]:
     """
     spec, data = config.competition, campaign / "competition" / "data"
     ids = [spec.id_column] if spec.id_column else []
-    train, test = (read_table(data / name, as_text=ids) for name in (spec.train, spec.test))
+    train, test = read_features(data, spec, ids)
     train_only = [name for name in train.columns if name not in test.columns and name not in spec.target_columns]
     out = {*spec.target_columns, *spec.drop_columns, *(name for name in ids if name not in spec.date_columns)}
     features = [name for name in train.columns if name in test.columns and name not in out]

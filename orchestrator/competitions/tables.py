@@ -132,12 +132,13 @@ def _typed(texts: Any) -> Any:
     import pyarrow as pa
     from pyarrow import compute as pc
 
-    texts = pc.if_else(pc.is_in(texts, pa.array(MISSING)), None, texts)
     trimmed = pc.utf8_trim_whitespace(texts)
+    known = pc.invert(pc.is_in(trimmed, pa.array(MISSING)))
+    texts, trimmed = pc.if_else(known, texts, None), pc.if_else(known, trimmed, None)
     for kind in _likely_types(trimmed):
         with suppress(pa.ArrowInvalid):
             return trimmed.cast(kind)
-    without = pc.if_else(pc.is_in(texts, pa.array(STRAY)), None, trimmed)
+    without = pc.if_else(pc.is_in(trimmed, pa.array(STRAY)), None, trimmed)
     if 0.2 * (len(texts) - texts.null_count) <= len(texts) - without.null_count:
         with suppress(pa.ArrowInvalid):
             return without.cast(pa.float64())

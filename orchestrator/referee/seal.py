@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from orchestrator.competitions.tables import read_table
+from orchestrator.competitions.stray_words import read_features
 from orchestrator.config import CompetitionSection, Config
 from orchestrator.errors import BadInput, Damaged, FatalEnding
 from orchestrator.files import fsync_folder, read_json_or_none, write_json
@@ -80,7 +80,7 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> N
     spec = config.competition
     data = campaign / "competition" / "data"
     ids = [] if spec.id_column is None or spec.id_column in spec.date_columns else [spec.id_column]
-    train, test = (read_table(data / name, as_text=ids) for name in (spec.train, spec.test))
+    train, test = read_features(data, spec, ids)
     y = encode(train, spec)
     groups = _codes(train[spec.group_column]) if spec.group_column in train.columns else None
     times = _times(train[spec.time_column]) if spec.time_column in train.columns else None
