@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from orchestrator.competitions.infer_columns import parse_dates
 from orchestrator.competitions.stray_words import read_features
 from orchestrator.config import CompetitionSection, Config
 from orchestrator.errors import BadInput, Damaged, FatalEnding
@@ -214,14 +215,12 @@ def _codes(column: pd.Series) -> Array:
 
 
 def _times(column: pd.Series) -> Array:
-    """Sortable numbers: the column's own, or nanoseconds of its dates."""
+    """Sortable numbers: the column's own, or its dates as inference reads them; rows without a time are the earliest."""
     import pandas as pd
 
-    if column.isna().any():
-        raise BadInput(f"competition.time_column {column.name!r} has rows without a time: fill them in")
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy()
-    try:
-        return pd.to_datetime(column, format="mixed").to_numpy().astype("datetime64[ns]").astype(np.int64)
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"competition.time_column {column.name!r} can't be read as dates: {error}") from None
+    numeric = pd.api.types.is_numeric_dtype(column)
+    times = column if numeric else parse_dates(column)
+    if times is None or times.isna().all():
+        raise BadInput(f"competition.time_column {column.name!r} can't be read as dates: write them as 2020-12-31")
+    times = times.fillna(times.min())
+    return times.to_numpy() if numeric else times.to_numpy().astype(np.int64)

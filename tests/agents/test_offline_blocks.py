@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from agents.offline.blocks.boosters import FAST, FASTEST, boost, by_order, catboost_model, haste, relevances, some_of
 from agents.offline.blocks.classic import extra_trees_model
-from agents.offline.blocks.core import Clock, Data, Goal, moments_of, predict_goals, to_numbers
+from agents.offline.blocks.core import Clock, Data, Goal, holdout, moments_of, predict_goals, read_column, to_numbers
 from agents.offline.blocks.language import char_counts, language_model
 from agents.offline.blocks.linear import tamed
 from agents.offline.defaults import CATBOOST
@@ -174,3 +174,14 @@ def test_a_ranking_has_as_many_levels_as_lightgbm_takes_and_keeps_its_order() ->
 def test_numbers_beyond_any_measure_are_missing() -> None:
     found = to_numbers(pd.Series([1.5, -np.finfo(float).max, np.inf, np.nan, 1e20]))
     assert np.isnan(found).tolist() == [False, True, True, True, False]
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y", "%Y-%m-%d", "%d %B %Y"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_the_latest_block_is_the_latest_however_dates_are_written(form: str, listed: bool) -> None:
+    data = data_of(300)
+    data.task |= {"time_column": "when", "date_columns": ["when"] if listed else []}
+    texts = pd.Series(pd.date_range("2015-01-05", periods=302).strftime(form))
+    texts[7] = None
+    read_column(data, "when", texts)
+    assert np.flatnonzero(holdout(data, 3)).tolist() == list(range(200, 300))

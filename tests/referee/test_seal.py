@@ -146,6 +146,39 @@ def test_time_folds_train_on_the_past_only(make_stand: Callable[..., Stand]) -> 
         assert len(tables["train.parquet"]) == folds.train_count(fold) == 50 * (fold + 1)
 
 
+def in_time(stand: Stand, order: np.ndarray, times: list[object]) -> np.ndarray:
+    """The fold of each row as they follow in time, where row i of train is the order[i]-th and has times[order[i]]."""
+    train, test, sample = (
+        pd.read_csv(stand.data / f"{name}.csv", dtype={"id": str}) for name in ("train", "test", "sample_submission")
+    )
+    stand.write(train.assign(when=[times[place] for place in order]), test.assign(when=times[-1]), sample)
+    return stand.referee().seal().assignment[np.argsort(order)]
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y %H:%M", "offsets", "numbers"])
+def test_times_are_in_order_however_they_are_written(make_stand: Callable[..., Stand], form: str) -> None:
+    stand = make_stand(cv__strategy="time", competition__time_column="when")
+    moments = pd.date_range("2015-03-01", periods=ROWS, tz="Europe/Rome")
+    written: list[object] = list(moments.strftime("%Y-%m-%d %H:%M:%S%z" if form == "offsets" else form))
+    folds = in_time(stand, np.random.default_rng(0).permutation(ROWS), [*range(ROWS)] if form == "numbers" else written)
+    assert (np.diff(folds) >= 0).all() and len(np.unique(folds)) == 4
+
+
+@pytest.mark.parametrize("dates", [True, False])
+def test_a_row_without_a_time_is_the_earliest(make_stand: Callable[..., Stand], dates: bool) -> None:
+    stand = make_stand(cv__strategy="time", competition__time_column="when")
+    times: list[object] = list(pd.date_range("2015-03-01", periods=ROWS).strftime("%d/%m/%Y") if dates else range(ROWS))
+    times[150] = None
+    folds = in_time(stand, np.arange(ROWS), times)
+    assert folds[150] == -1 and (np.diff(np.delete(folds, 150)) >= 0).all()
+
+
+def test_what_is_no_time_is_refused(make_stand: Callable[..., Stand]) -> None:
+    stand = make_stand(cv__strategy="time", competition__time_column="city")
+    with pytest.raises(BadInput, match="'city' can't be read as dates"):
+        stand.referee().seal()
+
+
 def test_groups_are_remembered_and_holes_stand_alone(make_stand: Callable[..., Stand]) -> None:
     stand = make_stand(cv__strategy="group", competition__group_column="city")
     train = pd.read_csv(stand.data / "train.csv", dtype={"id": str})

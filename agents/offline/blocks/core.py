@@ -191,13 +191,15 @@ def read_column(data: Data, name: str, column: pd.Series) -> None:
         data.ids = column
     if name == task.get("group_column"):
         data.groups = pd.factorize(column.astype(str))[0][: data.n_train]
-    if name == task.get("time_column"):
-        order = to_numbers(column) if pd.api.types.is_numeric_dtype(column) else pd.factorize(column, sort=True)[0]
-        data.times = np.nan_to_num(np.asarray(order[: data.n_train], dtype=float), nan=-1.0)
     if name not in (task.get("id_column"), task.get("group_column")) or column_kind(name, column, task) == "date":
         add_column(data, name, column)
     elif not pd.api.types.is_numeric_dtype(column):
         data.strings[name] = column.astype(str).where(column.notna())
+    if name == task.get("time_column"):
+        numeric = pd.api.types.is_numeric_dtype(column)
+        dates = None if numeric else data.dates[name] if name in data.dates else moments_of(column)
+        order = to_numbers(column) if dates is None else pd.factorize(dates, sort=True)[0]
+        data.times = np.nan_to_num(np.asarray(order[: data.n_train], dtype=float), nan=-1.0)
 
 
 def inner_folds(data: Data, k: int, salt: int = 0) -> np.ndarray:
