@@ -215,7 +215,7 @@ def _codes(column: pd.Series) -> Array:
 
 
 def _times(column: pd.Series) -> Array:
-    """Sortable numbers: the column's own, or its dates as inference reads them; rows without a time are the earliest."""
+    """Sortable numbers: the column's own, or its dates as inference reads them; a row without one is the earliest."""
     import pandas as pd
 
     numeric = pd.api.types.is_numeric_dtype(column)
