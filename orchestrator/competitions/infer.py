@@ -21,7 +21,7 @@ from orchestrator.competitions.infer_columns import (
 from orchestrator.competitions.infer_cv import Split, choose_split
 from orchestrator.competitions.infer_metric import Description
 from orchestrator.competitions.infer_scoring import Scoring, choose_scoring
-from orchestrator.competitions.infer_target import Tables, Target, find_target, plain, sorted_classes
+from orchestrator.competitions.infer_target import Tables, Target, find_target, plain, sorted_classes, unknown_in_test
 from orchestrator.competitions.stray_words import read_pair
 from orchestrator.competitions.tables import header, read_table
 from orchestrator.config import SubmissionKind, Task
@@ -97,7 +97,7 @@ def read_tables(data: Path, names: tuple[str, str, str], meta: dict[str, Any]) -
 def _spelled_alike(tables: Tables) -> Tables:
     """Labels that differ in outer spaces alone, or as true and True do, are one: in its commonest spelling."""
     train = tables.train.copy(deep=False)
-    for name in [name for name in train.columns if name not in tables.test.columns]:
+    for name in unknown_in_test(tables):
         train[name] = one_spelling(train[name])
     return replace(tables, train=train)
 

@@ -49,7 +49,7 @@ def find_target(tables: Tables, meta: dict[str, Any]) -> Target:
     Raises BadInput when no such column exists or the target holds nothing to learn.
     """
     asked = _asked(tables, meta)
-    only = [name for name in tables.train.columns if name not in tables.test.columns and name != tables.id_column]
+    only = [name for name in unknown_in_test(tables) if name not in tables.test.columns or name in asked]
     stated = meta.get("target_columns")
     if stated:
         _check_stated(tables, stated)
@@ -64,6 +64,12 @@ def find_target(tables: Tables, meta: dict[str, Any]) -> Target:
         if tables.train[name].isna().all():
             raise BadInput(f"{tables.names[0]}: the target {name} is missing in every row: fill it in")
     return _as_ranked_list(tables, target)
+
+
+def unknown_in_test(tables: Tables) -> list[str]:
+    """The columns of train that test lacks or holds no value of."""
+    own = [str(name) for name in tables.train.columns if name != tables.id_column]
+    return [name for name in own if name not in tables.test.columns or tables.test[name].isna().all()]
 
 
 def _asked(tables: Tables, meta: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.competitions.table_files import FORMATS, is_table
-from orchestrator.competitions.tables import header, read_table, write_csv
+from orchestrator.competitions.tables import MISSING, header, read_table, write_csv
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class RoleTables:
         self._frames: dict[str, pd.DataFrame] = {}
         self._headers: dict[str, list[str]] = {}
         self._changed: set[str] = set()
+        self._empty: dict[str, bool] = {}
 
     def columns(self, role: str) -> list[str]:
         """The column names of a role's table; none where there is no such table."""
@@ -49,16 +50,25 @@ class RoleTables:
         self._changed.add(role)
 
     def asked(self) -> list[str]:
-        """The sample's columns that test lacks, but for its first where that is train's too or numbers the rows."""
+        """The sample's columns that test has no value of, but for its first where that is train's or numbers rows."""
         columns = self.columns("sample_submission")
-        known = set(self.columns("test"))
+        known = {*self.columns("test")} - self._to_fill_in()
         fresh = [name for name in columns if name not in known]
         return fresh[1:] if fresh and fresh[0] == columns[0] and len(fresh) > 1 else fresh
 
+    def _to_fill_in(self) -> set[str]:
+        """The targets that stand in test without a value; the sample's first column names the rows."""
+        train, test = self.columns("train"), self.columns("test")
+        shared = [name for name in self.columns("sample_submission")[1:] if name in train and name in test]
+        for name in [name for name in shared if name not in self._empty]:
+            values = self.part("test", [name])[name]
+            self._empty[name] = bool((values.isna() | values.isin(MISSING)).all())
+        return {name for name in shared if self._empty[name]}
+
     def key(self) -> str | None:
         """The column that names the rows in the sample, in test and in train."""
-        test, train = self.columns("test"), self.columns("train")
-        return next((name for name in self.columns("sample_submission") if name in test and name in train), None)
+        known = {*self.columns("test")} & {*self.columns("train")} - self._to_fill_in()
+        return next((name for name in self.columns("sample_submission") if name in known), None)
 
     def others(self) -> list[Path]:
         """The other tables beside these."""

@@ -117,6 +117,15 @@ class TestLayouts:
         assert any("Left out 1 rows" in line for line in create(target, folder.path))
         assert read_table(target / "competition" / "data" / "train.parquet")["y"].notna().all()
 
+    @pytest.mark.parametrize("told", [False, True])
+    def test_a_target_that_stands_empty_in_test(self, folder, told):
+        folder.test["y"], folder.test["hollow"], folder.train["hollow"] = "", "", 1.5
+        folder.train["other"] = 2.5
+        folder.answers, folder.meta = None, {"target_columns": ["y"]} if told else {}
+        made, folds = folder.sealed()
+        assert (made.competition.target_columns, made.competition.task) == (["y"], "binary")
+        assert folds.manifest["columns"] == ["x1", "x2", "colour", "hollow"]
+
     def test_an_empty_folder_is_filled(self, folder, target):
         target.mkdir(parents=True)
         create(target, folder.write())

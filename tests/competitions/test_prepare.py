@@ -133,6 +133,16 @@ def test_parts_of_a_side_table_for_train_and_test_are_one(folder: Path) -> None:
         assert (table["device_os_kind"][known] == 2 * table["id"][known].astype(int)).all()
 
 
+def test_a_target_that_stands_empty_in_test_is_no_key_and_no_side_table_gives_it(folder: Path) -> None:
+    test = pd.read_csv(folder / "test.csv")
+    test.assign(y="").to_csv(folder / "test.csv", index=False)
+    pd.DataFrame({"id": range(1, 261), "y": 1.5, "w": 2}).to_csv(folder / "leak.csv", index=False)
+    pd.DataFrame({"id": range(1, 261), "v": range(260)}).to_csv(folder / "facts.csv", index=False)
+    campaign = Campaign(folder)
+    assert list(campaign.train.columns) == ["id", "x1", "x2", "colour", "y", "facts_v"]
+    assert campaign.spec.target_columns == ["y"] and campaign.spec.id_column == "id"
+
+
 def test_a_table_that_shares_an_id_by_chance_or_holds_the_target_is_not_joined(folder: Path) -> None:
     pd.DataFrame({"id": range(10_000, 10_500), "z": 1.5}).to_csv(folder / "elsewhere.csv", index=False)
     pd.DataFrame({"id": range(1, 261), "y": 1.5, "w": 2}).to_csv(folder / "leak.csv", index=False)
