@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.infer_metric import BINARY_ONLY, COLUMNWISE, Description, Reading
-from orchestrator.competitions.infer_target import Tables, Target, guess_task
+from orchestrator.competitions.infer_target import MAX_INTEGER_CLASSES, Tables, Target, guess_task
 from orchestrator.config import Task
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from orchestrator.competitions.metrics import Metric
 
 
@@ -141,8 +143,17 @@ def _task_for(metric: Metric, tables: Tables, target: Target, task: Task) -> Tas
         return None if task == "multiclass" and metric.name in BINARY_ONLY else task
     if values.nunique() <= 2:
         return "binary"
+    if metric.kind == "probability" or metric.name in BINARY_ONLY:
+        return None
     fractions = numeric and values.dtype != bool and bool((values % 1 != 0).any())
-    return None if fractions or metric.kind == "probability" or metric.name in BINARY_ONLY else "multiclass"
+    return None if fractions and not _few_labels(values, tables.sample[target.submission_columns[0]]) else "multiclass"
+
+
+def _few_labels(values: pd.Series, shown: pd.Series) -> bool:
+    """Are numbers with fractions names of classes? Few there are then, and the sample shows no others but for 0."""
+    distinct = values.drop_duplicates()
+    few = len(distinct) <= MAX_INTEGER_CLASSES and len(values) >= 5 * len(distinct)
+    return few and bool(shown.dropna().isin([*distinct, 0]).all())
 
 
 def _default_metric(tables: Tables, target: Target, task: Task, higher_wins: bool | None = None) -> str:

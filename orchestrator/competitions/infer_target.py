@@ -199,6 +199,8 @@ def sorted_classes(tables: Tables, target: Target, task: Task) -> tuple[list[Any
     if target.classes:
         return target.classes, "the order of the sample's columns"
     distinct = [plain(value) for value in tables.train[target.columns[0]].dropna().drop_duplicates()]
+    if {type(label) for label in distinct} == {int, float}:
+        distinct = [float(label) for label in distinct]
     try:
         labels = sorted(distinct)
     except TypeError:

@@ -152,7 +152,8 @@ def _spelled(labels: list[Any], shown: pd.Series) -> list[str]:
     for pair in _FLAGS:
         if set(texts) <= set(pair) and texts:
             known |= {"0": pair[0], "1": pair[1]}
-    return [known.get(label_text(label), _plain(label)) for label in labels]
+    fractions = any(isinstance(label, float) and not label.is_integer() for label in labels)
+    return [known.get(label_text(label), str(float(label)) if fractions else _plain(label)) for label in labels]
 
 
 def _plain(label: Any) -> str:

@@ -1,11 +1,14 @@
 """The metric: stated, described or usual."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from orchestrator.competitions.decisions import Decision
 from orchestrator.competitions.infer_metric import read_description
 from orchestrator.competitions.metrics import get_metric
 from orchestrator.errors import BadInput
+from orchestrator.referee.submission_file import build
 from tests.competitions.making import Folder
 
 
@@ -102,6 +105,29 @@ def test_a_logarithm_that_no_target_has_is_not_believed(folder):
     folder.path, folder.meta = folder.path.with_name("stated"), {"metric": "rmsle"}
     with pytest.raises(BadInput, match="'rmsle' can't score y"):
         folder.create()
+
+
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "mcc"])
+def test_few_fractions_are_classes_where_the_metric_is_of_labels(folder, metric, stated):
+    values = folder.rng.choice([0.5, 1.0, 1.5], 200)
+    folder.target("y", values, 0.5).described(f"Scored by {'macro F1 score' if metric == 'f1_macro' else metric}.")
+    folder.answers = pd.DataFrame({"id": folder.test["id"], "y": folder.rng.choice([0.5, 1.0, 1.5], 60)})
+    folder.meta = {"metric": metric} if stated else {}
+    config, folds = folder.sealed()
+    spec = config.competition
+    assert (spec.task, spec.metric, spec.submission_kind) == ("multiclass", metric, "label")
+    assert [repr(label) for label in spec.classes] == ["0.5", "1.0", "1.5"]
+    assert (np.asarray(folds.labels) == values * 2 - 1).all()
+    data = folder.path.parent / "made-campaign" / "competition" / "data"
+    csv = build(spec, data, np.eye(3)[np.arange(60) % 3], Decision("classes", (1.0, 1.0, 1.0)))
+    assert [line.split(",")[1] for line in csv.decode().splitlines()[1:4]] == ["0.5", "1.0", "1.5"]
+
+
+@pytest.mark.parametrize(("values", "shown"), [(np.arange(200) % 9 / 2, 2.2), (np.arange(200) / 2, 0.5)])
+def test_amounts_are_no_classes_for_a_metric_named_beside_them(folder, values, shown):
+    config = folder.target("stars", values, shown).described("Scored by the accuracy of the stars.").create()
+    assert (config.competition.task, config.competition.metric) == ("regression", "rmse")
 
 
 def test_the_description_beats_the_default(folder):

@@ -53,6 +53,7 @@ def test_without_an_id_the_order_counts_and_other_columns_stay(tmp_path: Path) -
         (["0.0", "1.0"], [0, 1], ["1.0", "0.0"]),
         (["N", "N"], ["N", "Y"], ["Y", "N"]),
         (["", ""], [3.0, 4.0], ["4", "3"]),
+        (["0.5", "0.5"], [0.5, 1.0], ["1.0", "0.5"]),
     ],
 )
 def test_labels_are_spelled_as_in_the_sample(
