@@ -22,6 +22,7 @@ from orchestrator.competitions.infer_cv import Split, choose_split
 from orchestrator.competitions.infer_metric import Description
 from orchestrator.competitions.infer_scoring import Scoring, choose_scoring
 from orchestrator.competitions.infer_target import Tables, Target, find_target, plain, sorted_classes, unknown_in_test
+from orchestrator.competitions.named_holes import with_named_holes
 from orchestrator.competitions.stray_words import read_pair
 from orchestrator.competitions.tables import header, read_table
 from orchestrator.config import SubmissionKind, Task
@@ -51,6 +52,7 @@ def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], descrip
     """
     tables = _spelled_alike(read_tables(data, names, meta))
     target = find_target(tables, meta)
+    tables = with_named_holes(data, tables, target)
     labelled = tables.train[target.columns].notna().all(axis=1).to_numpy()
     tables = replace(tables, train=tables.train[labelled])
     scoring = choose_scoring(tables, target, meta, description)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.infer_columns import thinned
-from orchestrator.competitions.tables import AMOUNT, read_table
+from orchestrator.competitions.named_holes import with_marks
+from orchestrator.competitions.tables import AMOUNT, MISSING, read_table
 from orchestrator.config import CompetitionSection
 
 if TYPE_CHECKING:
@@ -45,7 +46,12 @@ def read_pair(
 def read_features(data: Path, spec: CompetitionSection, ids: Collection[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train and test in the folder `data` as config.json takes them, `ids` as text; see `read_pair`."""
     stated = {*spec.target_columns, *spec.text_columns, *spec.date_columns, spec.group_column or ""}
-    return read_pair(data / spec.train, data / spec.test, as_text=ids, kept=stated)
+    train, test = read_pair(data / spec.train, data / spec.test, as_text=ids, kept=stated)
+    marks = [label for label in spec.classes if label in MISSING]
+    if marks and not spec.train.endswith(".parquet"):
+        for name in {*spec.target_columns} & {*train.columns}:
+            train[name] = with_marks(train[name], data / spec.train, marks)
+    return train, test
 
 
 def _mend(tables: tuple[pd.DataFrame, pd.DataFrame], name: str) -> None:
