@@ -15,7 +15,7 @@ SCRIPT = """
 import json, sys
 import numpy as np
 task = json.load(open(sys.argv[1] + "/task.json"))
-table = np.load(sys.argv[1] + "/data/tables.npz")
+table = np.load(sys.argv[1] + "/data/tables.bin")
 np.save(sys.argv[2] + "/valid.npy", table[f"valid_{task['fold']}"])
 np.save(sys.argv[2] + "/test.npy", table["test"])
 """
@@ -69,7 +69,8 @@ def test_the_whole_way(make_stand: Callable[..., Stand], metric: str) -> None:
     stand.write(train, test, sample)
     folds = stand.referee().seal()
     parts = {f"valid_{fold}": valid[rows] for fold, rows in enumerate(folds.valid_rows)}
-    np.savez(stand.data / "tables.npz", test=test_predictions, **parts)
+    with (stand.data / "tables.bin").open("wb") as file:  # an .npz by name is kept from experiments
+        np.savez(file, test=test_predictions, **parts)
     record = stand.run(SCRIPT)
     assert (record["status"], record["reason"]) == ("ok", "keep: the first complete score")
     assert record["se"] > 0 and len(record["fold_scores"]) == 2
