@@ -62,6 +62,11 @@ class Facts:
         return self.task in ("regression", "multiregression")
 
     @property
+    def letters(self) -> float:
+        """Characters of the longest text column that text blocks look at (`blocks.language.cut`)."""
+        return min(self.rows_all * self.wordiness, 2e7 + 300 * self.rows_all)
+
+    @property
     def encoding_seconds(self) -> float:
         """Of target encodings with category pairs, by one core."""
         return 0.3 + 2e-6 * self.rows * min(60, self.categories**2) * self.outputs
@@ -113,7 +118,7 @@ class Recipe:
 
     def reading(self, facts: Facts) -> float:
         """The part of it that goes into columns made from texts, whatever the params: most of it can't be cut short."""
-        topics = 1e-3 * facts.rows * facts.texts if self.features.get("text_svd") else 0.0
+        topics = facts.texts * max(1e-3 * facts.rows, 3e-6 * facts.letters) if self.features.get("text_svd") else 0.0
         scores = text_seconds(1.1e-3)(facts) if self.features.get("text_scores") else 0.0
         return topics + scores
 

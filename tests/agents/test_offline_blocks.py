@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from agents.offline.blocks.boosters import FAST, FASTEST, boost, by_order, catboost_model, haste, relevances, some_of
 from agents.offline.blocks.classic import extra_trees_model
 from agents.offline.blocks.core import Clock, Data, Goal, holdout, moments_of, predict_goals, read_column, to_numbers
-from agents.offline.blocks.language import char_counts, language_model
+from agents.offline.blocks.language import char_counts, cut, language_model
 from agents.offline.blocks.linear import tamed
 from agents.offline.defaults import CATBOOST
 
@@ -31,6 +31,13 @@ def test_runs_of_letters_are_those_of_the_vectorizer() -> None:
     assert found.shape == plain.shape
     key = [sorted(map(tuple, np.asarray(table.T.toarray(), dtype=int))) for table in (found, plain)]
     assert key[0] == key[1]
+
+
+def test_long_texts_are_cut_where_there_is_too_much_of_them() -> None:
+    texts = ["a" * 3000, "b" * 10, "c" * 700]
+    assert cut(texts, 5000) == texts
+    assert [len(text) for text in cut(texts, 1500)] == [500, 10, 500]
+    assert [len(text) for text in cut(texts, 30)] == [300, 10, 300], "a text's beginning is always looked at"
 
 
 def test_runs_longer_than_every_text_are_nothing() -> None:

@@ -294,3 +294,13 @@ def test_samples_stay_in_the_space_and_depend_on_the_seed_alone() -> None:
     for seed in range(30):
         drawn = sample(recipe, random.Random(seed))
         assert 0.01 <= drawn["learning_rate"] <= 0.1 and drawn["max_depth"] in recipe.space["max_depth"]
+
+
+def test_reading_long_texts_is_reckoned_with_up_to_where_they_are_cut() -> None:
+    def cost(letters: float) -> float:
+        sizes = {"rows": 5000, "rows_all": 6000, "numbers": 0, "categories": 0, "texts": 1, "columns": 0, "coded": 0}
+        return BY_NAME["lightgbm_default"].cost(Facts(**sizes, outputs=1, task="binary", wordiness=letters))
+
+    assert cost(50) == cost(200), "the time of short ones goes by rows"
+    assert cost(3000) > cost(200) + 30
+    assert cost(20_000) == cost(100_000)

@@ -15,6 +15,8 @@ from agents.offline.blocks.design import linear_design
 from agents.offline.blocks.recall import keep, known, name_of, pack, recall, unpack
 
 MOST_LETTERS = 20_000_000  # beyond, runs of letters take too much memory at once
+MOST_OF_WORDS = 80_000_000  # letters; about a minute
+ENOUGH_LETTERS = 300  # of a text are looked at, however many texts there are
 WORDS = r"\w+|[^\w\s]"  # punctuation is style, too
 
 
@@ -26,6 +28,7 @@ def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
     from sklearn.feature_extraction.text import CountVectorizer
 
     short = sum(map(len, texts[:2000])) < 400 * min(len(texts), 2000)
+    texts = cut(texts, MOST_LETTERS if kind.startswith("char") else MOST_OF_WORDS)
     least = 2 if len(texts) < 50_000 else 5
     words = (1, 1 if kind.startswith("single") else 2)
     shape: dict[str, Any] = {"ngram_range": words, "token_pattern": WORDS, "min_df": least, "max_features": most}
@@ -34,7 +37,7 @@ def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
         shape = {"ngram_range": (2, longest), "analyzer": "char", "min_df": least + 1, "max_features": most}
     if not any(text.strip() for text in texts):
         return None
-    if kind == "char_count" and sum(map(len, texts)) < MOST_LETTERS:
+    if kind == "char_count" and sum(map(len, texts)) <= MOST_LETTERS:
         found = char_counts(texts, 2, longest, least + 1)
         return most_frequent(found, most) if found.shape[1] else None
     try:
@@ -42,6 +45,14 @@ def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
     except ValueError:  # too few terms are left: this column says nothing
         return None
     return found.tocsr() if kind.endswith("count") else weighed(found)
+
+
+def cut(texts: list[str], most: int) -> list[str]:
+    """The beginnings of long texts, where all together have more than about `most` letters."""
+    if sum(map(len, texts)) <= most:
+        return texts
+    longest = max(ENOUGH_LETTERS, most // len(texts))
+    return [text[:longest] for text in texts]
 
 
 def char_counts(texts: list[str], low: int, high: int, least: int) -> sparse.csr_matrix:
