@@ -14,6 +14,7 @@ import stat
 from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ STRAY = ["None", "none", "?", "-", "--", "*", "."]
 AMOUNT = r"^[-+]?[$€£]? ?[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)? ?%?$"
 """A number as people write it: 1,234.50 or $12 or 7.5 %."""
 BLOCK_BYTES = 1 << 24
+HEADER_CHARACTERS = 1 << 20
 NO_ROWS = " has a header but no rows: get the file again"
 MAGIC = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"PAR1": "a Parquet file", b"%PDF": "a PDF"}
 
@@ -53,7 +55,10 @@ def check_file(path: Path) -> None:
 
 
 def header(path: Path) -> list[str]:
-    """The column names of a table. Raises BadInput for a file that is no table or names a column twice."""
+    """The column names of a table, told apart where a CSV repeats one.
+
+    Raises BadInput for a file that is no table, and for a Parquet file that names a column twice.
+    """
     check_file(path)
     if path.suffix == ".parquet":
         return _checked_names(path, _parquet_names(path))
@@ -93,13 +98,13 @@ def _read_csv(path: Path, as_text: Collection[str], columns: Collection[str] | N
     from pyarrow import csv as arrow_csv
 
     encoding = _encoding(path)
-    names, delimiter = _csv_header(path, encoding)
+    names, delimiter, lines = _csv_header(path, encoding)
     wanted = names if columns is None else [name for name in names if name in set(columns)]
     texts = dict.fromkeys(wanted, pa.string())
     try:
         table = arrow_csv.read_csv(
             path,
-            arrow_csv.ReadOptions(column_names=names, skip_rows=1, encoding=encoding, block_size=BLOCK_BYTES),
+            arrow_csv.ReadOptions(column_names=names, skip_rows=lines, encoding=encoding, block_size=BLOCK_BYTES),
             arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             arrow_csv.ConvertOptions(include_columns=wanted, column_types=texts),
         )
@@ -158,18 +163,40 @@ def _likely_types(texts: Any) -> list[Any]:
     return [*([] if "." in first else [pa.int64()]), *flags, pa.float64()]
 
 
-def _csv_header(path: Path, encoding: str) -> tuple[list[str], str]:
+def _csv_header(path: Path, encoding: str) -> tuple[list[str], str, int]:
+    """The column names, the mark between values, and how many lines the header takes: names may hold line breaks."""
     with path.open("r", encoding=encoding, newline="") as file:
-        line = file.readline(1 << 20)
-    if not line.strip():
+        start = file.read(HEADER_CHARACTERS)
+    if not io.StringIO(start, newline="").readline().strip():
         raise BadInput(f"{path} starts with an empty line: its first line must name the columns")
-    delimiter = max(",;\t", key=lambda mark: (line.count(mark), mark == ","))
-    names = next(csv.reader(io.StringIO(line), delimiter=delimiter))
-    return _checked_names(path, [name or f"column_{index}" for index, name in enumerate(names)]), delimiter
+    records = {mark: _first_record(start, mark) for mark in ",;\t"}
+    mark = max(records, key=lambda mark: (len(records[mark][0]), mark == ","))
+    names, lines = records[mark]
+    return _told_apart([name or f"column_{index}" for index, name in enumerate(names)]), mark, lines
+
+
+def _first_record(text: str, mark: str) -> tuple[list[str], int]:
+    """The values of the first record and the number of its lines; of the first line alone where quotes go wrong."""
+    line = io.StringIO(text, newline="").readline()
+    for part, strict in ((text, True), (line, False)):
+        reader = csv.reader(io.StringIO(part, newline=""), delimiter=mark, strict=strict)
+        with suppress(csv.Error):
+            return next(reader), reader.line_num
+    return [], 1  # a value is too long: `mark` is the wrong one
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """Columns of the same name become x, x.1, x.2."""
+    found: dict[str, None] = {}
+    taken = set(names)
+    for name in names:
+        others = (f"{name}.{number}" for number in count(1))
+        found[next(one for one in others if one not in taken and one not in found) if name in found else name] = None
+    return list(found)
 
 
 def _checked_names(path: Path, names: list[str]) -> list[str]:
-    twice = sorted(name for name, count in Counter(names).items() if count > 1) if len(set(names)) < len(names) else []
+    twice = sorted(name for name, rows in Counter(names).items() if rows > 1) if len(set(names)) < len(names) else []
     if twice:
         raise BadInput(f"{path} names the column {twice[0]!r} more than once: rename or remove one of them")
     return names

@@ -245,7 +245,7 @@ class TestBadInput:
         [
             (b"", "test.csv is empty"),
             (b"id,x1\n", "test.csv has a header but no rows"),
-            (b"id,id\n1,2\n", "more than once"),
+            (b"id,x1\n1,2,3\n", "has 3 values where the header names 2 columns"),
             (b"\x89\x00\x01\x02", "NUL bytes"),
         ],
     )

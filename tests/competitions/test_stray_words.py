@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from orchestrator.competitions.profile import profile
-from orchestrator.competitions.stray_words import read_pair
+from orchestrator.competitions.stray_words import read_features, read_pair
 from orchestrator.competitions.tables import read_table
 from tests.competitions.making import Folder
 from tests.referee.conftest import Stand
@@ -98,3 +98,11 @@ def test_stray_words_do_not_make_dates_of_years_with_months(tmp_path: Path) -> N
     folder.train["when"] = [f"{2000 + row % 9}.{row % 12 + 1:02d}" for row in range(200)]
     folder.test["when"] = ["late", *folder.train["when"][:59]]
     assert folder.create().competition.date_columns == []
+
+
+def test_columns_of_one_name_are_features_of_their_own(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "folder").target("y", np.arange(200) % 7 / 3, 0.5)
+    folder.train, folder.test = (table.rename(columns={"x2": "x1"}) for table in (folder.train, folder.test))
+    made = folder.create()
+    table, _ = read_features(tmp_path / "folder-campaign" / "competition" / "data", made.competition, ["id"])
+    assert list(table) == ["id", "x1", "x1.1", "colour", "y"]
