@@ -87,7 +87,6 @@ BROKEN_CAMPAIGNS: dict[str, tuple[Callable[[Path], None], str]] = {
     "train without target": (table(TRAIN, lambda frame: frame.drop(columns="y")), "y"),
     "target all missing": (table(TRAIN, lambda frame: frame.assign(y=None)), "y"),
     "target is text": (table(TRAIN, lambda frame: frame.assign(y="much")), "y"),
-    "column twice": (edit(TRAIN, "id,a,b,y", "id,a,a,y"), "train.csv"),
     "test without features": (table(TEST, lambda frame: frame[["id"]]), "test.csv"),
     "ragged rows": (edit(TRAIN, "id,a,b,y\n", "id,a,b,y\n1,2,3,4,5,6,7\n"), "train.csv"),
 }
