@@ -48,7 +48,8 @@ class CompetitionSection(Section):
     id_column: str | None = None
     """The id of the sample submission; None when rows are matched by their order."""
     target_columns: list[str] = Field(default_factory=list)
-    """What is predicted: columns of train; several for multilabel and multiregression alone."""
+    """What is predicted: columns of train; several for multilabel and multiregression alone. Where the metric takes
+    these one by one a row may lack some, and each is scored on the rows that have it."""
     task: Task = "binary"
     """binary and multiclass: one target, whose labels are `classes`. multilabel: targets of 0 and 1. regression and
     multiregression: one target of numbers, or several."""

@@ -1,6 +1,7 @@
 """The held-out answers in one form: the id (when there is one), the target columns, and `Usage` when it came with them.
 
-Rows stand in the order of the sample submission, labels as train writes them.
+Rows stand in the order of the sample submission, labels as train writes them. Of several targets that are scored one by
+one a row may lack some.
 """
 
 from __future__ import annotations
@@ -23,14 +24,19 @@ def read_answers(path: Path, sample: Path, spec: dict[str, Any]) -> pd.DataFrame
     """
     import pandas as pd
 
+    from orchestrator.competitions.metrics import takes_holes
+
     answers, asked = read_verbatim(path), read_verbatim(sample)
     answers = _in_order(path, answers, asked, spec["id_column"])
     result = pd.DataFrame(index=answers.index)
     if spec["id_column"]:
         result[spec["id_column"]] = answers[spec["id_column"]]
+    holes = takes_holes(spec["metric"], None, spec["task"])
     for name, values in _targets(path, answers, spec).items():
-        _check_values(path, plain_amounts(values), name, spec)
-        result[name] = plain_amounts(values) if spec["task"] in ("regression", "multiregression") else values
+        known = values[~values.isin(MISSING)] if holes else values
+        _check_values(path, plain_amounts(known), name, spec)
+        known = plain_amounts(known) if spec["task"] in ("regression", "multiregression") else known
+        result[name] = known.reindex(values.index, fill_value="")
     if "Usage" in answers.columns:
         result["Usage"] = answers["Usage"]
     return result

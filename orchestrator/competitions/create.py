@@ -162,7 +162,10 @@ def _without_unlabelled(train: Path, found: Inferred) -> list[str]:
         atomic_write(train, buffer.getvalue())
     else:
         write_csv(train, read_verbatim(train)[found.labelled])
-    return [f"Left out {int((~found.labelled).sum())} rows of {train.name} that have no target."]
+    lost, metric = int((~found.labelled).sum()), found.competition["metric"]
+    several = len(found.competition["target_columns"]) > 1
+    why = f"lack a target, since {metric} looks at whole rows" if several and not found.holes else "have no target"
+    return [f"Left out {lost} rows of {train.name} that {why}."]
 
 
 def _place_answers(layout: Layout, private: Path, sample: Path, found: Inferred) -> list[str]:

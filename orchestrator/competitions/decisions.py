@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from orchestrator.competitions import scoring_functions as sf
-from orchestrator.competitions.metrics import Metric
+from orchestrator.competitions.metrics import Metric, columns
 from orchestrator.competitions.scoring_functions import Array
 from orchestrator.errors import BadInput
 
@@ -84,8 +84,9 @@ class Decision:
 def fit_decision(metric: Metric, y: Array, pred: Array, classes: Sequence[Any] = ()) -> Decision:
     """The decision that suits the metric, fit on labels `y` and their out-of-fold predictions; deterministic.
 
-    `y` is (n,) or (n, targets), `pred` (n,) or (n, outputs); rows with a prediction that is not finite are left out.
-    `classes` only tells how many there are where `pred` does not. With nothing to learn from, the plain rule.
+    `y` is (n,) or (n, targets), nan where one of several is not known, `pred` (n,) or (n, outputs); rows with a
+    prediction that is not finite are left out. `classes` only tells how many there are where `pred` does
+    not. With nothing to learn from, the plain rule.
     """
     y, matrix = np.asarray(y), sf.as_matrix(np.asarray(pred, float))
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
@@ -98,9 +99,9 @@ def fit_decision(metric: Metric, y: Array, pred: Array, classes: Sequence[Any] =
     if metric.kind != "label":
         many = matrix.shape[1] > 1 and y.ndim == 1 and metric.kind == "probability" and metric.high == 1
         return Decision("probabilities") if many else Decision("values", (metric.low, metric.high))
-    y = y.astype(np.int64)
     if y.ndim == 2:
         return Decision("thresholds", _column_thresholds(metric, y, matrix))
+    y = y.astype(np.int64)
     if matrix.shape[1] == 1:
         return Decision("thresholds", (_threshold(metric.counts, y, matrix[:, 0]),))
     # The likeliest class is the best one for accuracy, which of single labels f1_micro is too.
@@ -119,13 +120,13 @@ def _one_value(matrix: Array) -> Array:
 
 def _column_thresholds(metric: Metric, y: Array, matrix: Array) -> tuple[float, ...]:
     if metric.name == "f1_micro":  # all columns count as one
-        return (_threshold(sf.count_f1, y.ravel(), matrix.ravel()),) * matrix.shape[1]
+        return (_threshold(sf.count_f1, *columns(y.ravel(), matrix.ravel())[0]),) * matrix.shape[1]
     counts = metric.counts if metric.multi else _OF_COLUMN.get(metric.name)
-    return tuple(_threshold(counts, y[:, j], matrix[:, j]) for j in range(matrix.shape[1]))
+    return tuple(_threshold(counts, *pair) for pair in columns(y, matrix))
 
 
 def _threshold(counts: CountScore | None, y: Array, p: Array) -> float:
-    odds = _class_weights(counts, y, np.column_stack([1 - p, p]))
+    odds = _class_weights(counts, y.astype(np.int64), np.column_stack([1 - p, p]))
     return float(1 / (1 + np.exp(odds[1] - odds[0])))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from orchestrator.competitions.base import read_untrusted
 from orchestrator.competitions.infer_columns import label_text
-from orchestrator.competitions.metrics import Metric
+from orchestrator.competitions.metrics import Metric, takes_holes
 from orchestrator.competitions.scoring_functions import Array
 from orchestrator.config import CompetitionSection
 from orchestrator.errors import BadInput, OutputRejected
@@ -33,7 +33,10 @@ _HOLES = frozenset({"", "na", "nan", "null", "none", "n/a", "<na>"})
 
 @dataclass(frozen=True)
 class Answers:
-    """The truth: `y` is (n,) or (n, targets); `ids` is None when rows are matched by their order."""
+    """The truth: `y` is (n,) or (n, targets), nan where one of several is not known.
+
+    `ids` is None when rows are matched by their order.
+    """
 
     ids: list[str] | None
     y: Array
@@ -154,15 +157,18 @@ def _order(table: Table, file: str, id_column: str | None, answers: Answers) -> 
     return np.array([place[text] for text in answers.ids])
 
 
-def _matrix(columns: list[list[str]], names: Sequence[str], file: str) -> Array:
-    return np.column_stack([_numbers(column, name, file) for name, column in zip(names, columns, strict=True)])
+def _matrix(columns: list[list[str]], names: Sequence[str], file: str, *, holes: bool = False) -> Array:
+    return np.column_stack([_numbers(column, name, file, holes) for name, column in zip(names, columns, strict=True)])
 
 
-def _numbers(column: Sequence[str], name: str, file: str) -> Array:
-    """(n,) of float64; flags count as 1 and 0."""
+def _numbers(column: Sequence[str], name: str, file: str, holes: bool) -> Array:
+    """(n,) of float64; flags count as 1 and 0, and with `holes` an empty cell as nan."""
     values = np.empty(len(column))
     for row, text in enumerate(column):
         word = text.strip().lower()
+        if holes and word in _HOLES:
+            values[row] = math.nan
+            continue
         try:
             if "_" in word:
                 raise ValueError  # 1_0 is a number to Python alone
@@ -179,7 +185,7 @@ def _truth(table: Table, spec: CompetitionSection, metric: Metric, file: str) ->
     names = spec.target_columns if set(spec.target_columns) <= set(table) else spec.submission_columns
     columns = [_column(table, name, file) for name in names]
     if spec.task not in CLASS_TASKS:
-        matrix = _matrix(columns, names, file)
+        matrix = _matrix(columns, names, file, holes=takes_holes(spec.metric, spec.metric_file, spec.task))
         return (matrix[:, 0] if matrix.shape[1] == 1 else matrix), {}
     classes = {label_text(label): place for place, label in enumerate(spec.classes)}
     if len(columns) > 1:

@@ -42,7 +42,9 @@ class Inferred:
     cv: dict[str, Any]
     guesses: dict[str, str]
     labelled: NDArray[np.bool_]
-    """Which training rows have every target: from the others nothing can be learnt."""
+    """Which training rows are learnt from: those with a target, or with all of them unless `holes`."""
+    holes: bool
+    """Whether rows may lack some of several targets, since the metric takes them one by one."""
 
 
 def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], description: Description) -> Inferred:
@@ -53,15 +55,19 @@ def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], descrip
     tables = _spelled_alike(read_tables(data, names, meta))
     target = find_target(tables, meta)
     tables = with_named_holes(data, tables, target)
-    labelled = tables.train[target.columns].notna().all(axis=1).to_numpy()
-    tables = replace(tables, train=tables.train[labelled])
-    scoring = choose_scoring(tables, target, meta, description)
+    known = tables.train[target.columns].notna()
+    labelled = known.any(axis=1).to_numpy()
+    scoring = choose_scoring(_rows(tables, labelled), target, meta, description)
+    if len(target.columns) > 1 and not scoring.metric.multi:  # it looks at whole rows
+        labelled = known.all(axis=1).to_numpy()
+        scoring = choose_scoring(_rows(tables, labelled), target, meta, description)
+    tables = _rows(tables, labelled)
     _check_learnable(tables, target, scoring.task)
     competition, guesses = _target_section(tables, target, scoring)
     split = _features(tables, target, scoring, meta.get("group_column"), competition, guesses)
     competition |= {"train": names[0], "test": names[1], "sample_submission": names[2]}
     cv = {"strategy": split.strategy, "folds": split.folds}
-    return Inferred(competition, cv, guesses, labelled)
+    return Inferred(competition, cv, guesses, labelled, scoring.metric.multi)
 
 
 def read_tables(data: Path, names: tuple[str, str, str], meta: dict[str, Any]) -> Tables:
@@ -104,6 +110,10 @@ def _spelled_alike(tables: Tables) -> Tables:
     return replace(tables, train=train)
 
 
+def _rows(tables: Tables, some: NDArray[np.bool_]) -> Tables:
+    return replace(tables, train=tables.train[some])
+
+
 def _read(data: Path, names: tuple[str, str, str], texts: list[str], kept: list[str]) -> list[pd.DataFrame]:
     train, test, sample = (data / name for name in names)
     return [*read_pair(train, test, as_text=texts, kept=kept), read_table(sample, as_text=texts)]
@@ -119,11 +129,13 @@ def _same_order(sample: pd.DataFrame, test: pd.DataFrame, name: str) -> bool:
 def _check_learnable(tables: Tables, target: Target, task: Task) -> None:
     if not _varying(tables.train[target.columns]):
         name = target.columns[0]
-        values = tables.train[name]
+        values = tables.train[name].dropna()
         only = f"only the value {plain(values.iloc[0])!r}" if len(values) else "no value where the others have one"
         raise BadInput(f"{tables.names[0]}: the target {name} has {only}: nothing can be learnt; get the file again")
     for name in target.columns:
         values = tables.train[name]
+        if values.isna().any():
+            values = values.dropna().infer_objects()
         if task in ("binary", "multiclass"):
             continue
         if values.dtype.kind not in "biuf":
@@ -166,6 +178,10 @@ def _target_section(tables: Tables, target: Target, scoring: Scoring) -> tuple[d
     constant = [name for name in target.columns if name not in _varying(tables.train[target.columns])]
     if constant:
         guesses["competition.target_columns"] += f"; of one value in train: {', '.join(constant[:5])}"
+    shares = tables.train[target.columns].notna().mean()
+    if shares.min() < 1:
+        known = f"{shares.min():.0%} to {shares.max():.0%}"
+        guesses["competition.target_columns"] += f"; each is known for {known} of the rows, and scored there"
     if scoring.maximize is not None:
         guesses["competition.maximize"] = scoring.direction_why
     if scoring.task in ("binary", "multiclass") or scoring.metric.kind == "ordinal":
@@ -174,9 +190,13 @@ def _target_section(tables: Tables, target: Target, scoring: Scoring) -> tuple[d
 
 
 def _labels(targets: pd.DataFrame, scoring: Scoring) -> pd.Series | None:
-    """The target to spread evenly over the folds, of several the rarest; None for amounts."""
+    """The target to spread evenly over the folds, of several the rarest; None for amounts that all rows have."""
     if scoring.task == "multilabel":
         return targets[targets[_varying(targets)].astype(float).sum().idxmin()]
+    known = targets.notna()
+    if scoring.task == "multiregression" and not known.all(axis=None):
+        rarest = known[known.sum().idxmin()]
+        return rarest[rarest]
     classes = scoring.task in ("binary", "multiclass") or scoring.metric.kind == "ordinal"
     return targets.iloc[:, 0] if classes else None
 
@@ -216,6 +236,8 @@ def _features(
             f"{tables.names[0]}: {scoring.name} ranks rows within groups, but no column groups them: "
             "name it as group_column in meta.json"
         )
+    if split.strategy == "stratified" and scoring.task == "multiregression":
+        split = replace(split, why="the known values of each target are spread evenly over the folds")
     competition |= {"group_column": split.group_column, "time_column": split.time_column}
     for key in ("group_column", "time_column"):
         if competition[key]:

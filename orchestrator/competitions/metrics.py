@@ -30,6 +30,9 @@ SMALLEST_POSITIVE = 1e-6
 class Metric:
     """How predictions are scored. `y` is (n,) or (n, targets), predictions (n,) or (n, outputs).
 
+    Where `y` (n, targets) is nan the label is not known: a mean over columns takes each column's known rows, a
+    person's own metric gets the nan, and no other metric takes any.
+
     Label and ordinal metrics take predictions that are decided already: class positions, or whole numbers.
     """
 
@@ -83,7 +86,7 @@ class Metric:
         if self._needs_columns(y):
             return self.columnwise().score(y, predictions, groups)
         if self.base is not None:
-            scores = [self.base.score(*pair, groups) for pair in _columns(y, predictions)]
+            scores = [self.base.score(*pair, groups) for pair in columns(y, predictions)]
             known = [score for score in scores if not np.isnan(score)]
             return float(np.mean(known)) if known else float("nan")
         if len(y) == 0 or not np.isfinite(predictions).all():
@@ -104,12 +107,13 @@ class Metric:
     def row_losses(self, y: Array, predictions: Array) -> Array | None:
         """(n,) losses, or (n, columns) for a mean over columns; `from_mean` of their mean over rows is the score.
 
-        None when the score is no function of such means. A resample of the rows is then a matter of weights.
+        Every label must be known. None when the score is no function of such means. A resample of the rows is then a
+        matter of weights.
         """
         if self.losses is None or self._needs_columns(y):
             return None
         if self.base is not None:
-            losses = [self.base.row_losses(*pair) for pair in _columns(y, predictions)]
+            losses = [self.base.row_losses(*pair) for pair in columns(y, predictions)]
             return np.column_stack([loss for loss in losses if loss is not None])
         return np.asarray(self.losses(*self._prepared(y, predictions)))
 
@@ -134,19 +138,31 @@ class Metric:
             return y.astype(np.int64), (predictions if listed else sf.top_k(predictions, self.k or 1))[:, : self.k]
         if self.kind == "probability":
             matrix = sf.as_matrix(predictions.astype(float))
-            return y if self.name == "gini" else y.astype(np.int64), self.predictions_valid(matrix)
+            return y if self.name == "gini" else _whole(y), self.predictions_valid(matrix)
         if flat.shape != y.shape:
             raise ValueError(f"labels {y.shape}, predictions {predictions.shape}")
         if self.kind == "label":
-            return y.astype(np.int64), flat.astype(np.int64)
+            return _whole(y), flat.astype(np.int64)
         return y.astype(float), self.predictions_valid(flat.astype(float))
 
 
-def _columns(y: Array, predictions: Array) -> list[tuple[Array, Array]]:
+def columns(y: Array, predictions: Array) -> list[tuple[Array, Array]]:
+    """Truth and predictions of each column, in the rows where its label is known."""
     y, predictions = sf.as_matrix(np.asarray(y)), sf.as_matrix(np.asarray(predictions))
     if y.shape != predictions.shape:
         raise ValueError(f"labels {y.shape}, predictions {predictions.shape}")
-    return [(y[:, j], predictions[:, j]) for j in range(y.shape[1])]
+    pairs = [(y[:, j], predictions[:, j]) for j in range(y.shape[1])]
+    return [_of_known(*pair) for pair in pairs] if np.isnan(y).any() else pairs
+
+
+def _of_known(y: Array, predictions: Array) -> tuple[Array, Array]:
+    known = ~np.isnan(y)
+    return y[known], predictions[known]
+
+
+def _whole(y: Array) -> Array:
+    """Labels as integers; as they are where some are not known."""
+    return y if y.dtype.kind == "f" and np.isnan(y).any() else y.astype(np.int64)
 
 
 def _one_minus(mean: Array) -> Array:
@@ -247,6 +263,11 @@ def metric_of(spec: CompetitionSection, root: Path) -> Metric:
     """
     metric = get_metric(spec.metric, root / spec.metric_file if spec.metric_file else None, task=spec.task)
     return metric if spec.maximize is None else replace(metric, maximize=spec.maximize)
+
+
+def takes_holes(name: str, metric_file: str | None, task: str | None) -> bool:
+    """Whether labels of some of several targets may be missing: where each column is scored alone, or by own code."""
+    return task in MULTI_TASKS and (metric_file is not None or get_metric(name, task=task).multi)
 
 
 def _find(folded: str) -> Metric | None:

@@ -2,6 +2,7 @@
 
 It defines `score(y_true, y_pred) -> float`, `MAXIMIZE: bool`, `PREDICTION = "probability" | "label" | "value"` and,
 if it likes, `NAME`. Labels reach it as positions in the class list; one output comes as (n,), several as (n, outputs).
+Of several targets those that a row lacks are nan in `y_true`.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ P ≥ 0.9 by luck stays in. A small dispersion of kept gains, and the leaderboar
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, factorial
@@ -80,6 +81,8 @@ class _Sample:
         self._count = int(self._unit.max(initial=0)) + 1
 
     def draws(self, metric: Metric, y: Array, decided: Array) -> Array:
+        if metric.base is not None and np.isnan(y).any():
+            return self._of_known(metric.base, y, decided)
         with np.errstate(invalid="ignore", divide="ignore"):
             losses = metric.row_losses(y, decided)
             if losses is not None:
@@ -92,6 +95,25 @@ class _Sample:
             if (metric.base or metric).name == "auc":
                 return self._influenced(y.reshape(len(y), -1), decided.reshape(len(y), -1), metric)
             return self._jackknifed(metric, y, decided)
+
+    def _of_known(self, metric: Metric, y: Array, decided: Array) -> Array:
+        """The mean over columns, each of its rows with a label; where a resample has none, without that column."""
+        total, columns = np.zeros(DRAWS), np.zeros(DRAWS)
+        for known, truth, values in zip(~np.isnan(y.T), y.T, decided.T, strict=True):
+            if known.any():
+                part = self._part(known)
+                draws = part.draws(metric, truth[known], values[known])
+                scored = ~np.isnan(draws) & (part._sums(np.ones(part.rows))[1][:, 0] > 0)
+                total[scored] += draws[scored]
+                columns += scored
+        return np.where(columns > 0, total / np.maximum(columns, 1), np.nan)
+
+    def _part(self, known: Array) -> _Sample:
+        """Some of the rows, in the same blocks and by the same weights."""
+        part = copy(self)
+        part.rows, part._unit = int(known.sum()), self._unit[known]
+        part.groups = None if self.groups is None else self.groups[known]
+        return part
 
     def _blocks(self, most: int) -> tuple[Array, int]:
         """The block of every row, and how many blocks there are."""

@@ -151,4 +151,6 @@ def _errors(values: Array, truth: Array, logs: bool) -> Array:
     if logs:
         values, truth = np.log1p(np.maximum(values, -0.99)), np.log1p(truth)
     wrong = values - truth
+    if (unknown := np.isnan(wrong).all(axis=0)).any():
+        wrong[:, unknown] = 0.0
     return np.where(np.isfinite(wrong), wrong / np.maximum(np.nanstd(wrong, axis=0), 1e-12), 0.0)

@@ -29,9 +29,10 @@ def assign(
 ) -> Array:
     """The fold of each row, int16 (rows,), deterministic for the same arguments.
 
-    stratified: each class (each label combination, for multilabel; each run of similar targets, for regression) is
-    spread evenly, however rare. kfold: a plain shuffle. group: no group is ever split. time: validation blocks in the
-    order of `times`, the rows before the first block have fold -1.
+    stratified: each class (each label combination, for multilabel; each run of similar targets, for regression; each
+    combination of known targets, for several numbers of which some are nan) is spread evenly, however rare. kfold: a
+    plain shuffle. group: no group is ever split. time: validation blocks in the order of `times`, the rows before the
+    first block have fold -1.
     `y` is the encoded target, (rows,) or (rows, targets); `groups` are integer codes; `times` sort ascending.
     Raises BadInput when the rows, groups or times are too few for so many folds.
     """
@@ -81,13 +82,15 @@ def _deal(order: Array, folds: int) -> Array:
 
 
 def _strata(y: Array, task: str, folds: int) -> Array | None:
-    """Integer codes of what must be spread evenly; None for a continuous target."""
+    """Integer codes of what must be spread evenly; None for a continuous target without holes."""
     if task in ("binary", "multiclass"):
         return y.astype(np.int64)
-    if task != "multilabel":
+    missing = np.isnan(y)
+    if task != "multilabel" and not (task == "multiregression" and missing.any()):
         return None
-    marks = (y > 0.5).astype(np.int8)
-    _, codes, counts = np.unique(marks, axis=0, return_inverse=True, return_counts=True)
+    marks = (y > 0.5 if task == "multilabel" else ~missing).astype(np.int8)
+    states = np.where(missing, np.int8(2), marks)
+    _, codes, counts = np.unique(states, axis=0, return_inverse=True, return_counts=True)
     codes = codes.reshape(-1)
     rarity = np.argsort(np.argsort(marks.sum(axis=0), kind="stable"), kind="stable")
     rarest = np.where(marks > 0, rarity, len(rarity)).min(axis=1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orchestrator.competitions.infer_columns import label_text
+from orchestrator.competitions.metrics import takes_holes
 from orchestrator.config import CompetitionSection, Label
 from orchestrator.errors import BadInput
 
@@ -19,18 +20,32 @@ Array = np.ndarray[Any, Any]
 def encode(table: pd.DataFrame, spec: CompetitionSection) -> Array:
     """`y` of a labelled table: int64 (rows,) class index, float64 (rows,), or float64 (rows, targets).
 
-    Raises BadInput for a target column that is absent, has holes, or holds what config.json does not list.
+    Of several targets a row may lack some (nan) where the metric takes them one by one. Raises BadInput for a target
+    column that is absent, has other holes, or holds what config.json does not list.
     """
     missing = [name for name in spec.target_columns if name not in table.columns]
     if missing or not spec.target_columns:
         raise BadInput(f"competition.target_columns = {spec.target_columns}, but {spec.train} has {list(table)[:20]}")
-    for name in spec.target_columns:
-        if holes := int(table[name].isna().sum()):
-            raise BadInput(f"{spec.train}: {holes} rows have no {name}: remove them from the file")
+    _check_holes(table[spec.target_columns].isna(), spec)
     if spec.task in ("binary", "multiclass"):
         return _class_indices(table[spec.target_columns[0]], spec)
     columns = [_numbers(table[name], spec) for name in spec.target_columns]
     return columns[0] if spec.task == "regression" else np.column_stack(columns)
+
+
+def _check_holes(missing: pd.DataFrame, spec: CompetitionSection) -> None:
+    if not missing.any(axis=None):
+        return
+    some = takes_holes(spec.metric, spec.metric_file, spec.task)
+    why = f" ({spec.metric} needs every target of a row)" if len(spec.target_columns) > 1 else ""
+    for name in spec.target_columns:
+        holes = int(missing[name].sum())
+        if holes and not some:
+            raise BadInput(f"{spec.train}: {holes} rows have no {name}{why}: remove them from the file")
+        if holes == len(missing):
+            raise BadInput(f"{spec.train}: the target {name} is missing in every row: fill it in")
+    if empty := int(missing.all(axis=1).sum()):
+        raise BadInput(f"{spec.train}: {empty} rows have none of the targets: remove them from the file")
 
 
 def output_count(spec: CompetitionSection) -> int:
@@ -67,8 +82,8 @@ def _numbers(column: pd.Series, spec: CompetitionSection) -> Array:
         values = column.to_numpy().astype(np.float64)
     except (TypeError, ValueError):
         raise BadInput(f"{spec.train}: {column.name} is not numeric, but competition.task is {spec.task!r}") from None
-    if not np.isfinite(values).all():
+    if np.isinf(values).any():
         raise BadInput(f"{spec.train}: {column.name} holds infinite values")
-    if spec.task == "multilabel" and not np.isin(values, (0.0, 1.0)).all():
+    if spec.task == "multilabel" and not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
         raise BadInput(f"{spec.train}: {column.name} holds other values than 0 and 1, but the task is multilabel")
     return values

@@ -60,7 +60,7 @@ def _range(task: str, folds: FoldSet, oof: Array, test: Array) -> Check:
         low, high = float(min(oof.min(), test.min())), float(max(oof.max(), test.max()))
         return _check("range", True, f"probabilities from {low:.4g} to {high:.4g}")
     y = np.asarray(folds.labels).reshape(folds.rows, -1)
-    low, high = y.min(axis=0), y.max(axis=0)
+    low, high = np.nanmin(y, axis=0), np.nanmax(y, axis=0)
     slack = 0.1 * (high - low)
     beyond = max(float(((part < low - slack) | (part > high + slack)).mean()) for part in (oof, test))
     return _check("range", beyond < 0.01, f"up to {beyond:.2%} of the predictions lie far outside the target's range")
@@ -108,6 +108,9 @@ def _too_good(config: Config, metric: Metric, folds: FoldSet, run: Earlier) -> C
     truth = (y[:, None] == np.arange(outputs)).astype(float) if outputs > 1 and y.ndim == 1 else y.astype(float)
     truth = truth.reshape(len(rows), outputs)
     mean = np.tile(truth.mean(axis=0), (len(rows), 1))
+    if (holes := np.isnan(truth)).any():
+        mean[:] = np.where(holes, 0.0, truth).sum(axis=0) / np.maximum((~holes).sum(axis=0), 1)
+        truth = np.where(holes, mean, truth)
     ends = []
     for predictions in (mean, truth):
         decided = plainly_decided(metric, folds, rows, predictions, config.competition.classes)
@@ -210,11 +213,16 @@ def _order_leak(name: str, by: Array, folds: FoldSet) -> Check:
     classes = len(folds.manifest["classes"])
     if classes > 2 and y.shape[1] == 1:
         y = (y == np.arange(min(classes, 50))).astype(float)
-    found = [sf.spearman(by[rows], column) for column in y.T if np.ptp(column) > 0]
-    strongest = max((abs(value) for value in found if np.isfinite(value)), default=0.0)
-    noise = 4 / np.sqrt(max(len(rows), 1))
+    strongest, ok = 0.0, True
+    for column in y.T:
+        known = ~np.isnan(column)
+        if known.any() and np.ptp(column[known]) > 0:
+            value = abs(sf.spearman(by[rows][known], column[known]))
+            if np.isfinite(value):
+                strongest = max(strongest, value)
+                ok = ok and value < max(_LEAK, 4 / np.sqrt(known.sum()))
     said = f"rank correlation of {name.replace('_', ' ')} with the target is up to {strongest:.3f}"
-    return _check(f"{name}_leak", strongest < max(_LEAK, noise), said)
+    return _check(f"{name}_leak", ok, said)
 
 
 def _as_numbers(column: pd.Series) -> Array:

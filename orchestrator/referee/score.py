@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.competitions.decisions import Decision, fit_decision
-from orchestrator.competitions.metrics import Metric, get_metric
+from orchestrator.competitions.metrics import Metric, columns, get_metric
 from orchestrator.config import Label
 from orchestrator.referee.compare import Comparison, compare, fold_draws, standard_error
 from orchestrator.referee.earlier import Earlier
@@ -74,7 +74,7 @@ def _spoils(metric: Metric, y: Array, decided: Array) -> bool:
     if metric.kind != "value":
         return False
     one = metric.base or metric
-    pairs = zip(y.T, decided.T, strict=True) if metric.base else [(y, decided)]
+    pairs = columns(y, decided) if metric.base else [(y, decided)]
     return any(np.isnan(one.score(truth, p)) and not np.isnan(one.score(truth, truth)) for truth, p in pairs)
 
 
