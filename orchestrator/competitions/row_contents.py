@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.json_tables import as_text, flatten
 from orchestrator.competitions.signals import signal_statistics
-from orchestrator.competitions.tables import read_table
+from orchestrator.competitions.tables import MISSING, read_table
 from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = dict[str, Any]
 READERS = (".csv", ".tsv", ".parquet", ".json", ".txt", ".xyz", ".dat", ".asc", ".md", ".xml", ".html")
@@ -27,11 +34,16 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 def reader_for(paths: list[Path]) -> Callable[[Path], Row] | None:
     """How files like these are read, by their ending; None for those that hold mostly numbers without a header."""
     suffix = paths[0].suffix.lower()
-    if suffix in (".csv", ".tsv", ".parquet"):
+    if suffix in (".csv", ".tsv"):
+        return partial(of_table, read=read_table if _have_header(paths) else _by_position)
+    if suffix == ".parquet":
         return of_table
     if suffix == ".json":
         return of_json
-    words = [word for path in paths for word in _text(path).split()]
+    words: list[str] = []
+    for path in paths:
+        with suppress(BadInput):
+            words += _text(path).split()
     numbers = sum(bool(_NUMBER.fullmatch(word)) for word in words)
     return of_text if numbers <= NUMERIC * len(words) else None
 
@@ -57,9 +69,9 @@ def of_json(path: Path) -> Row:
     return {"records": len(records), **merged} if isinstance(found, list) else merged
 
 
-def of_table(path: Path) -> Row:
+def of_table(path: Path, read: Callable[[Path], pd.DataFrame] = read_table) -> Row:
     """Statistics of each numeric column, in the order of the rows as a signal has it; texts joined."""
-    frame = read_table(path)
+    frame = read(path)
     row: Row = {"rows": len(frame)}
     few = len(frame.columns) > WIDE
     for name in frame.columns:
@@ -72,6 +84,47 @@ def of_table(path: Path) -> Row:
         else:
             row[str(name)] = " ".join(map(str, column.dropna().iloc[:500]))[:MAX_TEXT]
     return row
+
+
+def _have_header(paths: list[Path]) -> bool:
+    """Whether tables name their columns: not where their first rows hold numbers that differ, or one number twice.
+
+    Numbers that are the same in all tables, or that count the columns, are names.
+    """
+    rows = {row for row in map(_first_row, paths) if any(row)}
+    if not rows or not all(_NUMBER.fullmatch(cell) or cell in MISSING for row in rows for cell in row):
+        return True
+    if all([*filter(None, row)] == [str(place) for place in range(sum(map(bool, row)))] for row in rows):
+        return True
+    return len(rows) == 1 and all(len({*row}) == len(row) for row in rows)
+
+
+def _first_row(path: Path) -> tuple[str, ...]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            line = file.readline(1 << 20)
+    except OSError:
+        return ()
+    return tuple(cell.strip() for cell in next(csv.reader([line.rstrip("\r\n")], delimiter=_delimiter(line)), []))
+
+
+def _delimiter(line: str) -> str:
+    return max(",;\t", key=lambda mark: (line.count(mark), mark == ","))
+
+
+def _by_position(path: Path) -> pd.DataFrame:
+    """A table without a header; its columns are c0, c1 and so on."""
+    import pandas as pd
+
+    text = _text(path).lstrip("\ufeff \r\n")
+    mark = _delimiter(text.partition("\n")[0])
+    try:
+        frame = pd.read_csv(
+            StringIO(text), sep=mark, header=None, na_values=MISSING, keep_default_na=False, low_memory=False
+        )
+    except ValueError as error:
+        raise BadInput(f"{path} is not a readable CSV table: {str(error)[:160]}; export it again") from None
+    return frame.rename(columns=lambda place: f"c{place}")
 
 
 def _text(path: Path) -> str:

@@ -21,6 +21,8 @@ MATCHED = 0.9
 HALF = 0.5
 """The least share of the files that a column other than the id must name."""
 MAX_COLUMNS = 2000
+RARE = 0.05
+"""Of more columns than that, those which fewer rows have are left out: they are keys made of data."""
 Places = dict[str, Path]
 
 
@@ -105,7 +107,7 @@ def _add(roles: RoleTables, key: str, found: dict[str, Places]) -> None:
     if read is None:
         roles.notes.append(f"Files *{paths[0].suffix} hold numbers for each row: experiments find them under data/.")
         return
-    frames = {role: _rows(roles.frame(role)[key], places, read) for role, places in found.items()}
+    frames = {role: _rows(roles, roles.frame(role)[key], places, read) for role, places in found.items()}
     shared = [name for name in frames["train"].columns if name in frames["test"].columns][:MAX_COLUMNS]
     for role, frame in frames.items():
         frame = frame[shared].rename(columns={name: f"file_{name}" for name in shared})
@@ -118,12 +120,31 @@ def _add(roles: RoleTables, key: str, found: dict[str, Places]) -> None:
     )
 
 
-def _rows(ids: pd.Series, places: Places, read: Callable[[Path], Row]) -> pd.DataFrame:
-    """A row for each id, in their order."""
+def _rows(roles: RoleTables, ids: pd.Series, places: Places, read: Callable[[Path], Row]) -> pd.DataFrame:
+    """A row for each id, in their order; nothing but holes where its file can't be read.
+
+    Raises BadInput when that is so of most files.
+    """
     import pandas as pd
 
+    bad: dict[str, str] = {}
+
     def one(name: str) -> Row:
-        return read(places[name]) if name in places else {}
+        try:
+            return read(places[name]) if name in places else {}
+        except BadInput as error:
+            bad[name] = str(error)
+            return {}
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return pd.DataFrame(list(pool.map(one, ids)))
+        rows = list(pool.map(one, ids))
+    if bad:
+        known = len({*ids} & {*places})
+        many, first = f"{len(bad)} of {known} files for each {ids.name}", bad[min(bad)]
+        if len(bad) > HALF * known:
+            raise BadInput(f"{many} can't be read, the first because {first}")
+        roles.notes.append(f"{many} can't be read, and their rows have no columns file_…: {first}.")
+    counts = Counter(name for row in rows for name in row)
+    if len(counts) > MAX_COLUMNS:
+        rows = [{name: row[name] for name in row if counts[name] >= RARE * len(rows)} for row in rows]
+    return pd.DataFrame(rows)
