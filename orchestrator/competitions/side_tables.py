@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.competitions.infer_columns import same_text
 from orchestrator.competitions.role_tables import RoleTables, header_or_none
 from orchestrator.competitions.tables import read_table
 from orchestrator.errors import BadInput
@@ -21,6 +22,9 @@ KNOWN = 0.9
 """... or the least share of its keys that train and test must know."""
 MAX_COLUMNS = 300
 MAX_LEVELS = 8
+MAX_LETTERS = 80
+_UNFIT = re.compile(r'[\r\n\t;"]+')
+"""What a header can't hold, or what looks like the mark between its columns."""
 _PART = re.compile(r"^(train|test)(ing)?[_-]+|[_-]+(train|test)$", re.IGNORECASE)
 _PLACE = "in train or test"
 _NO_SIDE = re.compile(r"submission|sample|unlabell?ed|^answers?|^solutions?|labels?$|description", re.IGNORECASE)
@@ -90,21 +94,27 @@ def _join(roles: RoleTables, name: str, paths: list[Path], keys: list[str]) -> N
     side = side.drop_duplicates(ignore_index=True) if len(tables) > 1 else side
     if len(side.columns) > MAX_COLUMNS or len(side.columns) == len(keys):
         return
-    used = _keys(roles, side, keys)
+    rows = _respelled({"": side, **{role: roles.frame(role) for role in ("train", "test")}}, keys)
+    side[keys] = rows.pop("")
+    used = _keys(rows, side, keys)
+    shown = ", ".join(path.name for path in paths)
     if not used:
+        roles.notes.append(
+            f"{shown} was not joined: train and test know too few of its values of {', '.join(keys[:4])}."
+        )
         return
     unique = not side.duplicated(used).any()
     columns = side.drop(columns=[key for key in keys if key not in used]) if unique else _summary(side, used, keys)
     prefix = re.sub(r"\W+", "_", name)
+    columns = columns.drop(columns=[one for one in columns.columns if one not in used and f"{prefix}_{one}" in used])
     columns = columns.rename(columns={one: f"{prefix}_{one}" for one in columns.columns if one not in used})
     fresh = [one for one in columns.columns if one not in roles.columns("train")]
     if not fresh:
         return
     for role in ("train", "test"):
-        known = roles.frame(role).drop(columns=fresh, errors="ignore")
-        roles.put(role, known.merge(columns[[*used, *fresh]], on=used, how="left"))
+        known = roles.frame(role).drop(columns=fresh, errors="ignore").reset_index(drop=True)
+        roles.put(role, known.join(rows[role][used].merge(columns[[*used, *fresh]], on=used, how="left")[fresh]))
     many = "" if unique else ", its rows summed up"
-    shown = ", ".join(path.name for path in paths)
     roles.notes.append(f"{shown} gave {len(fresh)} columns {prefix}_…, joined by {', '.join(used)}{many}.")
 
 
@@ -114,15 +124,26 @@ def _fitting(name: str, known: list[str]) -> str:
     return name if name in known else plain.get(re.sub(r"\W|_", "", name).lower(), name)
 
 
-def _keys(roles: RoleTables, side: pd.DataFrame, keys: list[str]) -> list[str]:
+def _respelled(tables: dict[str, pd.DataFrame], keys: list[str]) -> dict[str, pd.DataFrame]:
+    """The keys of each table as texts; 3 and 3.0 in one spelling where no table tells them apart."""
+    found = {name: table[keys].astype(str).reset_index(drop=True) for name, table in tables.items()}
+    for key in keys:
+        spelled = {name: {text: same_text(text) for text in table[key].unique()} for name, table in found.items()}
+        if all(len({*texts.values()}) == len(texts) for texts in spelled.values()):
+            for name, table in found.items():
+                table[key] = table[key].map(spelled[name])
+    return found
+
+
+def _keys(rows: dict[str, pd.DataFrame], side: pd.DataFrame, keys: list[str]) -> list[str]:
     """All shared columns when they name the side table's rows; else the one that knows most rows."""
     options = [keys, *([key] for key in keys)] if len(keys) > 1 else [keys]
     fitting: list[tuple[bool, float, int, int, list[str]]] = []
     for used in options:
         known = _tuples(side, used)
-        rows = {role: _tuples(roles.frame(role), used) for role in ("train", "test")}
-        shares = [float(rows[role].isin(known).mean()) for role in rows]
-        both = set(rows["train"]) | set(rows["test"])
+        texts = [_tuples(table, used) for table in rows.values()]
+        shares = [float(values.isin(known).mean()) for values in texts]
+        both = set().union(*texts)
         if len(both) < 2 or known.nunique() < 2:
             continue
         if min(shares) >= MATCHED or (known.drop_duplicates().isin(both).mean() >= KNOWN and min(shares) > 0):
@@ -162,5 +183,18 @@ def _summary(side: pd.DataFrame, used: list[str], keys: list[str]) -> pd.DataFra
             parts.append(grouped[name].last().rename(f"{name}_last"))
             for level in column.value_counts().index[:MAX_LEVELS]:
                 share = (column == level).groupby([side[key] for key in used], sort=False).mean()
-                parts.append(share.rename(f"{name}_is_{level}"))
-    return pd.concat(parts, axis=1).reset_index()
+                parts.append(share.rename(f"{name}_is_{_UNFIT.sub('_', str(level))[:MAX_LETTERS]}"))
+    found = pd.concat(parts, axis=1)
+    return found.set_axis(_distinct(list(map(str, found.columns)), used), axis=1).reset_index()
+
+
+def _distinct(names: list[str], taken: list[str]) -> list[str]:
+    """The names in their order, with a number behind each that is taken."""
+    made: list[str] = []
+    for name in names:
+        one, count = name, 1
+        while one in made or one in taken or (count > 1 and one in names):
+            count += 1
+            one = f"{name}_{count}"
+        made.append(one)
+    return made

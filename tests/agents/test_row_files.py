@@ -76,3 +76,10 @@ def test_without_time_for_all_files_no_row_gets_any(tmp_path: Path) -> None:
     data.clock = Clock(60)
     row_files(data, True)
     assert np.isfinite(data.numbers["file.near.Al.Al.mean"]).all()
+
+
+def test_ids_are_looked_for_as_they_are_spelled(tmp_path: Path) -> None:
+    for name in ("0001", "1e5", "7"):
+        put(tmp_path, "train", name, "1 2 3\n")
+    found = files_of_rows(data_of(tmp_path, ["0001", "1e5", "7.0"], (3, 0, 0)))
+    assert [path and path.parent.name for path in found] == ["0001", "1e5", "7"]

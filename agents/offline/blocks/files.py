@@ -85,7 +85,10 @@ def files_of_rows(data: Data) -> list[Path | None]:
         return []
     labelled = data.sizes[0] + data.sizes[1]
     sides = ["train" if row < labelled else "test" for row in range(len(data.ids))]
-    places = [by_side[side].get(label_key(key)) for side, key in zip(sides, data.ids, strict=True)]
+    places = [
+        by_side[side].get(str(key), by_side[side].get(label_key(key)))
+        for side, key in zip(sides, data.ids, strict=True)
+    ]
     return places if sum(path is not None for path in places) > 0.5 * max(1, len(places)) else []
 
 
