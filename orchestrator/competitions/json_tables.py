@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,35 +19,46 @@ if TYPE_CHECKING:
 
 DEPTH = 3
 """Objects in objects become columns down to here; what lies deeper stays JSON."""
+MANY = 300
+RARE = 0.05
+"""Of more columns than MANY, those of objects whose keys so few records have on average do not become any: names of
+users or words are data, and the object stays JSON."""
 LONG = 50
 """A list of as many numbers is a signal, and its statistics become columns."""
 
 
-def json_to_csv(path: Path) -> str:
-    """Write the table of a JSON file beside it as CSV; its name. Raises BadInput for JSON that is no table."""
+def json_to_csv(path: Path, like: Path | None = None) -> str:
+    """Write the table of a JSON file beside it as CSV; its name. Raises BadInput for JSON that is no table.
+
+    The objects that stay JSON are those of the file `like`, where there is one.
+    """
     name = f"{path.name.split('.')[0]}.csv"
-    write_csv(path.with_name(name), read_json_table(path))
+    write_csv(path.with_name(name), read_json_table(path, like or path))
     return name
 
 
-def read_json_table(path: Path) -> pd.DataFrame:
+def read_json_table(path: Path, like: Path) -> pd.DataFrame:
     """One row for each record, every value as text; inner objects as columns `outer.inner`, lists as JSON."""
     import pandas as pd
 
     check_file(path)
-    records = [flatten(record) for record in _records(path)]
-    if not records:
+    found = _records(path)
+    if not found:
         raise BadInput(f"{path} holds no records: get the file again")
+    whole = _open_objects(found if like == path else _records(like))
+    records = [flatten(record, whole=whole) for record in found]
     names = list(dict.fromkeys(name for record in records for name in record))
     return pd.DataFrame({name: [as_text(record.get(name)) for record in records] for name in names})
 
 
-def flatten(record: dict[str, Any], prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
-    """Inner objects and the statistics of signals as keys of their own, joined by dots."""
+def flatten(
+    record: dict[str, Any], prefix: str = "", depth: int = DEPTH, whole: Collection[str] = ()
+) -> dict[str, Any]:
+    """Inner objects but those in `whole`, and the statistics of signals, as keys of their own, joined by dots."""
     flat: dict[str, Any] = {}
     for key, value in record.items():
-        if isinstance(value, dict) and value and depth > 1:
-            flat |= flatten(value, f"{prefix}{key}.", depth - 1)
+        if isinstance(value, dict) and value and depth > 1 and f"{prefix}{key}" not in whole:
+            flat |= flatten(value, f"{prefix}{key}.", depth - 1, whole)
         elif isinstance(value, list) and len(value) >= LONG and all(type(item) in (int, float) for item in value):
             flat |= {
                 f"{prefix}{key}.{name}": found
@@ -55,6 +67,27 @@ def flatten(record: dict[str, Any], prefix: str = "", depth: int = DEPTH) -> dic
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _open_objects(records: list[dict[str, Any]]) -> set[str]:
+    """The inner objects (`outer.inner`) whose keys are data, where there would be many columns."""
+    held: Counter[str] = Counter()
+    columns: set[str] = set()
+    keys: dict[str, Counter[str]] = defaultdict(Counter)
+
+    def look(record: dict[str, Any], prefix: str, depth: int) -> None:
+        for key, value in record.items():
+            if isinstance(value, dict) and value and depth > 1:
+                held[prefix + key] += 1
+                keys[prefix + key].update(value.keys())
+                look(value, f"{prefix}{key}.", depth - 1)
+            else:
+                columns.add(prefix + key)
+
+    for record in records:
+        look(record, "", DEPTH)
+    rare = {name for name, counts in keys.items() if counts.total() < RARE * len(counts) * held[name]}
+    return rare if len(columns) > MANY else set()
 
 
 def as_text(value: Any) -> str:

@@ -22,7 +22,8 @@ def prepare(data: Path, names: dict[str, str], description: str) -> tuple[dict[s
     A table that changes keeps its name but for the ending; what it came from stays. Raises BadInput for files that
     can't be read.
     """
-    given = {role: json_to_csv(data / name) if _is_json(name) else name for role, name in names.items()}
+    like = data / names["train"] if _is_json(names.get("train", "")) else None
+    given = {role: json_to_csv(data / name, like) if _is_json(name) else name for role, name in names.items()}
     roles = RoleTables(data, given)
     roles.notes += [f"{name} was made of {names[role]}." for role, name in given.items() if name != names[role]]
     if "sample_submission" in given:

@@ -59,6 +59,24 @@ def test_json_records_become_tables(tmp_path: Path, lines: bool) -> None:
     assert set(table["by.deep.words"]) == {'["a b", "c"]'} and table["by.deep.note"].isna().all()
 
 
+@pytest.mark.parametrize(("each", "whole"), [(2, True), (1, False)])
+def test_objects_with_a_key_for_everyone_stay_json(tmp_path: Path, each: int, whole: bool) -> None:
+    """200 rows with two keys each would become 400 columns; 200 are few enough to stay as they are."""
+    folder = written(tmp_path)
+    for name in ("train", "test"):
+        records = json.loads(pd.read_csv(folder / f"{name}.csv").to_json(orient="records"))
+        for record in records:
+            record["votes"] = {f"u{record['id']}_{count}": {"by": count} for count in range(each)}
+            record["size"] = {"of": record["x2"]}
+        (folder / f"{name}.json").write_text(json.dumps(records))
+        (folder / f"{name}.csv").unlink()
+    spec = made(folder).competition
+    data = tmp_path / "campaign/competition/data"
+    for table in (read_table(data / spec.train), read_table(data / spec.test)):
+        assert ("votes" in table) == whole and "size.of" in table
+        assert not whole or table["votes"].iloc[0].startswith('{"u')
+
+
 def test_json_that_is_no_table_is_refused_in_one_sentence(tmp_path: Path) -> None:
     folder = written(tmp_path)
     (folder / "train.csv").unlink()
