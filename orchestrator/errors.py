@@ -2,7 +2,8 @@
 
 AutoKaggleError                 one clear sentence for the person; the command ends with `exit_code`
 ├── BadInput           (2)      a config, CSV, folder or argument that can't be used
-│   └── SandboxUnavailable (2)  no sandbox of the asked level works on this machine
+│   ├── SandboxUnavailable (2)  no sandbox of the asked level works on this machine
+│   └── MetricFailed       (2)  a person's own metric.py raises for some labels and predictions
 ├── CampaignBusy       (3)      another process plays this campaign
 ├── Damaged            (4)      a durable file fails its checksum (most callers rebuild it)
 ├── OutputRejected     (4)      what an experiment or an agent produced is not usable
@@ -31,6 +32,10 @@ class BadInput(AutoKaggleError):
 
 class SandboxUnavailable(BadInput):
     """No sandbox of the level asked for starts here."""
+
+
+class MetricFailed(BadInput):
+    """The score of a person's own metric raises, for these labels and predictions at least."""
 
 
 class CampaignBusy(AutoKaggleError):

@@ -17,6 +17,7 @@ from orchestrator.errors import (
     CampaignOver,
     Capped,
     FatalEnding,
+    MetricFailed,
     ProtocolError,
     Stopped,
     Written,
@@ -61,9 +62,11 @@ def play_round(campaign: Campaign, number: int, phases: tuple[Phase, ...]) -> No
         campaign.check_lock()
         try:
             run_phase(stage, phase)
-        except (BadInput, CampaignOver, Stopped):
+        except (CampaignOver, Stopped):
             raise
         except Exception as error:
+            if isinstance(error, BadInput) and (number == 0 or not isinstance(error, MetricFailed)):
+                raise
             if number == 0 and isinstance(error, ProtocolError):
                 raise FatalEnding(f"round 0 can't be finished: {error}") from error
             if number == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from orchestrator.campaign import Campaign
 from orchestrator.cli import main
-from orchestrator.errors import AutoKaggleError, BadInput, Damaged
+from orchestrator.errors import AutoKaggleError, BadInput, Damaged, MetricFailed
 from orchestrator.execution.gpus import nodes
 from orchestrator.files import read_json, write_json
+from orchestrator.loop import play_round
+from orchestrator.phases import ROUND_ZERO, Phase, Stage
 from tests.kill import harness
 from tests.playing import NOON, Script
 
@@ -107,6 +111,41 @@ def test_tries_are_bounded_and_the_round_is_a_crash(tmp_path: Path) -> None:
     assert played.statuses == ["crash", "keep"]
     assert "two" in played.entries[0]["reason"]
     assert played.entries[0]["cv"] is None
+
+
+OWN_METRIC = """
+class ParticipantVisibleError(Exception): ...
+MAXIMIZE, PREDICTION = False, "value"
+def score(y_true, y_pred):
+    if max(y_pred) > 4.5:
+        raise ParticipantVisibleError("too high")
+    return float(abs(y_true - y_pred).mean())
+"""
+
+
+def test_predictions_that_a_metric_of_your_own_refuses_are_a_crash_of_their_round(tmp_path: Path) -> None:
+    script = Script(tmp_path, 2, experiment_tries=1)
+    (tmp_path / "metric.py").write_text(OWN_METRIC)
+    script.configure(**{"competition.metric_file": "metric.py"})
+    script.turns["R01/build"][0] |= {"reply": "FAILED: too high"}
+    played = script.play()
+    assert played.statuses == ["crash", "keep"]
+    assert "fails: ParticipantVisibleError: too high" in played.entries[0]["reason"]
+    assert read_json(played.file("R01_scores.json"))["failure"]["kind"] == "output"
+
+
+def test_a_metric_of_your_own_that_fails_in_any_phase_ends_no_campaign(tmp_path: Path) -> None:
+    def fail(stage: Stage) -> str:
+        raise MetricFailed("score of metric_file metric.py fails")
+
+    Script(tmp_path, 1).save()
+    with contextlib.closing(Campaign(tmp_path, now=lambda: NOON, progress=lambda event, **fields: None)) as campaign:
+        play_round(campaign, 0, ROUND_ZERO)
+        play_round(campaign, 1, (Phase("verify", (), fail),))
+        assert [entry["status"] for entry in campaign.entries] == ["crash"]
+        assert "MetricFailed: score of metric_file" in campaign.entries[0]["reason"]
+        with pytest.raises(MetricFailed):
+            play_round(campaign, 0, (Phase("other", (), fail),))
 
 
 def test_a_lie_about_the_score_is_noted_and_does_not_count(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ import csv
 import io
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.base import Grade, Limits, Submission, SubmissionRefused, read_untrusted
 from orchestrator.config import Config
-from orchestrator.errors import BadInput, Damaged, OutputRejected
+from orchestrator.errors import BadInput, Damaged, MetricFailed, OutputRejected
 from orchestrator.files import read_json, sha256_bytes, write_json
 
 if TYPE_CHECKING:
@@ -124,12 +125,20 @@ class LocalCompetition:
             value = metric.score(answers.y[rows], predictions[rows], None if groups is None else groups[rows])
             return value if math.isfinite(value) else None
 
-        everything = score(answers.graded)
+        def part(rows: Array) -> float | None:
+            with suppress(MetricFailed):
+                return score(rows)
+            return None
+
+        try:
+            everything = score(answers.graded)
+        except MetricFailed as error:
+            return Grade(False, error=f"{csv.name}: {error}")
         if everything is None:
             return Grade(
                 False, error=f"{csv.name}: {metric.name} is undefined for these predictions; are they constant?"
             )
-        parts = score(answers.graded & answers.public), score(answers.graded & ~answers.public)
+        parts = part(answers.graded & answers.public), part(answers.graded & ~answers.public)
         return Grade(True, everything, *parts)
 
     def leaderboard(self) -> list[tuple[str, float]]:

@@ -15,21 +15,17 @@ from typing import Any
 
 from orchestrator.competitions.metrics import Metric
 from orchestrator.competitions.scoring_functions import Array
-from orchestrator.errors import BadInput
-
-# What a person's code may raise, short of ending the program.
-EXPECTED = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, OSError,
-            RuntimeError, SyntaxError, TypeError, ValueError)  # fmt: skip
+from orchestrator.errors import BadInput, MetricFailed
 
 
 def load_own_metric(path: Path) -> Metric:
-    """Run the file; raises BadInput that says what does not run, or what it lacks; so does its score when it fails."""
+    """Run the file; raises BadInput that says what does not run, or what it lacks; its score raises MetricFailed."""
     module = types.ModuleType("autokaggle_own_metric")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses of the file look themselves up there
     try:
         exec(compile(path.read_text("utf-8"), str(path), "exec"), module.__dict__)
-    except EXPECTED as error:
+    except Exception as error:  # a person's code may raise exceptions of its own
         raise BadInput(f"metric_file {path} does not run: {type(error).__name__}: {error}") from error
     score, maximize, prediction = (getattr(module, name, None) for name in ("score", "MAXIMIZE", "PREDICTION"))
     if not callable(score):
@@ -44,12 +40,20 @@ def load_own_metric(path: Path) -> Metric:
     return Metric(name, maximize, prediction, whole=whole, joint=True)
 
 
+def score_or_nan(metric: Metric, y: Array, predictions: Array, groups: Array | None = None) -> float:
+    """The score; NaN where a person's own metric fails, as the others are where they are undefined."""
+    try:
+        return metric.score(y, predictions, groups)
+    except MetricFailed:
+        return float("nan")
+
+
 def _guarded(score: Callable[[Array, Array], Any], path: Path) -> Callable[[Array, Array], float]:
     def guarded(y: Array, predictions: Array) -> float:
         flat = predictions[:, 0] if predictions.ndim == 2 and predictions.shape[1] == 1 else predictions
         try:
             return float(score(y, flat))
-        except EXPECTED as error:
-            raise BadInput(f"score of metric_file {path} fails: {type(error).__name__}: {error}") from error
+        except Exception as error:
+            raise MetricFailed(f"score of metric_file {path} fails: {type(error).__name__}: {error}") from error
 
     return guarded

@@ -19,6 +19,7 @@ import numpy as np
 
 from orchestrator.competitions import scoring_functions as sf
 from orchestrator.competitions.metrics import Metric
+from orchestrator.competitions.own_metric import score_or_nan
 from orchestrator.referee.earlier import RANKED, flat_view
 from orchestrator.referee.score import smooth
 from orchestrator.referee.sealed import FoldSet
@@ -56,7 +57,7 @@ def weights(
     groups = None if folds.groups is None else np.asarray(folds.groups[rows])
 
     def loss(predictions: Array) -> float:
-        value = judge.gain(judge.score(y, predictions, groups), 0.0)
+        value = judge.gain(score_or_nan(judge, y, predictions, groups), 0.0)
         return -value if np.isfinite(value) else float("inf")
 
     parts = {label: [np.asarray(oof[place]) for place in places] for label, oof in oofs.items()}

@@ -22,6 +22,7 @@ import numpy as np
 
 from orchestrator.competitions import scoring_functions as sf
 from orchestrator.competitions.metrics import Metric
+from orchestrator.competitions.own_metric import score_or_nan
 from orchestrator.referee.sealed import FoldSet
 
 Array = np.ndarray[Any, Any]
@@ -175,7 +176,7 @@ class _Sample:
         y, decided = y[some], decided[some]
 
         def value(keep: Array) -> float:
-            return metric.score(y[keep], decided[keep], None if groups is None else groups[keep])
+            return score_or_nan(metric, y[keep], decided[keep], None if groups is None else groups[keep])
 
         whole = value(np.ones(len(some), dtype=bool))
         left_out = np.array([value(block != index) for index in range(blocks)])

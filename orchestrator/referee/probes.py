@@ -11,10 +11,11 @@ import numpy as np
 
 from orchestrator.competitions import scoring_functions as sf
 from orchestrator.competitions.metrics import Metric
+from orchestrator.competitions.own_metric import score_or_nan
 from orchestrator.config import Config
 from orchestrator.files import read_json_or_none, write_json
 from orchestrator.referee.earlier import Earlier
-from orchestrator.referee.score import fold_score, plainly_decided
+from orchestrator.referee.score import plainly_decided
 from orchestrator.referee.sealed import FoldSet
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _too_good(config: Config, metric: Metric, folds: FoldSet, run: Earlier) -> C
     ends = []
     for predictions in (mean, truth):
         decided = plainly_decided(metric, folds, rows, predictions, config.competition.classes)
-        ends.append(fold_score(metric, folds, rows, decided))
+        ends.append(score_or_nan(metric, y, decided, None if folds.groups is None else folds.groups[rows]))
     low, high = ends
     if not np.isfinite(low) or not np.isfinite(high) or high == low:
         return _check("too_good", True, "no scale: a constant prediction has no score by this metric")

@@ -17,7 +17,7 @@ import numpy as np
 
 from orchestrator.competitions.metrics import Metric, metric_of
 from orchestrator.config import Config
-from orchestrator.errors import Damaged, FatalEnding, OutputRejected
+from orchestrator.errors import Damaged, FatalEnding, MetricFailed, OutputRejected
 from orchestrator.files import atomic_write, read_json_or_none, sha256_bytes, write_json
 from orchestrator.referee.company import Company
 from orchestrator.referee.earlier import ARTIFACTS, Archive, Earlier, correlations
@@ -122,6 +122,9 @@ class Referee:
             data = data_files(trial.data, self.config.competition)
             with Workdir(folder, name, source, trial.folds, shown, data, self._cache()) as work:
                 return trial.play(work, best, seconds)
+        except MetricFailed as error:
+            trial.clear_artifacts()
+            return trial.fail(Failure("output", str(error)))
         finally:
             trial.runner = None  # they know each other: else the mapped files stay open until a late garbage collection
 
@@ -286,7 +289,10 @@ class _Trial:
         """For the screen, and for a gated round: one fold, decided by the plain rule."""
         rows = self.folds.valid_rows[fold]
         decided = plainly_decided(self.metric, self.folds, rows, predictions, self.classes)
-        return fold_score(self.metric, self.folds, rows, decided)
+        try:
+            return fold_score(self.metric, self.folds, rows, decided)
+        except MetricFailed:  # it is raised again, and told, where the whole run is scored
+            return float("nan")
 
     def _land(self, **payloads: bytes) -> dict[str, str]:
         for name, payload in payloads.items():

@@ -221,6 +221,20 @@ def test_probabilities_of_one_and_of_several_targets(tmp_path: Path) -> None:
     assert "u holds nothing" in both.error("id,u,v\n1,,0.9\n2,0.5,0.5\n3,0.6,0.6\n")
 
 
+def test_a_metric_of_your_own_that_fails_is_told(tmp_path: Path) -> None:
+    site = made(
+        tmp_path, "id,y,Usage\n1,0,Public\n2,0,Public\n3,1,Private\n4,0,Private\n", task="regression", metric="own",
+        metric_file="metric.py", submission_columns=["y"],
+    )  # fmt: skip
+    (tmp_path / "metric.py").write_text(
+        "MAXIMIZE, PREDICTION = False, 'value'\ndef score(y_true, y_pred):\n"
+        "    assert y_true.any() and y_pred.any()\n    return abs(y_true - y_pred).max()\n"
+    )
+    grade = site.competition.grade(site.csv("id,y\n1,0\n2,0\n3,1\n4,0\n"))
+    assert (grade.valid, grade.score, grade.public, grade.private) == (True, 0.0, None, 0.0)
+    assert "metric.py fails: AssertionError" in site.error("id,y\n1,0\n2,0\n3,0\n4,0\n")
+
+
 def test_grades_lists_and_logarithms(tmp_path: Path) -> None:
     grades = made(
         tmp_path / "grades", "id,y\n1,3\n2,5\n3,8\n", task="regression", metric="qwk", submission_columns=["y"],

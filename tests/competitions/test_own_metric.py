@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from orchestrator.competitions.metrics import get_metric
-from orchestrator.errors import BadInput
+from orchestrator.competitions.own_metric import score_or_nan
+from orchestrator.errors import BadInput, MetricFailed
 
 OWN = """
 MAXIMIZE = False
@@ -51,3 +52,14 @@ def test_a_metric_file_that_is_missing_or_fails_later(tmp_path: Path) -> None:
     (tmp_path / "metric.py").write_text(OWN.replace("abs(y_true - y_pred).max()", "'no number'"))
     with pytest.raises(BadInput, match=r"score of metric_file .* fails: ValueError"):
         get_metric("custom", tmp_path / "metric.py").score(np.array([1.0]), np.array([1.0]))
+
+
+def test_a_metric_may_raise_an_exception_of_its_own(tmp_path: Path) -> None:
+    raises = "class ParticipantVisibleError(Exception): ...\n" + OWN.replace(
+        "return", "raise ParticipantVisibleError  #"
+    )
+    (tmp_path / "metric.py").write_text(raises)
+    metric = get_metric("custom", tmp_path / "metric.py")
+    with pytest.raises(MetricFailed, match="fails: ParticipantVisibleError"):
+        metric.score(np.array([1.0]), np.array([1.0]))
+    assert np.isnan(score_or_nan(metric, np.array([1.0]), np.array([1.0])))

@@ -46,6 +46,13 @@ def test_a_useless_member_gets_nothing() -> None:
     assert "R99" not in weights(get_metric("logloss"), fold_set(y), oofs, 1, task="binary").weights
 
 
+def test_a_metric_of_your_own_that_fails_costs_no_blend(tmp_path: Path) -> None:
+    path = tmp_path / "metric.py"
+    path.write_text("MAXIMIZE, PREDICTION = False, 'value'\ndef score(y_true, y_pred):\n    raise KeyError\n")
+    y, oofs = members(200, 2, "regression")
+    assert sum(weights(get_metric("own", path), fold_set(y), oofs, 0, task="regression").weights.values()) == 1
+
+
 def test_what_is_unlike_the_others_is_chosen_before_the_best_of_many_alike() -> None:
     rng = np.random.default_rng(3)
     y, alike = rng.normal(size=2000), rng.normal(size=2000)

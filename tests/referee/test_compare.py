@@ -140,6 +140,19 @@ def test_ranking_within_groups_and_several_columns_have_errors_too() -> None:
         assert 0 < standard_error(draws(metric, several, decided)) < 0.1
 
 
+def test_a_metric_of_your_own_that_fails_on_resamples_has_an_error_too(tmp_path: Path) -> None:
+    (tmp_path / "metric.py").write_text(
+        "from sklearn.metrics import log_loss\nMAXIMIZE = False\nPREDICTION = 'probability'\n"
+        "def score(y_true, y_pred):\n    return log_loss(y_true, y_pred)\n"
+    )
+    y = np.zeros(60, dtype=np.int64)
+    y[::12] = 1
+    folds = FoldSet(Path("."), fold_set(y).manifest, np.arange(60) // 12, y, None)
+    assert all(y[rows].sum() == 1 for rows in folds.valid_rows), "without that row the metric fails"
+    p = np.random.default_rng(0).random((60, 1))
+    assert 0 < standard_error(draws(get_metric("own", tmp_path / "metric.py"), folds, p)) < 1
+
+
 @pytest.mark.parametrize("name", ["auc", "logloss", "f1", "rmse", "r2", "average_precision"])
 def test_a_million_rows_stay_fast(name: str) -> None:
     metric = get_metric(name)

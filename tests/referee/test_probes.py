@@ -53,6 +53,15 @@ def test_constant_and_shifted_predictions_are_seen(stand: Stand, uniform: np.nda
     assert found["prediction_shift"]["ok"]
 
 
+def test_a_metric_that_fails_on_the_truth_gives_no_scale(make_stand: Callable[..., Stand], uniform: np.ndarray) -> None:
+    stand = make_stand(competition__metric="own", competition__metric_file="metric.py")
+    (stand.root / "metric.py").write_text(
+        "MAXIMIZE, PREDICTION = False, 'probability'\ndef score(y_true, y_pred):\n"
+        "    assert 0 < y_pred.min() and y_pred.max() < 1\n    return abs(y_true - y_pred).mean()\n"
+    )
+    assert "no scale" in checks_of(stand, noisy(stand, 0.1), uniform)["too_good"]["evidence"]
+
+
 def test_a_score_near_the_truth_is_too_good(stand: Stand, uniform: np.ndarray) -> None:
     assert not checks_of(stand, stand.truth * 0.9 + 0.05, uniform)["too_good"]["ok"]
     assert checks_of(stand, noisy(stand, 1.0), uniform)["too_good"]["ok"]
