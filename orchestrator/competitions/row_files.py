@@ -140,7 +140,7 @@ def _rows(roles: RoleTables, ids: pd.Series, places: Places, read: Callable[[Pat
         rows = list(pool.map(one, ids))
     if bad:
         known = len({*ids} & {*places})
-        many, first = f"{len(bad)} of {known} files for each {ids.name}", bad[min(bad)]
+        many, first = f"{len(bad)} of {known} files for each {ids.name}", bad[min(bad)].replace(f"{roles.data}/", "")
         if len(bad) > HALF * known:
             raise BadInput(f"{many} can't be read, the first because {first}")
         roles.notes.append(f"{many} can't be read, and their rows have no columns file_…: {first}.")

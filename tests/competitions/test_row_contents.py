@@ -20,7 +20,8 @@ def test_a_few_files_that_cannot_be_read_cost_their_rows_and_no_more(folder: Pat
     campaign = Campaign(folder)
     holes = campaign.train["file_level_mean"].isna()
     assert campaign.train["id"][holes].tolist() == [3, 5] and campaign.test["file_rows"].eq(2).all()
-    assert any("2 of 80 files for each id can't be read" in line for line in campaign.lines)
+    told = [line for line in campaign.lines if "2 of 80 files for each id can't be read" in line]
+    assert len(told) == 1 and ": train/3.csv is empty" in told[0]
 
 
 def test_broken_json_of_some_rows_is_holes_and_of_most_is_refused(folder: Path) -> None:
