@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orchestrator.competitions.infer_columns import label_text
-from orchestrator.competitions.metrics import takes_holes
+from orchestrator.competitions.metrics import Metric, takes_holes
 from orchestrator.config import CompetitionSection, Label
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, MetricFailed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +46,19 @@ def _check_holes(missing: pd.DataFrame, spec: CompetitionSection) -> None:
             raise BadInput(f"{spec.train}: the target {name} is missing in every row: fill it in")
     if empty := int(missing.all(axis=1).sum()):
         raise BadInput(f"{spec.train}: {empty} rows have none of the targets: remove them from the file")
+
+
+def check_own_metric(y: Array, metric: Metric) -> None:
+    """Raise BadInput when a person's own metric has no score for the truth itself where rows lack some targets."""
+    if metric.multi or not np.isnan(y).any():
+        return
+    how = "y_true is nan where a row lacks a target: leave these out in it"
+    try:
+        value = metric.score(y, np.nan_to_num(y))
+    except MetricFailed as error:
+        raise BadInput(f"{error}; {how}") from error
+    if np.isnan(value):
+        raise BadInput(f"score of {metric.name} is nan; {how}")
 
 
 def output_count(spec: CompetitionSection) -> int:

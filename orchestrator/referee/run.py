@@ -22,6 +22,7 @@ from orchestrator.files import atomic_write, read_json_or_none, sha256_bytes, wr
 from orchestrator.referee.company import Company
 from orchestrator.referee.earlier import ARTIFACTS, Archive, Earlier, correlations
 from orchestrator.referee.feature_cache import FeatureCache
+from orchestrator.referee.labels import check_own_metric
 from orchestrator.referee.runner import Failure, FoldRunner
 from orchestrator.referee.score import (
     Comparison,
@@ -67,10 +68,13 @@ class Referee:
     def seal(self) -> FoldSet:
         """Round 0: the folds, loaded when intact and built otherwise.
 
-        Raises BadInput for data that can't be split, FatalEnding when a rebuilt split would not be the recorded one.
+        Raises BadInput for data that can't be split or scored, FatalEnding when a rebuilt split would not be the
+        recorded one.
         """
         if self._folds is None or not self._folds.is_intact():
-            self._folds = seal(self.campaign, self.config)
+            folds = seal(self.campaign, self.config)
+            check_own_metric(folds.labels, self.metric)
+            self._folds = folds
         return self._folds
 
     def probes(self, files: RoundFiles) -> dict[str, Any]:

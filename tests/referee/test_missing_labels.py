@@ -203,3 +203,26 @@ def test_folds_share_out_the_known_labels(task: str) -> None:
         assert share.min() >= 0.75 * share.mean() - 1, share
     rare = np.bincount(home[~np.isnan(y[:, 2])], minlength=5)
     assert rare.min() >= 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("float(np.nanmean(np.abs(y - p)))", ""),
+        ("float(np.mean(np.abs(y - p)))", "score of mine is nan; y_true is nan where a row lacks a target"),
+        ("float(np.bincount(y.astype(int).ravel())[0])", "fails: .*; y_true is nan where a row lacks a target"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+def test_an_own_metric_gets_the_missing_labels_or_says_so_at_once(tmp_path: Path, body: str, said: str) -> None:
+    one = made(tmp_path, "multiregression")
+    code = f"import numpy as np\nMAXIMIZE = False\nPREDICTION = 'value'\ndef score(y, p):\n    return {body}\n"
+    (one.campaign / "mine.py").write_text(code)
+    section = one.config.competition.model_copy(update={"metric_file": "mine.py"})
+    referee = Referee(one.campaign, one.config.model_copy(update={"competition": section}), None)
+    if not said:
+        y = referee.seal().labels
+        assert referee.metric.score(y, np.zeros(y.shape)) == pytest.approx(np.nanmean(np.abs(y)))
+        return
+    with pytest.raises(BadInput, match=said):
+        referee.seal()
