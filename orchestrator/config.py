@@ -73,7 +73,7 @@ class CompetitionSection(Section):
     group_column: str | None = None
     """Rows of one group stay in one fold with cv.strategy "group"; ndcg ranks rows within these groups."""
     time_column: str | None = None
-    """What cv.strategy "time" sorts rows by: numbers or dates."""
+    """What cv.strategy "time" or "blocks" sorts rows by: numbers or dates."""
     text_columns: list[str] = Field(default_factory=list)
     """Features that hold prose or lists, taken word by word and not as categories."""
     date_columns: list[str] = Field(default_factory=list)
@@ -93,9 +93,10 @@ class CompetitionSection(Section):
 
 
 class CVSection(Section):
-    strategy: Literal["stratified", "kfold", "group", "time"] = "kfold"
+    strategy: Literal["stratified", "kfold", "group", "time", "blocks"] = "kfold"
     """stratified: equal shares of each class. kfold: at random. group: no group in two folds (group_column). time:
-    every fold is predicted from what came before it (time_column)."""
+    every fold is predicted from what came before it (time_column). blocks: test lies between train's times in runs, and
+    runs as long are kept together."""
     folds: int = Field(default=5, ge=2, le=20)
     """How many parts the training rows are split into."""
     seed: int = 42

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.competitions.infer_columns import Kind, parse_dates
+from orchestrator.competitions.time_blocks import alternates_in_blocks, time_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ GROUP_NAME = re.compile(
 TINY = 300
 
 
-Strategy = Literal["stratified", "kfold", "group", "time"]
+Strategy = Literal["stratified", "kfold", "group", "time", "blocks"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ def choose_split(
     elif group:
         strategy = "group"
         why = "stated in meta.json" if group_column else f"rows share a {group}, and test has other values of it"
+    elif time and _in_blocks(train[time], test[time], kinds[time]):
+        strategy = "blocks"
+        why = f"test's {time} lie between train's in runs, so runs as long are validated, not rows between known ones"
     elif time and 2 * FOLDS <= train[time].nunique() <= len(train) / 2:
         strategy, group = "group", time
         why = f"test's {time} lie between train's and are others, so the rows of one {time} stay together"
@@ -106,19 +110,18 @@ def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind])
         if found or kind != "date" or right.isin(left).any():
             continue
         unique = left.nunique() > 0.9 * len(left) and right.nunique() > 0.9 * len(right)
-        if left.nunique() >= 10 and (not unique or _blocks(left, right)):
+        if left.nunique() >= 10 and (not unique or alternates_in_blocks(left.to_numpy(), right.to_numpy())):
             found = name
     return found, False
 
 
-def _blocks(left: pd.Series, right: pd.Series) -> bool:
-    """Do train and test alternate in long runs along time? Rows drawn at random alternate all the time."""
-    import pandas as pd
-
-    order = pd.concat([pd.Series(0, index=left), pd.Series(1, index=right)]).sort_index()
-    runs = int((order.diff() != 0).sum())
-    share = len(right) / len(order)
-    return runs < 0.5 * 2 * share * (1 - share) * len(order)
+def _in_blocks(left: pd.Series, right: pd.Series, kind: Kind) -> bool:
+    """Do test's moments come in runs between train's, and is train long enough to be cut into such runs?"""
+    pair = _moments(left, right, kind)
+    if pair is None or len(pair[0]) < len(left):
+        return False
+    times, others = (side.to_numpy() for side in pair)
+    return alternates_in_blocks(times, others) and int(time_blocks(times, others).max()) + 1 >= 2 * FOLDS
 
 
 def _moments(left: pd.Series, right: pd.Series, kind: Kind) -> tuple[pd.Series, pd.Series] | None:

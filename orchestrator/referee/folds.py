@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.competitions.time_blocks import time_blocks
 from orchestrator.errors import BadInput
 
 Array = np.ndarray[Any, Any]
@@ -26,14 +27,15 @@ def assign(
     task: str,
     groups: Array | None = None,
     times: Array | None = None,
+    test_times: Array | None = None,
 ) -> Array:
     """The fold of each row, int16 (rows,), deterministic for the same arguments.
 
     stratified: each class (each label combination, for multilabel; each run of similar targets, for regression; each
     combination of known targets, for several numbers of which some are nan) is spread evenly, however rare. kfold: a
     plain shuffle. group: no group is ever split. time: validation blocks in the order of `times`, the rows before the
-    first block have fold -1.
-    `y` is the encoded target, (rows,) or (rows, targets); `groups` are integer codes; `times` sort ascending.
+    first block have fold -1. blocks: runs of `times` as long as those of `test_times` between them are never split.
+    `y` is the encoded target, (rows,) or (rows, targets); `groups` are integer codes; times sort ascending.
     Raises BadInput when the rows, groups or times are too few for so many folds.
     """
     rows = len(y)
@@ -48,6 +50,10 @@ def assign(
         if times is None:
             raise BadInput("cv.strategy is 'time': name the column in competition.time_column")
         return _by_time(times, folds)
+    if strategy == "blocks":
+        if times is None or test_times is None:
+            raise BadInput("cv.strategy is 'blocks': name a column of train and test in competition.time_column")
+        return _by_group(time_blocks(times, test_times), _strata(y, task, folds), folds, rng, "runs of time")
     strata = _strata(y, task, folds) if strategy == "stratified" else None
     if strategy == "stratified" and strata is None:
         return _by_value(y, folds, rng)
@@ -108,11 +114,11 @@ def _by_value(y: Array, folds: int, rng: np.random.Generator) -> Array:
     return assignment
 
 
-def _by_group(groups: Array, strata: Array | None, folds: int, rng: np.random.Generator) -> Array:
+def _by_group(groups: Array, strata: Array | None, folds: int, rng: np.random.Generator, what: str = "groups") -> Array:
     """Largest groups first, each to the fold where it unbalances rows and classes least."""
     names, codes = np.unique(groups, return_inverse=True)
     if len(names) < folds:
-        raise BadInput(f"cv.folds = {folds} but competition.group_column has {len(names)} groups: set cv.folds lower")
+        raise BadInput(f"cv.folds = {folds} but the training rows have {len(names)} {what}: set cv.folds lower")
     kinds = np.zeros(len(groups), dtype=np.int64) if strata is None else np.unique(strata, return_inverse=True)[1]
     width = int(kinds.max()) + 1
     sizes = np.bincount(codes, minlength=len(names))

@@ -84,9 +84,9 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> N
     train, test = read_features(data, spec, ids)
     y = encode(train, spec)
     groups = _codes(train[spec.group_column]) if spec.group_column in train.columns else None
-    times = _times(train[spec.time_column]) if spec.time_column in train.columns else None
     cv = config.cv
-    assignment = assign(cv.strategy, cv.folds, cv.seed, y, task=spec.task, groups=groups, times=times)
+    moments = {"times": _times(train, spec), "test_times": _times(test, spec) if cv.strategy == "blocks" else None}
+    assignment = assign(cv.strategy, cv.folds, cv.seed, y, task=spec.task, groups=groups, **moments)
     identity = digest("\n".join(map(str, test[spec.id_column].tolist()))) if spec.id_column in test.columns else ""
     found = digest(cv.strategy, cv.folds, cv.seed, assignment, y, len(test), identity)
     if expected is not None and found != expected:
@@ -214,10 +214,13 @@ def _codes(column: pd.Series) -> Array:
     return codes
 
 
-def _times(column: pd.Series) -> Array:
-    """Sortable numbers: the column's own, or its dates as inference reads them; a row without one is the earliest."""
+def _times(table: pd.DataFrame, spec: CompetitionSection) -> Array | None:
+    """Sortable numbers: the time column's own, or its dates as inference reads them; holes are the earliest time."""
     import pandas as pd
 
+    if spec.time_column not in table.columns:
+        return None
+    column = table[spec.time_column]
     numeric = pd.api.types.is_numeric_dtype(column)
     times = column if numeric else parse_dates(column)
     if times is None or times.isna().all():

@@ -332,7 +332,7 @@ class TestSplit:
         config = folder.target("sales", folder.rng.gamma(2, 9, 200), 1.5).create()
         assert (config.cv.strategy, config.competition.time_column) == ("time", "week")
 
-    def test_monthly_blocks_know_the_past_and_the_future(self, tmp_path):
+    def test_monthly_blocks_are_validated_in_blocks(self, tmp_path):
         hours = pd.date_range("2020-01-01", "2020-12-31", freq="8h")
         early = hours.day <= 15
         folder = Folder(tmp_path / "bikes", int(early.sum()), int((~early).sum()))
@@ -342,15 +342,25 @@ class TestSplit:
         folder.target("count", folder.rng.integers(0, 900, int(early.sum())), 0)
         config = folder.create()
         spec = config.competition
-        assert (config.cv.strategy, spec.id_column, spec.time_column) == ("kfold", "datetime", "datetime")
-        assert spec.date_columns == ["datetime"] and "past and the future" in config.guesses["cv.strategy"]
+        assert (config.cv.strategy, spec.id_column, spec.time_column) == ("blocks", "datetime", "datetime")
+        assert spec.date_columns == ["datetime"] and "in runs" in config.guesses["cv.strategy"]
 
     def test_days_of_many_rows_in_monthly_blocks_stay_together(self, tmp_path):
         days = pd.date_range("2020-01-01", "2020-12-31").repeat(3).strftime("%Y-%m-%d")
         early = np.array([int(day[-2:]) <= 15 for day in days])
         folder = Folder(tmp_path / "shops", int(early.sum()), int((~early).sum()))
         folder.train["day"], folder.test["day"] = days[early], days[~early]
-        config = folder.target("sales", folder.rng.gamma(2, 9, int(early.sum())), 1.5).create()
+        folder.target("sales", folder.rng.gamma(2, 9, int(early.sum())), 1.5)
+        config, folds = folder.sealed()
+        assert (config.cv.strategy, config.competition.time_column) == ("blocks", "day")
+        assert all(len({*days[early][rows]} & {*np.delete(days[early], rows)}) == 0 for rows in folds.valid_rows)
+
+    def test_days_of_many_rows_drawn_at_random_stay_together(self, tmp_path):
+        days = pd.date_range("2020-01-01", "2020-12-31").repeat(3).strftime("%Y-%m-%d")
+        drawn = np.random.default_rng(0).random(366).repeat(3) < 0.6
+        folder = Folder(tmp_path / "shops", int(drawn.sum()), int((~drawn).sum()))
+        folder.train["day"], folder.test["day"] = days[drawn], days[~drawn]
+        config = folder.target("sales", folder.rng.gamma(2, 9, int(drawn.sum())), 1.5).create()
         assert (config.cv.strategy, config.competition.group_column) == ("group", "day")
 
     def test_random_dates_order_nothing(self, folder):

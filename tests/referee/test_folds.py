@@ -88,6 +88,21 @@ def test_time_with_one_crowded_moment_still_fills_every_fold() -> None:
     assert (np.bincount(assignment + 1, minlength=5) > 0).all()
 
 
+def test_blocks_are_as_long_as_the_runs_of_test() -> None:
+    days = np.repeat(np.arange(300), 4)
+    in_test = days % 30 >= 25  # five days of each thirty
+    train, test = days[~in_test], days[in_test]
+    order = np.random.default_rng(0).permutation(len(train))
+    assignment = np.empty(len(train), dtype=int)
+    times = {"times": train[order], "test_times": test}
+    assignment[order] = assign("blocks", 5, 0, np.zeros(len(train)), task="regression", **times)
+    assert np.bincount(assignment).tolist() == pytest.approx([200] * 5, abs=20)
+    by_day = assignment.reshape(-1, 4)
+    assert (by_day == by_day[:, :1]).all(), "the rows of a day stay together"
+    lengths = np.diff(np.flatnonzero(np.diff(by_day[:, 0], prepend=-9, append=-9)))
+    assert lengths.min() >= 4 and np.median(lengths) < 13
+
+
 @pytest.mark.parametrize(
     ("strategy", "extra", "word"),
     [
@@ -96,6 +111,8 @@ def test_time_with_one_crowded_moment_still_fills_every_fold() -> None:
         ("group", {}, "group_column"),
         ("time", {"times": np.zeros(40)}, "time_column"),
         ("time", {}, "time_column"),
+        ("blocks", {"times": np.arange(40)}, "train and test"),
+        ("blocks", {"times": np.arange(40), "test_times": np.arange(100, 140)}, "runs of time"),
     ],
 )
 def test_too_little_to_split_is_said_with_the_fix(strategy: str, extra: dict, word: str) -> None:
