@@ -28,8 +28,8 @@ def reason(campaign: Campaign) -> str | None:
     best = best_entry(entries)
     if loop.target_score is not None and best is not None and _reached(campaign, best["cv"], loop.target_score):
         return f"target score: {best['cv']:.6g} reached {loop.target_score:.6g}"
-    if rounds_since_keep(entries) > loop.patience and _tried_for_long(entries, loop.minutes):
-        return f"patience: nothing kept in {rounds_since_keep(entries)} rounds, the last of them bold"
+    if rounds_since_keep(entries) > loop.patience + _wants_a_blend(entries) and _tried_for_long(entries, loop.minutes):
+        return f"patience: nothing kept in {rounds_since_keep(entries)} rounds, bold ones among them"
     if _crashed_in_a_row(entries) >= CRASHES_IN_A_ROW:
         return f"fatal: {CRASHES_IN_A_ROW} rounds in a row crashed, the last with: {entries[-1]['reason']}"
     if campaign.is_paid and (why := campaign.costs.exhausted(campaign.next_round)):
@@ -61,6 +61,12 @@ def _tried_for_long(entries: list[Entry], minutes: float | None) -> bool:
     """With a wall-clock cap nothing may be kept for a quarter of it before patience ends: rounds can take seconds."""
     kept = max((entry["elapsed_seconds"] for entry in entries if entry["status"] == "keep"), default=0.0)
     return minutes is None or float(entries[-1]["elapsed_seconds"]) - kept > 0.25 * minutes * 60
+
+
+def _wants_a_blend(entries: list[Entry]) -> bool:
+    """One round more where blends are played and the last had nothing of the models that came since."""
+    roles = [entry["role"] for entry in entries if entry["complete"]]
+    return "blend" in roles and roles[-1] != "blend"
 
 
 def _reached(campaign: Campaign, score: float, target: float) -> bool:

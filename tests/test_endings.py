@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.build import at_most
-from orchestrator.endings import _seconds_for_a_round
+from orchestrator.endings import _seconds_for_a_round, _wants_a_blend
 
 
 def played(*rounds: tuple[str, float]) -> list[Any]:
@@ -48,3 +48,16 @@ def test_a_first_experiment_leaves_time_for_a_quicker_one(
         seconds_left=lambda: left, config=SimpleNamespace(loop=loop), entries=entries, files=lambda number: number
     )
     assert at_most(campaign, 1800.0) == seconds
+
+
+@pytest.mark.parametrize(
+    ("roles", "due"),
+    [
+        ([], False),
+        (["improve", "diversify"], False),
+        (["improve", "diversify", "blend"], False),
+        (["improve", "blend", "bold"], True),
+    ],
+)
+def test_patience_waits_for_a_blend_of_the_last_models_where_blends_are_played(roles: list[str], due: bool) -> None:
+    assert _wants_a_blend(played(*((role, 1.0) for role in roles))) is due

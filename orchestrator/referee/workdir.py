@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import warnings
+from contextlib import suppress
 from mmap import PROT_READ, mmap
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from orchestrator.competitions.metrics import Metric
+from orchestrator.competitions.tables import header
 from orchestrator.config import CompetitionSection, Config
-from orchestrator.errors import OutputRejected
+from orchestrator.errors import BadInput, OutputRejected
 from orchestrator.execution.stage import remove_tree
 from orchestrator.referee.earlier import Earlier
 from orchestrator.referee.feature_cache import FeatureCache
@@ -158,14 +160,14 @@ def _holds_labels(entry: Path, targets: set[str]) -> bool:
     """Is it a table with a target column, or a folder with one or with a form of it that is not looked into?"""
     if not entry.is_dir():
         return _names_target(entry, targets)
+    opaque = 0
     for place, _, names in os.walk(entry):
-        if 0 < sum(bool(_OPAQUE.search(name)) for name in names) < _FILES_OF_ROWS:
-            return True
+        opaque += sum(bool(_OPAQUE.search(name)) for name in names)
         tables = sorted(name for name in names if name.lower().endswith(_TABLES))
         # files for each row are alike
         if any(_names_target(Path(place, name), targets) for name in (tables if len(tables) < 500 else tables[:20])):
             return True
-    return False
+    return 0 < opaque < _FILES_OF_ROWS
 
 
 def _names_target(entry: Path, targets: set[str]) -> bool:
@@ -185,6 +187,8 @@ def _names_target(entry: Path, targets: set[str]) -> bool:
                 re.search(rb"(%s)\s*:" % keys, mmap(file.fileno(), 0, prot=PROT_READ))
             )
         names = re.split(r"[,;\t]", file.readline(1 << 20).decode("utf-8", errors="replace"))
+    with suppress(BadInput):  # what is no table for us may be one for a script
+        names += header(entry)
     return not targets.isdisjoint(name.strip(' "\r\n\ufeff') for name in names)
 
 

@@ -212,16 +212,18 @@ def test_folders_with_labels_in_them_are_hidden(folder: Path) -> None:
 
 
 def test_tables_that_are_not_looked_into_are_hidden_and_files_of_rows_are_not(folder: Path) -> None:
-    for place, count in (("copies", 2), ("sounds", 40)):
-        (folder / place / "inner").mkdir(parents=True)
+    for place, count in (("copies", 2), ("sounds", 40), ("bands", 40)):
         for number in range(count):
-            np.save(folder / place / "inner" / f"{number}.npy", np.zeros(3))
+            inner = folder / place / (str(number) if place == "bands" else "inner")
+            inner.mkdir(parents=True, exist_ok=True)
+            np.save(inner / f"{number}.npy", np.zeros(3))
     (folder / "old").mkdir()
     (folder / "old" / "all.rar").write_bytes(b"who knows")
     for name in ("labels.pkl", "more.feather", "book.xlsx", "y.npy"):
         (folder / name).write_bytes(b"who knows")
+    (folder / "copy.csv").write_text('id,"two\nlines",y\n1,2,3\n')
     campaign = Campaign(folder)
-    assert set(data_files(campaign.data, campaign.spec)) == {"sounds"}
+    assert set(data_files(campaign.data, campaign.spec)) == {"sounds", "bands"}
 
 
 def test_pictures_alone_are_refused_in_one_sentence(folder: Path) -> None:
