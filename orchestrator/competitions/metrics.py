@@ -165,10 +165,6 @@ def _whole(y: Array) -> Array:
     return y if y.dtype.kind == "f" and np.isnan(y).any() else y.astype(np.int64)
 
 
-def _one_minus(mean: Array) -> Array:
-    return 1 - mean
-
-
 def _probability(name: str, maximize: bool, **rest: Any) -> Metric:
     return Metric(name, maximize, "probability", **{"low": 0, "high": 1, **rest})
 
@@ -194,7 +190,7 @@ _TABLE: list[tuple[Metric, str]] = [
      "crossentropy binarycrossentropy categoricalcrossentropy binarylog multiclasslog multilog mlogloss "
      "multiclass logarithmic binarylogloss multiclasslogloss logarithmicloss"),
     (_probability("brier", False, losses=sf.brier_losses), "brierscoreloss"),
-    (_label("accuracy", sf.count_accuracy, losses=sf.misses, finish=_one_minus, joint=True),
+    (_label("accuracy", sf.count_accuracy, losses=sf.misses, finish=sf.one_minus, joint=True),
      "acc categorizationaccuracy classificationaccuracy"),
     (_label("balanced_accuracy", sf.count_balanced_accuracy), "balancedacc macrorecall recallmacro"),
     (_label("f1", sf.count_f1), "f1binary binaryf1 fscore fmeasure fbeta1"),
@@ -291,7 +287,7 @@ def _ranking(family: str, k: int | None) -> Metric | None:
         if not k:
             raise BadInput('metric "map@k" needs the length of the list, for example "map@5"')
         name = f"map@{k}"
-        return Metric(name, True, "ranking", losses=sf.rank_losses, finish=_one_minus, k=k)
+        return Metric(name, True, "ranking", losses=sf.rank_losses, finish=sf.one_minus, k=k)
     return None if k == 0 else Metric(f"ndcg@{k}" if k else "ndcg", True, "ranking", grouped=True, k=k)
 
 

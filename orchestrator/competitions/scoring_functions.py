@@ -64,6 +64,10 @@ def brier_losses(y: Array, p: Array) -> Array:
     return (p**2).sum(axis=1) - 2 * _of_true_class(y, p) + 1
 
 
+def one_minus(mean: Array) -> Array:
+    return 1 - mean
+
+
 def misses(y: Array, labels: Array) -> Array:
     """1 where the label is wrong; with several target columns, where any of them is."""
     wrong = y != labels
