@@ -27,26 +27,25 @@ LONG = 50
 """A list of as many numbers is a signal, and its statistics become columns."""
 
 
-def json_to_csv(path: Path, like: Path | None = None) -> str:
-    """Write the table of a JSON file beside it as CSV; its name. Raises BadInput for JSON that is no table.
+def json_to_csv(path: Path, whole: Collection[str] | None = None) -> tuple[str, Collection[str]]:
+    """Write the table of a JSON file beside it as CSV; its name, and the inner objects that stayed JSON.
 
-    The objects that stay JSON are those of the file `like`, where there is one.
+    `whole`: which these are, where another file has decided it. Raises BadInput for JSON that is no table.
     """
-    name = f"{path.name.split('.')[0]}.csv"
-    write_csv(path.with_name(name), read_json_table(path, like or path))
-    return name
-
-
-def read_json_table(path: Path, like: Path) -> pd.DataFrame:
-    """One row for each record, every value as text; inner objects as columns `outer.inner`, lists as JSON."""
-    import pandas as pd
-
     check_file(path)
     found = _records(path)
     if not found:
         raise BadInput(f"{path} holds no records: get the file again")
-    whole = _open_objects(found if like == path else _records(like))
-    records = [flatten(record, whole=whole) for record in found]
+    whole = _open_objects(found) if whole is None else whole
+    name = f"{path.name.split('.')[0]}.csv"
+    write_csv(path.with_name(name), _table([flatten(record, whole=whole) for record in found]))
+    return name, whole
+
+
+def _table(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """One row for each record, every value as text, lists as JSON."""
+    import pandas as pd
+
     names = list(dict.fromkeys(name for record in records for name in record))
     return pd.DataFrame({name: [as_text(record.get(name)) for record in records] for name in names})
 

@@ -22,8 +22,7 @@ def prepare(data: Path, names: dict[str, str], description: str) -> tuple[dict[s
     A table that changes keeps its name but for the ending; what it came from stays. Raises BadInput for files that
     can't be read.
     """
-    like = data / names["train"] if _is_json(names.get("train", "")) else None
-    given = {role: json_to_csv(data / name, like) if _is_json(name) else name for role, name in names.items()}
+    given = _without_json(data, names)
     roles = RoleTables(data, given)
     roles.notes += [f"{name} was made of {names[role]}." for role, name in given.items() if name != names[role]]
     if "sample_submission" in given:
@@ -40,5 +39,11 @@ def prepare(data: Path, names: dict[str, str], description: str) -> tuple[dict[s
     return roles.names, roles.notes
 
 
-def _is_json(name: str) -> bool:
-    return name.lower().endswith(JSON_FORMATS)
+def _without_json(data: Path, names: dict[str, str]) -> dict[str, str]:
+    """The names of the tables once those in JSON are written as CSV, all with train's objects left as JSON."""
+    made, whole = dict(names), None
+    for role in sorted(names, key=lambda role: role != "train"):
+        if names[role].lower().endswith(JSON_FORMATS):
+            made[role], found = json_to_csv(data / names[role], whole)
+            whole = found if role == "train" else whole
+    return made
