@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.competitions.infer_columns import same_text
 from orchestrator.competitions.role_tables import RoleTables, header_or_none
 from orchestrator.competitions.tables import read_table
 from orchestrator.errors import BadInput
@@ -25,6 +24,9 @@ MAX_LEVELS = 8
 MAX_LETTERS = 80
 _UNFIT = re.compile(r'[\r\n\t;"]+')
 """What a header can't hold, or what looks like the mark between its columns."""
+_LOOSE = r"^\s|\s$|\.0+$"
+_WHOLE = r"^(-?\d+)\.0+$", r"\1"
+"""What a whole number with a fraction of zeros becomes."""
 _PART = re.compile(r"^(train|test)(ing)?[_-]+|[_-]+(train|test)$", re.IGNORECASE)
 _PLACE = "in train or test"
 _NO_SIDE = re.compile(r"submission|sample|unlabell?ed|^answers?|^solutions?|labels?$|description", re.IGNORECASE)
@@ -126,12 +128,19 @@ def _fitting(name: str, known: list[str]) -> str:
 
 def _respelled(tables: dict[str, pd.DataFrame], keys: list[str]) -> dict[str, pd.DataFrame]:
     """The keys of each table as texts; 3 and 3.0 in one spelling where no table tells them apart."""
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
     found = {name: table[keys].astype(str).reset_index(drop=True) for name, table in tables.items()}
     for key in keys:
-        spelled = {name: {text: same_text(text) for text in table[key].unique()} for name, table in found.items()}
-        if all(len({*texts.values()}) == len(texts) for texts in spelled.values()):
-            for name, table in found.items():
-                table[key] = table[key].map(spelled[name])
+        texts = [pa.array(table[key], pa.large_string()) for table in found.values()]
+        if not any(pc.any(pc.match_substring_regex(column, _LOOSE)).as_py() for column in texts):
+            continue
+        plain = [pc.replace_substring_regex(pc.utf8_trim_whitespace(column), *_WHOLE) for column in texts]
+        pairs = zip(texts, plain, strict=True)
+        if all(pc.count_distinct(before).as_py() == pc.count_distinct(after).as_py() for before, after in pairs):
+            for table, column in zip(found.values(), plain, strict=True):
+                table[key] = column.to_pandas()
     return found
 
 
