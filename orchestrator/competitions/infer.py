@@ -24,7 +24,7 @@ from orchestrator.competitions.infer_scoring import Scoring, choose_scoring
 from orchestrator.competitions.infer_target import Tables, Target, find_target, plain, sorted_classes, unknown_in_test
 from orchestrator.competitions.named_holes import with_named_holes
 from orchestrator.competitions.stray_words import read_pair
-from orchestrator.competitions.tables import header, read_table
+from orchestrator.competitions.tables import MISSING, header, read_table
 from orchestrator.config import SubmissionKind, Task
 from orchestrator.errors import BadInput
 
@@ -73,18 +73,19 @@ def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], descrip
 def read_tables(data: Path, names: tuple[str, str, str], meta: dict[str, Any]) -> Tables:
     """The three tables, checked against each other: rows, ids."""
     headers = [header(data / name) for name in names]
+    kept = [*headers[2], meta.get("group_column") or ""]
     shared = [name for name in headers[2] if name in headers[1]]
     stated = meta.get("id_column")
     if stated is not None and stated not in headers[2]:
         raise BadInput(f"meta.json: id_column is {stated!r}, which {names[2]} lacks: correct it")
     texts = [stated] if stated else shared[:1]
-    train, test, sample = _read(data, names, texts, headers[2])
+    train, test, sample = _read(data, names, texts, kept)
     first = headers[2][0]
     found = stated if stated in shared else id_column(sample, test) or (first if first in shared else None)
     if found and stated != found and _same_order(sample, test, found):
         found = None
     if texts and found not in texts:
-        train, test, sample = _read(data, names, [found] if found else [], headers[2])
+        train, test, sample = _read(data, names, [found] if found else [], kept)
     if found:
         for frame, name in ((test, names[1]), (sample, names[2])):
             twice = frame.loc[frame[found].duplicated(), found]
@@ -186,6 +187,9 @@ def _target_section(tables: Tables, target: Target, scoring: Scoring) -> tuple[d
         guesses["competition.maximize"] = scoring.direction_why
     if scoring.task in ("binary", "multiclass") or scoring.metric.kind == "ordinal":
         section["classes"], guesses["competition.classes"] = sorted_classes(tables, target, scoring.task)
+        marks = [label for label in section["classes"] if label in MISSING]
+        if marks:
+            guesses["competition.classes"] += f"; {', '.join(marks)} is taken as a class, not as a missing value"
     return section, guesses
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.infer_columns import thinned
-from orchestrator.competitions.named_holes import with_marks
-from orchestrator.competitions.tables import AMOUNT, MISSING, read_table
+from orchestrator.competitions.infer_cv import FOLDS, TIME_NAME
+from orchestrator.competitions.named_holes import texts_of, with_marks
+from orchestrator.competitions.tables import AMOUNT, MISSING, amounts, read_table
 from orchestrator.config import CompetitionSection
 
 if TYPE_CHECKING:
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 MOST_STRAY = 0.05
 """A column with a larger share of words is of words."""
 MOST_CODES = 0.005
-"""More words such as V57 or 12A than this share are no slips: numbers and codes name things together."""
+"""More words such as V57, 12A or 10+ than this share are no slips: numbers and codes name things together."""
 NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|" + AMOUNT
 _number = re.compile(NUMBER)
-_CODE = r"[A-Za-z]\d|\d[A-Za-z]"
+_CODE = r"[A-Za-z]\d|\d[A-Za-z]|^[<>≤≥]=? ?\d|\d ?\+"
 _PADDED = r"^[-+]?0\d"
-_KEY = re.compile(r"(?i)(^|[ _])(id|code|zip|postcode|key|number|no)s?$|[a-z]I[dD]$")
+_KEY = re.compile(
+    r"(?i)(^|[ _])((id|code|zip|postcode|key|number|no)s?"
+    r"|group|query|qid|session|search|user|patient|subject|customer|client|house)$|[a-z]I[dD]$"
+)
 
 
 def read_pair(
@@ -32,7 +36,8 @@ def read_pair(
     """Both tables as `read_table` gives them, but stray words among the numbers of a shared column are holes.
 
     `as_text` as in `read_table`; `kept`: columns that are left as they stand (targets, groups). Columns that name
-    things (leading zeros, codes, ids by their names) stay text. Raises BadInput for a file that can't be used.
+    things (leading zeros, codes, ids by their names, groups of which test has others) stay text. Raises BadInput for
+    a file that can't be used.
     """
     left, right = (read_table(path, as_text=as_text) for path in (train, test))
     out = {*as_text, *kept}
@@ -48,9 +53,11 @@ def read_features(data: Path, spec: CompetitionSection, ids: Collection[str]) ->
     stated = {*spec.target_columns, *spec.text_columns, *spec.date_columns, spec.group_column or ""}
     train, test = read_pair(data / spec.train, data / spec.test, as_text=ids, kept=stated)
     marks = [label for label in spec.classes if label in MISSING]
-    if marks and not spec.train.endswith(".parquet"):
-        for name in {*spec.target_columns} & {*train.columns}:
-            train[name] = with_marks(train[name], data / spec.train, marks)
+    targets = [name for name in spec.target_columns if name in train.columns]
+    if marks and targets and not spec.train.endswith(".parquet"):
+        texts = texts_of(data / spec.train, targets)
+        for name in targets:
+            train[name] = with_marks(train[name], texts[name], marks)
     return train, test
 
 
@@ -69,9 +76,20 @@ def _mend(tables: tuple[pd.DataFrame, pd.DataFrame], name: str) -> None:
     words, codes, padded = sum(map(len, strays)), _count(strays, _CODE), _count(columns, _PADDED)
     if not 0 < words <= MOST_STRAY * known or codes > MOST_CODES * known or padded:
         return
-    for table, column, fine in zip(texts, columns, numbers, strict=True):
-        plain = pc.replace_substring_regex(pc.if_else(fine, column, None), "[$€£,% ]", "")
-        table[name] = plain.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    mended = [
+        amounts(pc.if_else(fine, column, None)).to_pandas() for column, fine in zip(columns, numbers, strict=True)
+    ]
+    left, right = (mended.pop(0) if _is_text(table[name]) else table[name] for table in tables)
+    if TIME_NAME.search(name) or not _are_groups(left, right):
+        tables[0][name], tables[1][name] = left, right
+
+
+def _are_groups(left: pd.Series, right: pd.Series) -> bool:
+    """Do whole numbers repeat in train and never come back in test, as those of the groups of a split do?"""
+    known, others = left.dropna(), right.dropna()
+    if not FOLDS <= known.nunique() <= len(known) / 1.5 or others.nunique() < 3 or known.isin(others).any():
+        return False
+    return bool((known % 1 == 0).all() and (others % 1 == 0).all())
 
 
 def _is_text(column: pd.Series) -> bool:

@@ -28,7 +28,7 @@ MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", 
 """`None` is not among them: it is a class or a category more often than a hole."""
 STRAY = ["None", "none", "?", "-", "--", "*", "."]
 """Holes in a column that otherwise holds numbers only."""
-AMOUNT = r"^[-+]?[$€£]? ?[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)? ?%?$"
+AMOUNT = r"^([-+]?[$€£]? ?|[$€£] ?[-+]?)(\d{1,3}(,\d{3})+|\d+)(\.\d+)? ?%?$"
 """A number as people write it: 1,234.50 or $12 or 7.5 %."""
 BLOCK_BYTES = 1 << 24
 HEADER_CHARACTERS = 1 << 20
@@ -148,8 +148,17 @@ def _typed(texts: Any) -> Any:
         with suppress(pa.ArrowInvalid):
             return without.cast(pa.float64())
     if pc.all(pc.match_substring_regex(without, AMOUNT)).as_py() and without.null_count < len(without):
-        return pc.replace_substring_regex(without, "[$€£,% ]", "").cast(pa.float64())
+        return amounts(without)
     return texts
+
+
+def amounts(texts: Any) -> Any:
+    """Plain numbers and texts that match AMOUNT as float64; what no float can hold becomes a hole."""
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    numbers = pc.replace_substring_regex(texts, "[$€£,% ]", "").cast(pa.float64())
+    return pc.if_else(pc.is_finite(numbers), numbers, None)
 
 
 def _likely_types(texts: Any) -> list[Any]:

@@ -64,11 +64,15 @@ def test_it_is_a_class_from_the_first_table_to_the_submission(
     ("target", "shown", "kept"),
     [
         (labels(("NA", 20), ("yes", 90), ("no", 90)), 0.5, 180),
+        (labels(("NA", 40), ("yes", 80), ("no", 80)), 0.5, 160),
+        (labels(("NA", 20), ("yes", 90), ("no", 90)), "yes", 180),
+        (labels(("NaN", 40), ("yes", 80), ("no", 80)), "yes", 160),
+        (labels(("nan", 40), ("yes", 80), ("no", 80)), "no", 160),
         (labels(("NA", 20), ("1", 90), ("2", 90)), 1, 180),
         (labels(("NA", 1), ("AS", 99), ("EU", 100)), "EU", 199),
         (labels(("", 20), ("AS", 90), ("EU", 90)), "EU", 180),
     ],
-    ids=["two classes and probabilities", "numbers", "hardly any", "nothing there"],
+    ids=["probabilities", "many", "one in ten", "no number", "small", "numbers", "hardly any", "blank"],
 )
 def test_elsewhere_it_is_a_hole(tmp_path: Path, target: list[str], shown: object, kept: int) -> None:
     folder = Folder(tmp_path / "folder").target("y", target, shown)
@@ -76,3 +80,10 @@ def test_elsewhere_it_is_a_hole(tmp_path: Path, target: list[str], shown: object
     assert len(made.competition.classes) == 2
     table = pd.read_csv(tmp_path / "folder-campaign" / "competition" / "data" / "train.csv", keep_default_na=False)
     assert len(table) == kept and not set(table["y"]) & {"", "NA"}
+
+
+def test_a_mark_that_became_a_class_is_named_among_the_guesses(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "folder").target("y", labels(("NULL", 21), ("yes", 90), ("no", 89)), "yes")
+    made = folder.create()
+    assert made.competition.classes == ["NULL", "no", "yes"]
+    assert made.guesses["competition.classes"] == "sorted; NULL is taken as a class, not as a missing value"

@@ -26,7 +26,7 @@ def numbers(first: str = "7.5", rows: int = ROWS) -> list[str]:
     return [first, *(f"{value / 4}" for value in range(1, rows))]
 
 
-@pytest.mark.parametrize("word", ["Unknown", "#DIV/0!", "n.d.", "<5"])
+@pytest.mark.parametrize("word", ["Unknown", "#DIV/0!", "n.d.", "<5", "+-5", "1e400 m"])
 def test_a_stray_word_is_a_hole_wherever_it_stands(tmp_path: Path, word: str) -> None:
     for train, test in ((numbers(word), numbers()), (numbers(), numbers(word)), (numbers(word), numbers(word))):
         columns = pair(tmp_path, train, test)
@@ -38,6 +38,18 @@ def test_a_stray_word_is_a_hole_wherever_it_stands(tmp_path: Path, word: str) ->
 def test_amounts_among_which_a_word_strays(tmp_path: Path) -> None:
     train, test = pair(tmp_path, ['"$1,200.50"'] * 99 + ["ask"], ["300"] * 50)
     assert train.iloc[0] == 1200.5 and np.isnan(train.iloc[99]) and test.iloc[0] == 300
+
+
+def test_a_number_that_is_none_or_that_nothing_can_hold_is_a_hole_beside_a_stray_word(tmp_path: Path) -> None:
+    train, test = pair(tmp_path, ["+-5", "1e400", *numbers("Unknown")], numbers())
+    assert train.isna().tolist() == [True] * 3 + [False] * (ROWS - 1) and test.notna().all()
+
+
+def test_amounts_no_sign_of_which_is_doubled(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("x,y\n$ -5,$5\n-$ 5,+-5\n+5 %,7\n")
+    table = read_table(path)
+    assert table["x"].tolist() == [-5, -5, 5] and table["y"].tolist() == ["$5", "+-5", "7"]
 
 
 def test_a_blank_cell_is_missing_in_any_column(tmp_path: Path) -> None:
@@ -56,12 +68,17 @@ def test_a_blank_cell_is_missing_in_any_column(tmp_path: Path) -> None:
         ([*map(str, range(100, 290)), *["V57", "E909"] * 3], numbers(), "x"),
         (["Unknown", *(f"{number:04d}" for number in range(1, 200))], ["0300"] * 60, "x"),
         (["guest", *map(str, range(100, 299))], ["300"] * 60, "customer_id"),
+        (["guest", *map(str, range(100, 299))], ["300"] * 60, "Query"),
+        ([*map(str, range(1, 10))] * 21 + ["10+"] * 6, ["3"] * 60, "rooms"),
+        ([">=60", *map(str, range(20, 60))] * 4, ["30"] * 60, "age"),
+        (["HQ", *map(str, range(1, 30))] * 7, [*map(str, range(30, 40))] * 6, "site"),
         (["a", "b"] * 100, ["c"] * 60, "x"),
         (numbers(), ["hidden"] * 5, "x"),
         (numbers("Unknown"), [""] * 60, "x"),
     ],
-    ids=["too many", "codes", "leading zeros", "a name's column", "words", "all of test", "nothing in test"],
-)
+    ids=["too many", "codes", "leading zeros", "a name's column", "queries", "the highest", "the highest, too",
+         "groups", "words", "all of test", "nothing in test"],
+)  # fmt: skip
 def test_what_is_no_slip_stays_text(tmp_path: Path, train: list[str], test: list[str], name: str) -> None:
     columns = pair(tmp_path, train, test, name)
     single = [read_table(tmp_path / f"{role}.csv")[name] for role in ("train", "test")]
@@ -78,6 +95,31 @@ def test_a_column_of_the_sample_and_parquet_stay_as_they_are(tmp_path: Path) -> 
     for role, values in (("train", train), ("test", test)):
         pd.DataFrame({"x": values}).to_parquet(tmp_path / f"{role}.parquet")
     assert read_pair(tmp_path / "train.parquet", tmp_path / "test.parquet")[0]["x"].iloc[0] == "Unknown"
+
+
+def test_numbers_stay_numbers_whatever_their_name_holds_or_where_time_goes_on(tmp_path: Path) -> None:
+    ages = ["?!", *map(str, range(20, 60))] * 4
+    assert pair(tmp_path, ages, ["30"] * 60, "house_age")[0].dtype == float
+    years = ["?!", *map(str, range(1980, 2010))] * 6
+    assert pair(tmp_path, years, ["2011", "2012", "2013"] * 20, "year")[0].dtype == float
+
+
+def test_groups_of_numbers_and_a_word_are_groups_from_the_first_look_to_the_seal(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "folder").target("y", np.arange(200) % 7 / 3, 0.5)
+    folder.train["site"] = [["HQ", *range(1, 30)][row % 30] for row in range(200)]
+    folder.test["site"] = [row % 5 + 30 for row in range(60)]
+    made, folds = folder.sealed()
+    assert (made.cv.strategy, made.competition.group_column) == ("group", "site")
+    assert folds.groups is not None and len(set(folds.groups.tolist())) == 30
+
+
+def test_the_words_among_stated_groups_count_when_folds_are_chosen(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "folder").target("y", np.arange(200) % 7 / 3, 0.5)
+    folder.train["site"] = [row % 4 + 1 if row % 25 else "HQ" for row in range(200)]
+    folder.test["site"] = [row % 4 + 1 for row in range(60)]
+    folder.meta = {"group_column": "site"}
+    made, folds = folder.sealed()
+    assert made.cv.folds == 5 and folds.groups is not None and len(set(folds.groups.tolist())) == 5
 
 
 def test_a_competition_reads_it_as_a_number_throughout(tmp_path: Path) -> None:
