@@ -110,6 +110,7 @@ class Turns:
         return {
             "seed": config.cv.seed,
             "folds": config.cv.folds,
+            "cv_strategy": config.cv.strategy,
             "metric": campaign.metric.name,
             "maximize": campaign.metric.maximize,
             "competition": config.competition.model_dump(),

@@ -82,7 +82,9 @@ def consequences(notebook: Notebook) -> list[str]:
     if competition.get("group_column"):
         lines.append(f"groups in {competition['group_column']}: folds and encodings keep them together")
     if competition.get("time_column"):
-        lines.append(f"time in {competition['time_column']}: validate on later rows than those trained on")
+        later = notebook.facts.get("cv_strategy") == "time"
+        how = "validate on later rows than those trained on" if later else "early stopping splits as the folds do"
+        lines.append(f"time in {competition['time_column']}: {how}")
     if profile["missing_shifts"]:
         names = ", ".join(list(profile["missing_shifts"])[:4])
         lines.append(f"train and test differ in their holes ({names}): watch the leaderboard against the folds")

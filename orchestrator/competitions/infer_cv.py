@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from orchestrator.competitions.infer_columns import Kind, parse_dates
-from orchestrator.competitions.time_blocks import alternates_in_blocks, time_blocks
+from orchestrator.competitions.infer_columns import Kind
+from orchestrator.competitions.time_blocks import alternates_in_blocks, parse_pair, time_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,8 +128,9 @@ def _moments(left: pd.Series, right: pd.Series, kind: Kind) -> tuple[pd.Series, 
     import pandas as pd
 
     if kind == "date":
-        first, second = parse_dates(left), parse_dates(right)
-        return None if first is None or second is None else (first.dropna(), second.dropna())
+        pair = parse_pair(left, right)
+        known = pair is not None and all(side.notna().any() for side in pair)
+        return (pair[0].dropna(), pair[1].dropna()) if pair and known else None
     numeric = pd.api.types.is_numeric_dtype(left.dtype) and pd.api.types.is_numeric_dtype(right.dtype)
     if not numeric or not TIME_NAME.search(str(left.name)) or left.isna().all() or right.isna().all():
         return None

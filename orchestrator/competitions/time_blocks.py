@@ -1,12 +1,36 @@
-"""Where test lies between train in long runs along time: train cut into runs like test's, to validate on."""
+"""Moments of train and test; and where test lies between train in long runs, train cut into runs like test's."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from orchestrator.competitions.infer_columns import parse_dates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 Array = np.ndarray[Any, Any]
+
+
+def parse_pair(
+    train: pd.Series, test: pd.Series, read: Callable[[pd.Series], pd.Series | None] = parse_dates
+) -> tuple[pd.Series, pd.Series] | None:
+    """Naive timestamps, in microseconds, of train's and test's texts; None unless nearly all of each are dates.
+
+    They are read as one column, so that days and months are told apart alike.
+    """
+    import pandas as pd
+
+    both = read(pd.concat([train, test], ignore_index=True))
+    if both is not None:
+        pair = both[: len(train)].set_axis(train.index), both[len(train) :].set_axis(test.index)
+        if all(part.count() >= 0.95 * side.count() for part, side in zip(pair, (train, test), strict=True)):
+            return pair[0].dt.as_unit("us"), pair[1].dt.as_unit("us")
+    left, right = read(train), read(test)  # the few of one are written in another way
+    return None if left is None or right is None else (left.dt.as_unit("us"), right.dt.as_unit("us"))
 
 
 def alternates_in_blocks(times: Array, others: Array) -> bool:

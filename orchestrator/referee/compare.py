@@ -1,10 +1,10 @@
 """Is a gain real? A paired bootstrap over rows, within each fold.
 
-Rows are first pooled into random blocks (whole groups, for a group split), then blocks are resampled by Poisson
-weights: for up to some thousand rows that is the plain bootstrap, beyond it costs no more. A metric that is a mean of
-row losses, or a function of counts per class, is recomputed for every resample; AUC through its row influences (which
-is DeLong's estimate); anything else through pseudo-values of a delete-a-block jackknife. The same weights meet the new
-and the old predictions, so what they share cancels.
+Rows are first pooled into random blocks (of whole groups or runs of time, where the folds keep those whole), then
+blocks are resampled by Poisson weights: for up to some thousand rows that is the plain bootstrap, beyond it costs no
+more. A metric that is a mean of row losses, or a function of counts per class, is recomputed for every resample; AUC
+through its row influences (which is DeLong's estimate); anything else through pseudo-values of a delete-a-block
+jackknife. The same weights meet the new and the old predictions, so what they share cancels.
 
 What this can't see: hundreds of rounds compared on the same folds overfit them slowly, since a gain that passes at
 P ≥ 0.9 by luck stays in. A small dispersion of kept gains, and the leaderboard, tell; the folds never change.
@@ -77,7 +77,9 @@ class _Sample:
         rows = folds.valid_rows[fold]
         self.rows, self.folds, self._seed = len(rows), folds.folds, (seed, fold)
         self.groups = None if folds.groups is None else np.asarray(folds.groups[rows])
-        cluster = self.groups if folds.strategy == "group" else None
+        runs = None if folds.runs is None else np.asarray(folds.runs[rows])
+        self._in_runs = runs is not None and len(np.unique(runs)) > 1  # one alone would have no spread
+        cluster = runs if self._in_runs else self.groups if folds.strategy == "group" else None
         self._unit = np.arange(self.rows) if cluster is None else np.unique(cluster, return_inverse=True)[1]
         self._count = int(self._unit.max(initial=0)) + 1
 
@@ -165,7 +167,8 @@ class _Sample:
         influence = np.zeros(self.rows)
         influence[some] = np.mean(known, axis=0)
         center = metric.score(y[:, 0] if metric.base is None else y, p)
-        scale = np.sqrt(self.rows / len(some))  # zeros elsewhere shrink the mean, and its spread by the root of it
+        # zeros elsewhere shrink the mean, and its spread by the root of it, or as much where whole runs go together
+        scale = self.rows / len(some) if self._in_runs else np.sqrt(self.rows / len(some))
         return center + scale * self._means(influence)
 
     def _jackknifed(self, metric: Metric, y: Array, decided: Array) -> Array:
@@ -184,7 +187,7 @@ class _Sample:
         pseudo = whole + (blocks - 1) * (whole - left_out)
         weights = _weights(blocks, self._seed)
         means = weights @ pseudo / weights.sum(axis=1)
-        return whole + (means - whole) * np.sqrt(len(some) / self.rows)
+        return whole + (means - whole) * (1.0 if self._in_runs else np.sqrt(len(some) / self.rows))
 
     def _subset(self, most: int) -> Array:
         """All rows, or so many of them at random that `most` over all folds are not exceeded."""

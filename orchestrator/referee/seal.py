@@ -12,6 +12,8 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ import numpy as np
 
 from orchestrator.competitions.infer_columns import parse_dates
 from orchestrator.competitions.stray_words import read_features
+from orchestrator.competitions.time_blocks import parse_pair, time_blocks
 from orchestrator.config import CompetitionSection, Config
 from orchestrator.errors import BadInput, Damaged, FatalEnding
 from orchestrator.files import fsync_folder, read_json_or_none, write_json
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 _CODEC = "lz4"
 _FORMAT = 1
+_NO_DATES = "competition.time_column {!r} can't be read as dates: write them as 2020-12-31"
 
 
 def seal(campaign: Path, config: Config) -> FoldSet:
@@ -85,20 +89,25 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> N
     y = encode(train, spec)
     groups = _codes(train[spec.group_column]) if spec.group_column in train.columns else None
     cv = config.cv
-    moments = {"times": _times(train, spec), "test_times": _times(test, spec) if cv.strategy == "blocks" else None}
+    times, test_times = _times(train, test, spec)
+    moments = {"times": times, "test_times": test_times}
     assignment = assign(cv.strategy, cv.folds, cv.seed, y, task=spec.task, groups=groups, **moments)
+    runs = None
+    if cv.strategy == "blocks" and times is not None and test_times is not None:
+        runs = time_blocks(times, test_times)
     identity = digest("\n".join(map(str, test[spec.id_column].tolist()))) if spec.id_column in test.columns else ""
     found = digest(cv.strategy, cv.folds, cv.seed, assignment, y, len(test), identity)
     if expected is not None and found != expected:
         raise FatalEnding(
             f"the sealed folds can't be rebuilt: {spec.train}, {spec.test} or the cv settings changed under a running "
-            f"campaign, so new scores could not be compared with the old; restore them, or start a new campaign"
+            f"campaign, or a newer version of this program reads the tables otherwise, so new scores could not be "
+            f"compared with the old; restore them, or start a new campaign"
         )
     columns = _feature_columns(train, test, config)
     id_column = spec.id_column if spec.id_column in train.columns and spec.id_column in test.columns else None
     extra = [id_column] if id_column is not None and id_column not in columns else []
     train, test = _harmonise(train, test, extra + columns)
-    for name, array in (("assignment", assignment), ("labels", y), ("groups", groups)):
+    for name, array in (("assignment", assignment), ("labels", y), ("groups", groups), ("runs", runs)):
         if array is not None:
             np.save(temp / f"{name}.npy", array, allow_pickle=False)
     _write_tables(temp, train, test, y, assignment, config)
@@ -214,16 +223,48 @@ def _codes(column: pd.Series) -> Array:
     return codes
 
 
-def _times(table: pd.DataFrame, spec: CompetitionSection) -> Array | None:
-    """Sortable numbers: the time column's own, or its dates as inference reads them; holes are the earliest time."""
+def _times(train: pd.DataFrame, test: pd.DataFrame, spec: CompetitionSection) -> tuple[Array | None, Array | None]:
+    """Sortable numbers of train's and test's rows: the time column's own, or its dates; holes are the earliest time.
+
+    None for a table that lacks them. Raises BadInput when train's can't be read.
+    """
     import pandas as pd
 
-    if spec.time_column not in table.columns:
-        return None
-    column = table[spec.time_column]
-    numeric = pd.api.types.is_numeric_dtype(column)
-    times = column if numeric else parse_dates(column)
-    if times is None or times.isna().all():
-        raise BadInput(f"competition.time_column {column.name!r} can't be read as dates: write them as 2020-12-31")
-    times = times.fillna(times.min())
-    return times.to_numpy() if numeric else times.to_numpy().astype(np.int64)
+    name = spec.time_column
+    if name not in train.columns:
+        return None, None
+    left, right = train[name], test[name] if name in test.columns else train[name].iloc[:0]
+    numeric = pd.api.types.is_numeric_dtype(left)
+    if not numeric:
+        left, right = _dates(left, right)
+    if left.isna().all():
+        raise BadInput(_NO_DATES.format(name))
+    usable = right.notna().any() and pd.api.types.is_numeric_dtype(right) == numeric
+    return _sortable(left), _sortable(right) if usable else None
+
+
+def _sortable(times: pd.Series) -> Array:
+    numbers: Array = times.fillna(times.min()).to_numpy()
+    return numbers.astype(np.int64) if numbers.dtype.kind == "M" else numbers
+
+
+def _dates(train: pd.Series, test: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """As inference reads them, else as pandas does one by one ("Dec-2015"); if need be without test's."""
+    for read, others in product((parse_dates, _one_by_one), (test, test[:0])):
+        pair = parse_pair(train, others, read)
+        if pair is not None:
+            return pair
+    raise BadInput(_NO_DATES.format(train.name))
+
+
+def _one_by_one(texts: pd.Series) -> pd.Series | None:
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of forms that pandas may not read some day
+        try:
+            moments = pd.to_datetime(texts, format="mixed", utc=True)
+        except (ValueError, TypeError, OverflowError):
+            return None
+    naive: pd.Series = moments.dt.tz_localize(None)
+    return naive

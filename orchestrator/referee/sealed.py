@@ -31,6 +31,8 @@ class FoldSet:
     """Encoded targets: int64 (rows,) class index, float64 (rows,) value, or float64 (rows, targets)."""
     groups: Array | None
     """int64 (rows,) group codes, when the competition has a group column."""
+    runs: Array | None = None
+    """int64 (rows,) codes of the runs of time that cv.strategy "blocks" keeps whole; folders of before lack them."""
 
     @property
     def folds(self) -> int:
@@ -103,9 +105,10 @@ def load(folder: Path, fingerprint: str) -> FoldSet:
     if manifest is None or manifest["fingerprint"] != fingerprint:
         raise Damaged(f"{folder} has no intact {MANIFEST}, or was sealed for other settings")
     _verify_all(folder, manifest)
-    names = [name for name in ("assignment", "labels", "groups") if f"{name}.npy" in manifest["files"]]
+    names = [name for name in ("assignment", "labels", "groups", "runs") if f"{name}.npy" in manifest["files"]]
     arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in names}
-    return FoldSet(folder, manifest, arrays["assignment"], arrays["labels"], arrays.get("groups"))
+    found = (arrays["assignment"], arrays["labels"], arrays.get("groups"), arrays.get("runs"))
+    return FoldSet(folder, manifest, *found)
 
 
 def stamp_of(path: Path) -> dict[str, Any]:

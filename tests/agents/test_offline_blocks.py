@@ -13,7 +13,17 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from agents.offline.blocks.boosters import FAST, FASTEST, boost, by_order, catboost_model, haste, relevances, some_of
 from agents.offline.blocks.classic import extra_trees_model
-from agents.offline.blocks.core import Clock, Data, Goal, holdout, moments_of, predict_goals, read_column, to_numbers
+from agents.offline.blocks.core import (
+    Clock,
+    Data,
+    Goal,
+    holdout,
+    inner_folds,
+    moments_of,
+    predict_goals,
+    read_column,
+    to_numbers,
+)
 from agents.offline.blocks.language import char_counts, cut, language_model
 from agents.offline.blocks.linear import tamed
 from agents.offline.defaults import CATBOOST
@@ -192,3 +202,34 @@ def test_the_latest_block_is_the_latest_however_dates_are_written(form: str, lis
     texts[7] = None
     read_column(data, "when", texts)
     assert np.flatnonzero(holdout(data, 3)).tolist() == list(range(200, 300))
+
+
+def test_times_that_are_no_dates_are_in_the_order_of_their_texts() -> None:
+    data = data_of(300)
+    data.task |= {"time_column": "when"}
+    read_column(data, "when", pd.Series([f"step {place:03d}" for place in reversed(range(302))]))
+    assert np.flatnonzero(holdout(data, 3)).tolist() == list(range(100)), "the latest"
+
+
+def test_where_runs_of_time_are_validated_inner_folds_are_runs_too() -> None:
+    data = data_of(3000)
+    data.task |= {"time_column": "hour", "cv_strategy": "blocks"}
+    hours = np.random.default_rng(0).permutation(3002) // 3
+    read_column(data, "hour", pd.Series(hours))
+    outs = [holdout(data, 5, bag)[np.argsort(hours[:3000], kind="stable")] for bag in range(5)]
+    assert (np.sum(outs, axis=0) == 1).all(), "each row is held out in one of the bags"
+    for out in outs:
+        assert out.sum() == pytest.approx(600, abs=10)
+        lengths = np.diff(np.flatnonzero(np.diff(out, prepend=-1, append=-1)))
+        assert lengths.min() > 60 and len(lengths) > 6, "several long runs, each with known rows beside it"
+    folds = inner_folds(data, 4, salt=3)
+    by_hour = pd.Series(folds).groupby(hours[:3000]).nunique()
+    assert by_hour.max() == 1 and set(folds) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("strategy", ["time", "kfold", "group", None])
+def test_with_any_other_folds_the_latest_rows_are_held_out(strategy: str | None) -> None:
+    data = data_of(300)
+    data.task |= {"time_column": "hour", "cv_strategy": strategy}
+    read_column(data, "hour", pd.Series(range(302)))
+    assert np.flatnonzero(holdout(data, 3, bag=1)).tolist() == list(range(200, 300))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.agents.desk import NUMBERS, TABLE, TEXT, Desk, crash, entry, strategy
+from tests.agents.desk import COMPETITION, NUMBERS, TABLE, TEXT, Desk, crash, entry, strategy
 
 FIRST = entry(1, "lightgbm_encoded", 0.80, status="keep", role="improve", expected_gain=0.0)
 
@@ -287,6 +287,14 @@ def test_the_first_look_names_what_matters(tmp_path: Path) -> None:
     eda = desk.text("eda.md")
     for part in ("20000 rows", "city 20%", "many levels in city", "holes (city)", "test rows in train: 1", "0 90.0%"):
         assert part in eda
+
+
+@pytest.mark.parametrize(("folds", "later"), [("time", True), ("blocks", False), ("kfold", False)])
+def test_the_first_look_tells_how_time_is_validated(tmp_path: Path, folds: str, later: bool) -> None:
+    desk = Desk(tmp_path, number=0, competition={**COMPETITION, "time_column": "day"}, facts={"cv_strategy": folds})
+    assert desk.ask("builder", "eda", "eda.md") == "DONE"
+    assert "time in day" in desk.text("eda.md")
+    assert ("validate on later rows" in desk.text("eda.md")) is later
 
 
 @pytest.mark.parametrize("torn", ["", "{", "[1]", '{"experiments": []}'])

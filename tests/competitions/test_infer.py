@@ -355,6 +355,19 @@ class TestSplit:
         assert (config.cv.strategy, config.competition.time_column) == ("blocks", "day")
         assert all(len({*days[early][rows]} & {*np.delete(days[early], rows)}) == 0 for rows in folds.valid_rows)
 
+    def test_days_above_twelve_in_test_alone_tell_days_from_months(self, tmp_path):
+        days = pd.date_range("2020-01-01", "2020-12-31").repeat(3)
+        early = days.day <= 12
+        folder = Folder(tmp_path / "shops", int(early.sum()), int((~early).sum()))
+        folder.train["day"], folder.test["day"] = days[early].strftime("%d/%m/%Y"), days[~early].strftime("%d/%m/%Y")
+        folder.target("sales", folder.rng.gamma(2, 9, int(early.sum())), 1.5)
+        config, folds = folder.sealed()
+        assert (config.cv.strategy, config.competition.time_column) == ("blocks", "day")
+        assert folds.runs is not None
+        codes = pd.Series(folds.runs).groupby(days[early].month).nunique()
+        assert codes.tolist() == [2] * 12, "each month's run is cut in two"
+        assert len(np.unique(folds.runs)) == 24
+
     def test_days_of_many_rows_drawn_at_random_stay_together(self, tmp_path):
         days = pd.date_range("2020-01-01", "2020-12-31").repeat(3).strftime("%Y-%m-%d")
         drawn = np.random.default_rng(0).random(366).repeat(3) < 0.6

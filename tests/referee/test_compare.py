@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,35 @@ def test_whole_groups_are_resampled() -> None:
     alone = standard_error(draws(metric, fold_set(y), shared))
     together = standard_error(draws(metric, fold_set(y, groups=groups, strategy="group"), shared))
     assert together > 3 * alone
+
+
+def test_whole_runs_of_time_are_resampled() -> None:
+    runs = np.repeat(np.arange(20), 100)
+    shock = np.random.default_rng(0).normal(size=20)[runs]
+    y, metric = np.zeros(2000), get_metric("mse")
+    plain = fold_set(y, groups=runs, strategy="group")
+    rows = replace(plain, groups=None, manifest={**plain.manifest, "strategy": "blocks"})
+    assert standard_error(draws(metric, replace(rows, runs=runs), shock)) > 3 * standard_error(
+        draws(metric, rows, shock)
+    )
+
+
+def test_a_fold_of_one_run_has_a_spread_too() -> None:
+    runs = np.repeat(np.arange(5), 40)
+    y, noise = np.zeros(200), np.random.default_rng(0).normal(size=200)
+    folds = replace(fold_set(y, groups=runs, strategy="group"), groups=None, runs=runs)
+    assert standard_error(draws(get_metric("mse"), folds, noise)) > 0
+
+
+def test_of_long_runs_more_rows_tell_no_more() -> None:
+    """Metrics that are resampled on a part of the rows: the part has all of the runs."""
+    spreads = []
+    for length in (400, 8000):
+        runs = np.repeat(np.arange(20), length)
+        shock = np.random.default_rng(0).normal(size=20)[runs] + 0.1 * np.random.default_rng(1).normal(size=len(runs))
+        folds = replace(fold_set(np.zeros(len(runs)), groups=runs, strategy="group"), groups=None, runs=runs)
+        spreads.append(standard_error(draws(get_metric("medae"), folds, shock)))
+    assert spreads[1] == pytest.approx(spreads[0], rel=0.25)
 
 
 def test_a_fold_without_both_classes_is_left_out() -> None:

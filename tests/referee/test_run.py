@@ -135,6 +135,7 @@ print("TASK", json.dumps(task))
     assert task["numeric_columns"] == ["x0", "x1", "x2"] and task["categorical_columns"] == ["city"]
     assert (task["classes"], task["outputs"], task["id_column"]) == (["no", "yes"], 1, "id")
     assert (task["metric"], task["maximize"], task["metric_kind"]) == ("auc", True, "probability")
+    assert (task["time_column"], task["cv_strategy"]) == (None, "stratified")
     assert (task["data"], task["previous"], task["cores"]) == (["columns", "images", "prices.csv"], ["R01"], 1)
     assert 0 < task["seconds"] <= 60 and tasks[1]["cores"] == 1
     assert tasks[1]["memory_mb"] == task["memory_mb"] == 2048 // 3

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from orchestrator.errors import BadInput, Damaged, FatalEnding
-from orchestrator.files import read_json
+from orchestrator.files import read_json, write_json
 from orchestrator.referee.sealed import load
 from tests.referee.conftest import ROWS, TEST_ROWS, Stand
 
@@ -171,6 +171,43 @@ def test_a_row_without_a_time_is_the_earliest(make_stand: Callable[..., Stand], 
     times[150] = None
     folds = in_time(stand, np.arange(ROWS), times)
     assert folds[150] == -1 and (np.diff(np.delete(folds, 150)) >= 0).all()
+
+
+@pytest.mark.parametrize("form", ["%b-%Y", "%b %Y", "%m/%Y", "quarters", "%H:%M"])
+def test_times_that_are_no_whole_dates_are_in_order(make_stand: Callable[..., Stand], form: str) -> None:
+    stand = make_stand(cv__strategy="time", competition__time_column="when")
+    moments = pd.date_range("2001-01-01", periods=ROWS, freq="7min" if form == "%H:%M" else "QS")
+    written: list[object] = list(moments.to_period("Q").astype(str) if form == "quarters" else moments.strftime(form))
+    folds = in_time(stand, np.random.default_rng(0).permutation(ROWS), written)
+    assert (np.diff(folds) >= 0).all() and len(np.unique(folds)) == 4
+
+
+def test_days_and_months_are_told_apart_by_train_and_test_together(make_stand: Callable[..., Stand]) -> None:
+    stand = make_stand(cv__strategy="time", competition__time_column="when")
+    days = [f"{day:02d}/{month:02d}/{year}" for year in (2001, 2002) for month in range(1, 13) for day in range(1, 10)]
+    times: list[object] = [*days[:ROWS], "31/12/2003"]
+    folds = in_time(stand, np.random.default_rng(0).permutation(ROWS), times)
+    assert (np.diff(folds) >= 0).all() and len(np.unique(folds)) == 4
+
+
+def test_whole_runs_of_time_are_remembered(make_stand: Callable[..., Stand]) -> None:
+    stand = make_stand(cv__strategy="blocks", competition__time_column="when")
+    days = pd.date_range("2001-01-01", periods=ROWS + TEST_ROWS)
+    held = np.arange(len(days)) % 26 >= 20
+    train, test, sample = (
+        pd.read_csv(stand.data / f"{name}.csv", dtype={"id": str}) for name in ("train", "test", "sample_submission")
+    )
+    train["when"], test["when"] = days[~held].strftime("%d/%m/%Y"), days[held].strftime("%d/%m/%Y")
+    stand.write(train, test, sample)
+    folds = stand.referee().seal()
+    assert folds.runs is not None and len(np.unique(folds.runs)) == 40
+    assert all(len(np.unique(folds.assignment[folds.runs == run])) == 1 for run in range(40))
+    (folds.folder / "runs.npy").unlink()
+    manifest = read_json(folds.folder / "folds.json")
+    del manifest["files"]["runs.npy"]
+    write_json(folds.folder / "folds.json", manifest)
+    older = stand.referee().seal()
+    assert older.runs is None and older.hash == folds.hash, "a folder without them is valid"
 
 
 def test_what_is_no_time_is_refused(make_stand: Callable[..., Stand]) -> None:

@@ -60,6 +60,10 @@ class Data:
     def metric(self) -> str:
         return str(self.task.get("metric", "")).lower()
 
+    @property
+    def in_runs(self) -> bool:  # of time, with rows before and after to learn from
+        return self.times is not None and self.task.get("cv_strategy") == "blocks"
+
 
 def to_numbers(column: pd.Series) -> np.ndarray:
     """float64 values; what is no number, or beyond any measure, becomes NaN; yes/no and true/false become 1/0."""
@@ -198,17 +202,19 @@ def read_column(data: Data, name: str, column: pd.Series) -> None:
     if name == task.get("time_column"):
         numeric = pd.api.types.is_numeric_dtype(column)
         dates = None if numeric else data.dates[name] if name in data.dates else moments_of(column)
-        order = to_numbers(column) if dates is None else pd.factorize(dates, sort=True)[0]
+        sorts = column if dates is None or dates.isna().all() else dates
+        order = to_numbers(column) if numeric else pd.factorize(sorts, sort=True)[0]
         data.times = np.nan_to_num(np.asarray(order[: data.n_train], dtype=float), nan=-1.0)
 
 
 def inner_folds(data: Data, k: int, salt: int = 0) -> np.ndarray:
-    """Fold number of each training row: groups stay together, time in blocks, else balanced over the target."""
+    """Fold number of each training row: groups (or runs of time) whole, time in blocks, else even over the target."""
     rng = np.random.default_rng(data.seed + salt)
-    n = data.n_train
-    folds = np.empty(n, dtype=int)
-    if data.groups is not None:
-        _, compact = np.unique(data.groups, return_inverse=True)
+    n, whole, folds = data.n_train, data.groups, np.empty(data.n_train, dtype=int)
+    if data.times is not None and data.in_runs:  # of about n / 8k rows, equal moments together
+        whole = np.searchsorted(np.sort(data.times), data.times) * 8 * k // n
+    if whole is not None:
+        _, compact = np.unique(whole, return_inverse=True)
         return (rng.permutation(compact.max() + 1) % k)[compact]
     if data.times is not None:
         for fold, rows in enumerate(np.array_split(np.argsort(data.times, kind="stable"), k)):
@@ -221,7 +227,7 @@ def inner_folds(data: Data, k: int, salt: int = 0) -> np.ndarray:
 
 def holdout(data: Data, k: int, bag: int = 0) -> np.ndarray:
     """Mask of the training rows kept out for early stopping: one of k folds, the latest block when time rules."""
-    return inner_folds(data, k) == (k - 1 if data.times is not None else bag % k)
+    return inner_folds(data, k) == (k - 1 if data.times is not None and not data.in_runs else bag % k)
 
 
 @dataclass
