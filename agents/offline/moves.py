@@ -14,7 +14,6 @@ from agents.offline.notebook import Notebook, Run
 from agents.offline.options import HASTE, QUICK, Option, applicable, bags_of, closeness
 from agents.offline.recipe import Recipe, draw
 from agents.offline.switches import Move, feature_moves, selections, was_ablation
-from agents.offline.transfers import transfers
 from agents.offline.tuning import next_params
 
 MOST_BAGS = 10
@@ -32,7 +31,6 @@ def all_options(notebook: Notebook) -> list[Option]:
     found += blends(notebook)
     found += bold(notebook, recipes)
     found += crossings(notebook, recipes)
-    found += transfers(notebook, recipes)
     unique = {option.fingerprint: option for option in reversed(found)}
     return [option for mark, option in unique.items() if mark not in notebook.fingerprints]
 
