@@ -204,6 +204,14 @@ def summary(config: Config, directory: Path) -> list[str]:
     ]
     if spec.drop_columns:
         lines.append(f"left out  {', '.join(spec.drop_columns[:6])}  (in train only)")
+    if hidden := _hidden(directory / "competition" / "data", config):
+        lines.append(f"hidden    {', '.join(hidden[:6])}{' …' if len(hidden) > 6 else ''}  (from experiments: labels may be in it)")
     if why:
         lines.append(f"These are guesses: check them in {CONFIG}, where `guesses` has the reason of each.")
     return [*lines, f"Start: {show.command('loop', directory)}"]
+
+
+def _hidden(data: Path, config: Config) -> list[str]:
+    from orchestrator.referee.workdir import hidden_files
+
+    return hidden_files(data, config.competition) if data.is_dir() else []

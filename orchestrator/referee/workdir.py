@@ -143,8 +143,7 @@ def data_files(data: Path, spec: CompetitionSection) -> dict[str, Path]:
 
     Names that are not plain (spaces, hidden files, links) are left out.
     """
-    labelled = Path(spec.train).name.split(".")[0]
-    tables = {Path(name).parts[0] for name in (spec.train, spec.test, spec.sample_submission)}
+    labelled, tables = Path(spec.train).name.split(".")[0], _own_tables(spec)
     return {
         entry.name: entry
         for entry in (sorted(data.iterdir()) if data.is_dir() else [])
@@ -154,6 +153,16 @@ def data_files(data: Path, spec: CompetitionSection) -> dict[str, Path]:
         and (entry.is_dir() or not (entry.name.split(".")[0] == labelled or _OPAQUE.search(entry.name)))
         and not _holds_labels(entry, {*spec.target_columns, *spec.submission_columns})
     }
+
+
+def hidden_files(data: Path, spec: CompetitionSection) -> list[str]:
+    """The other files and folders that `data_files` leaves out, but for those whose names begin with a dot."""
+    known = {*data_files(data, spec), *_own_tables(spec)}
+    return sorted(entry.name for entry in data.iterdir() if entry.name not in known and entry.name[0] != ".")
+
+
+def _own_tables(spec: CompetitionSection) -> set[str]:
+    return {Path(name).parts[0] for name in (spec.train, spec.test, spec.sample_submission)}
 
 
 def _holds_labels(entry: Path, targets: set[str]) -> bool:

@@ -224,6 +224,8 @@ def test_tables_that_are_not_looked_into_are_hidden_and_files_of_rows_are_not(fo
     (folder / "copy.csv").write_text('id,"two\nlines",y\n1,2,3\n')
     campaign = Campaign(folder)
     assert set(data_files(campaign.data, campaign.spec)) == {"sounds", "bands"}
+    (line,) = [line for line in campaign.lines if line.startswith("hidden")]
+    assert all(name in line for name in ("labels.pkl", "more.feather", "copies", "copy.csv")) and "sounds" not in line
 
 
 def test_pictures_alone_are_refused_in_one_sentence(folder: Path) -> None:
