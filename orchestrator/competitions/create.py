@@ -205,7 +205,8 @@ def summary(config: Config, directory: Path) -> list[str]:
     if spec.drop_columns:
         lines.append(f"left out  {', '.join(spec.drop_columns[:6])}  (in train only)")
     if hidden := _hidden(directory / "competition" / "data", config):
-        lines.append(f"hidden    {', '.join(hidden[:6])}{' …' if len(hidden) > 6 else ''}  (from experiments: labels may be in it)")
+        some = ", ".join(hidden[:6] + ["…"] * (len(hidden) > 6))
+        lines.append(f"hidden    {some}  (from experiments: labels may be in it)")
     if why:
         lines.append(f"These are guesses: check them in {CONFIG}, where `guesses` has the reason of each.")
     return [*lines, f"Start: {show.command('loop', directory)}"]
