@@ -132,14 +132,18 @@ class SharedMemory:
         in_use = _mapped_files()
         for path in fresh:
             with contextlib.suppress(OSError):
-                if path.lstat().st_uid == os.getuid() and str(path) not in in_use:
+                status = path.lstat()
+                if status.st_uid == os.getuid() and status.st_ino not in in_use:
                     path.unlink()
 
 
-def _mapped_files() -> set[str]:
-    """Files of /dev/shm that a process which can be looked at has mapped."""
-    found: set[str] = set()
+def _mapped_files() -> set[int]:
+    """Inodes of /dev/shm that a process which can be looked at has mapped.
+
+    Not their names: a semaphore is mapped under a passing name before it gets its own.
+    """
+    found: set[int] = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/maps") as file:
-            found.update(line.split(maxsplit=5)[5].strip() for line in file if str(_SHM) in line)
+            found.update(int(line.split(maxsplit=5)[4]) for line in file if str(_SHM) in line)
     return found

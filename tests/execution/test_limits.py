@@ -178,6 +178,25 @@ def test_files_in_memory_count_and_do_not_stay(sandbox: Sandbox, make_job: MakeJ
     assert not [path for path in set(Path("/dev/shm").iterdir()) - before if path.name.startswith("hoard_")]
 
 
+def test_a_semaphore_that_another_program_makes_meanwhile_stays() -> None:
+    """Its maker has it mapped under the passing name that the C library gave it first."""
+    import ctypes
+
+    from orchestrator.execution.landlock import SharedMemory
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.sem_open.restype = ctypes.c_void_p
+    name = f"/autokaggle-test-{os.getpid()}"
+    path = Path(f"/dev/shm/sem.{name[1:]}")
+    abandoned = path.with_name(f"hoard-{os.getpid()}")
+    with SharedMemory().use():
+        assert libc.sem_open(name.encode(), os.O_CREAT | os.O_EXCL, 0o600, 1) != 0
+        abandoned.write_text("of nobody any more")
+    assert not abandoned.exists()
+    assert path.exists()
+    path.unlink()
+
+
 def test_files_in_memory_that_never_had_a_name_are_refused(sandbox: Sandbox, make_job: MakeJob) -> None:
     least = 250 if getattr(sandbox, "is_warm", False) else 90  # the libraries of a warm run are its own memory too
     outcome = sandbox.run(make_job(NAMELESS_FILES_IN_RAM, memory_mb=least))
