@@ -226,12 +226,12 @@ def test_the_process_dies_with_its_parent_and_leaves_nothing(server: Kaggle, tmp
         client.competition("hangs-for-ever")
     """
     server.fault("GetCompetition", {"kind": "hang", "seconds": 20.0})
+    before = server.count("GetCompetition")
     parent = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
     pid, home = parent.stdout.readline().split()
-    before = server.count("GetCompetition")
     wait_until(lambda: server.count("GetCompetition") > before)
     assert Path(home).stat().st_mode & 0o777 == 0o700
     command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
