@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.competitions.time_blocks import time_blocks
 from orchestrator.errors import BadInput
 
 Array = np.ndarray[Any, Any]
@@ -27,15 +26,15 @@ def assign(
     task: str,
     groups: Array | None = None,
     times: Array | None = None,
-    test_times: Array | None = None,
+    runs: Array | None = None,
 ) -> Array:
     """The fold of each row, int16 (rows,), deterministic for the same arguments.
 
     stratified: each class (each label combination, for multilabel; each run of similar targets, for regression; each
     combination of known targets, for several numbers of which some are nan) is spread evenly, however rare. kfold: a
     plain shuffle. group: no group is ever split. time: validation blocks in the order of `times`, the rows before the
-    first block have fold -1. blocks: runs of `times` as long as those of `test_times` between them are never split.
-    `y` is the encoded target, (rows,) or (rows, targets); `groups` are integer codes; times sort ascending.
+    first block have fold -1. blocks: no run of time (`time_blocks`) is ever split.
+    `y` is the encoded target, (rows,) or (rows, targets); `groups`, `runs` are integer codes; `times` sort ascending.
     Raises BadInput when the rows, groups or times are too few for so many folds.
     """
     rows = len(y)
@@ -51,9 +50,9 @@ def assign(
             raise BadInput("cv.strategy is 'time': name the column in competition.time_column")
         return _by_time(times, folds)
     if strategy == "blocks":
-        if times is None or test_times is None:
+        if runs is None:
             raise BadInput("cv.strategy is 'blocks': name a column of train and test in competition.time_column")
-        return _by_group(time_blocks(times, test_times), _strata(y, task, folds), folds, rng, "runs of time")
+        return _by_group(runs, _strata(y, task, folds), folds, rng, "runs of time")
     strata = _strata(y, task, folds) if strategy == "stratified" else None
     if strategy == "stratified" and strata is None:
         return _by_value(y, folds, rng)

@@ -90,11 +90,10 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> N
     groups = _codes(train[spec.group_column]) if spec.group_column in train.columns else None
     cv = config.cv
     times, test_times = _times(train, test, spec)
-    moments = {"times": times, "test_times": test_times}
-    assignment = assign(cv.strategy, cv.folds, cv.seed, y, task=spec.task, groups=groups, **moments)
     runs = None
     if cv.strategy == "blocks" and times is not None and test_times is not None:
         runs = time_blocks(times, test_times)
+    assignment = assign(cv.strategy, cv.folds, cv.seed, y, task=spec.task, groups=groups, times=times, runs=runs)
     identity = digest("\n".join(map(str, test[spec.id_column].tolist()))) if spec.id_column in test.columns else ""
     found = digest(cv.strategy, cv.folds, cv.seed, assignment, y, len(test), identity)
     if expected is not None and found != expected:

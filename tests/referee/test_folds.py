@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.competitions.time_blocks import time_blocks
 from orchestrator.errors import BadInput
 from orchestrator.referee.folds import assign, digest, train_mask
 
@@ -94,8 +95,8 @@ def test_blocks_are_as_long_as_the_runs_of_test() -> None:
     train, test = days[~in_test], days[in_test]
     order = np.random.default_rng(0).permutation(len(train))
     assignment = np.empty(len(train), dtype=int)
-    times = {"times": train[order], "test_times": test}
-    assignment[order] = assign("blocks", 5, 0, np.zeros(len(train)), task="regression", **times)
+    runs = time_blocks(train[order], test)
+    assignment[order] = assign("blocks", 5, 0, np.zeros(len(train)), task="regression", runs=runs)
     assert np.bincount(assignment).tolist() == pytest.approx([200] * 5, abs=20)
     by_day = assignment.reshape(-1, 4)
     assert (by_day == by_day[:, :1]).all(), "the rows of a day stay together"
@@ -112,7 +113,7 @@ def test_blocks_are_as_long_as_the_runs_of_test() -> None:
         ("time", {"times": np.zeros(40)}, "time_column"),
         ("time", {}, "time_column"),
         ("blocks", {"times": np.arange(40)}, "train and test"),
-        ("blocks", {"times": np.arange(40), "test_times": np.arange(100, 140)}, "runs of time"),
+        ("blocks", {"runs": time_blocks(np.arange(40), np.arange(100, 140))}, "runs of time"),
     ],
 )
 def test_too_little_to_split_is_said_with_the_fix(strategy: str, extra: dict, word: str) -> None:
