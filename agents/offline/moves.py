@@ -87,7 +87,8 @@ def refine(notebook: Notebook, recipe: Recipe, base: Run, rank: int) -> Iterator
     for move in [*feature_moves(notebook, recipe, base, rank == 0), *_bag_moves(notebook, recipe, base)]:
         units = 0.6 * weight * move.worth * (1.0 if move.steady else 0.8**fails)
         yield Option(recipe, role, move.says, move.params, move.features, units, base.label)
-    if step := next_params(notebook, recipe, base):
+    tunes = "tune" not in notebook.guidance.banned_roles
+    if tunes and (step := next_params(notebook, recipe, base)):
         # Against a blend, fold 1 of a lone model fails the gate of a tuning, but passes that of a new member.
         role = "diversify" if notebook.blend_leads and "tune" not in notebook.guidance.roles else "tune"
         fails += notebook.failed_tunings(recipe.family)

@@ -10,6 +10,8 @@ import pytest
 
 from agents.offline.catalogue import NAMES
 from agents.offline.guidance import parse
+from agents.offline.moves import all_options
+from agents.offline.notebook import read
 from tests.agents.desk import Desk, crash, entry
 
 FIRST = entry(1, "lightgbm_encoded", 0.80, status="keep", role="improve", expected_gain=0.0)
@@ -56,6 +58,19 @@ def test_bans_hold_over_many_rounds(tmp_path: Path) -> None:
         keys = ("role", "params", "features")
         played.append(entry(number, plan["recipe"], 0.8, **{key: plan[key] for key in keys}))
         desk.played(*played)
+
+
+def test_no_tuning_holds_for_members_of_a_blend_too(tmp_path: Path) -> None:
+    blend = entry(3, "blend_weights", 0.803, status="keep", gain=0.003)
+    desk = Desk(tmp_path).played(FIRST, entry(2, "catboost_native", 0.799), blend)
+
+    def tunings() -> list[str]:
+        options = all_options(read(desk.turn("builder", "plan")))
+        return [option.hypothesis for option in options if "is not at its optimum" in option.hypothesis]
+
+    assert tunings()
+    desk.put("guidance.md", "no tuning")
+    assert not tunings()
 
 
 def test_unknown_guidance_is_shown(tmp_path: Path) -> None:
