@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.role_tables import RoleTables, header_or_none
-from orchestrator.competitions.tables import read_table
+from orchestrator.competitions.tables import read_table, told_apart
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -194,16 +194,4 @@ def _summary(side: pd.DataFrame, used: list[str], keys: list[str]) -> pd.DataFra
                 share = (column == level).groupby([side[key] for key in used], sort=False).mean()
                 parts.append(share.rename(f"{name}_is_{_UNFIT.sub('_', str(level))[:MAX_LETTERS]}"))
     found = pd.concat(parts, axis=1)
-    return found.set_axis(_distinct(list(map(str, found.columns)), used), axis=1).reset_index()
-
-
-def _distinct(names: list[str], taken: list[str]) -> list[str]:
-    """The names in their order, with a number behind each that is taken."""
-    made: list[str] = []
-    for name in names:
-        one, count = name, 1
-        while one in made or one in taken or (count > 1 and one in names):
-            count += 1
-            one = f"{name}_{count}"
-        made.append(one)
-    return made
+    return found.set_axis(told_apart(list(map(str, found.columns)), used), axis=1).reset_index()

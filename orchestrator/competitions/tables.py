@@ -181,7 +181,7 @@ def _csv_header(path: Path, encoding: str) -> tuple[list[str], str, int]:
     records = {mark: _first_record(start, mark) for mark in ",;\t"}
     mark = max(records, key=lambda mark: (len(records[mark][0]), mark == ","))
     names, lines = records[mark]
-    return _told_apart([name or f"column_{index}" for index, name in enumerate(names)]), mark, lines
+    return told_apart([name or f"column_{index}" for index, name in enumerate(names)]), mark, lines
 
 
 def _first_record(text: str, mark: str) -> tuple[list[str], int]:
@@ -194,13 +194,14 @@ def _first_record(text: str, mark: str) -> tuple[list[str], int]:
     return [], 1  # a value is too long: `mark` is the wrong one
 
 
-def _told_apart(names: list[str]) -> list[str]:
-    """Columns of the same name become x, x.1, x.2."""
+def told_apart(names: list[str], taken: Collection[str] = ()) -> list[str]:
+    """The names in their order, where one that repeats, or is taken, becomes x.1 or x.2."""
     found: dict[str, None] = {}
-    taken = set(names)
+    used = {*names, *taken}
     for name in names:
         others = (f"{name}.{number}" for number in count(1))
-        found[next(one for one in others if one not in taken and one not in found) if name in found else name] = None
+        free = name not in found and name not in taken
+        found[name if free else next(one for one in others if one not in used and one not in found)] = None
     return list(found)
 
 

@@ -72,9 +72,9 @@ def test_names_that_are_taken_get_a_number(folder: Path) -> None:
     facts["kind"] = np.where(np.arange(520) % 2, "a;b", "a;;b")
     facts.to_csv(folder / "facts.csv", index=False)
     first = Campaign(folder).train.iloc[0]
-    assert (first["facts_amount_mean"], first["facts_amount_mean_2"]) == (0.5, 1.5)
-    assert (first["facts_rows"], first["facts_rows_2"]) == (2, 1)
-    assert (first["facts_kind_is_a_b"], first["facts_kind_is_a_b_2"]) == (0.5, 0.5)
+    assert (first["facts_amount_mean"], first["facts_amount_mean.1"]) == (0.5, 1.5)
+    assert (first["facts_rows"], first["facts_rows.1"]) == (2, 1)
+    assert (first["facts_kind_is_a_b"], first["facts_kind_is_a_b.1"]) == (0.5, 0.5)
 
 
 def test_a_column_that_would_take_the_keys_name_is_left_out(folder: Path) -> None:
