@@ -23,6 +23,7 @@ from orchestrator.competitions.builtin import prepare
 from orchestrator.competitions.check import check_columns, check_sample
 from orchestrator.competitions.check_scoring import check_scoring
 from orchestrator.competitions.metrics import metric_of
+from orchestrator.competitions.tables import header
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, Stopped
 from orchestrator.execution.ladder import probe
@@ -33,6 +34,7 @@ from orchestrator.ledger import Entry, load_entries, with_submission, write_view
 from orchestrator.players import Players
 from orchestrator.referee.run import Referee
 from orchestrator.referee.seal import build
+from orchestrator.referee.some_rows import rows_that_serve
 from orchestrator.referee.workdir import sweep_workdirs
 from orchestrator.rounds import RoundFiles
 from orchestrator.standings import Standings
@@ -65,6 +67,7 @@ class Campaign:
         check_lock: Callable[[], None] = lambda: None,
     ) -> None:
         self._opened = time.monotonic()
+        self._elapsed_before = 0.0  # until the rounds are read
         self.root = root = root.resolve()
         self.now = now
         self.progress = progress
@@ -281,7 +284,15 @@ class Campaign:
         check_sample(self.root / "competition" / "data", spec)
         if not (self.root / "competition" / "sealed").exists():
             self.progress("note", text="reading the tables and sealing the folds")
-            build(self.root, self.config, expected=None)
+            columns = len(header(self.root / "competition" / "data" / spec.train))
+            rows = self.config.cv.rows or rows_that_serve(columns, self.seconds_left())
+            self._tell_rows(build(self.root, self.config, expected=None, rows=rows))
+
+    def _tell_rows(self, manifest: dict[str, Any]) -> None:
+        if left_out := manifest["left_out"]:
+            why = "as cv.rows says" if self.config.cv.rows else "which is what its time serves (cv.rows overrules it)"
+            rows = manifest["rows"]
+            self.progress("note", text=f"learning from {rows:,} of {rows + left_out:,} labelled rows, {why}")
 
     def _settle_level(self, level: str) -> None:
         """Hold this start against R00_settings.json: sealed settings stay, the sandbox gets no weaker unasked."""

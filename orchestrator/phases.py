@@ -78,7 +78,8 @@ def run_phase(stage: Stage, phase: Phase) -> None:
 
 
 def _profile(stage: Stage) -> str:
-    write_json(stage.files.path("profile.json"), profile(stage.campaign.root, stage.campaign.config))
+    kept = stage.campaign.referee.seal().kept
+    write_json(stage.files.path("profile.json"), profile(stage.campaign.root, stage.campaign.config, kept))
     return "DONE"
 
 

@@ -36,6 +36,8 @@ def shape(notebook: Notebook) -> str:
     kinds = [f"{len(profile[f'{kind}_columns'])} {kind}" for kind in KINDS if profile[f"{kind}_columns"]]
     better = "larger is better" if notebook.facts["maximize"] else "smaller is better"
     sizes = f"{profile['rows']['train']} rows, {profile['rows']['test']} in the test"
+    if left_out := profile.get("rows_left_out"):
+        sizes += f" ({left_out} labelled rows are left out: cv.rows)"
     return f"{competition['task']} by {competition['metric']} ({better}); {sizes}; columns: {', '.join(kinds)}"
 
 

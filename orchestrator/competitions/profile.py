@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from orchestrator.competitions.infer_columns import Kind, kinds_of, parse_dates, thinned
 from orchestrator.competitions.stray_words import read_features
 from orchestrator.competitions.tables import header
@@ -15,6 +17,7 @@ from orchestrator.errors import BadInput
 if TYPE_CHECKING:
     import pandas as pd
 
+Array = np.ndarray[Any, Any]
 MAX_COLUMNS = 200
 MAX_NAMES = 1000
 MAX_FILES = 100
@@ -39,14 +42,17 @@ def lists_of(found: dict[str, Kind], spec: CompetitionSection) -> dict[str, list
     return lists
 
 
-def profile(campaign: Path, config: Config) -> dict[str, Any]:
+def profile(campaign: Path, config: Config, kept: Array | None = None) -> dict[str, Any]:
     """Describe train and test of a campaign; JSON-safe (no NaN), at most 200 columns in detail.
 
-    Raises BadInput when a table can't be read.
+    `kept`: the rows of train that the campaign learns from, where not all. Raises BadInput when a table can't be read.
     """
     spec, data = config.competition, campaign / "competition" / "data"
     ids = [spec.id_column] if spec.id_column else []
     train, test = read_features(data, spec, ids)
+    given = len(train)
+    if kept is not None:
+        train = train.iloc[kept]
     train_only = [name for name in train.columns if name not in test.columns and name not in spec.target_columns]
     out = {*spec.target_columns, *spec.drop_columns, *(name for name in ids if name not in spec.date_columns)}
     features = [name for name in train.columns if name in test.columns and name not in out]
@@ -54,6 +60,7 @@ def profile(campaign: Path, config: Config) -> dict[str, Any]:
     details = {name: _column(train[name], test[name], kinds[name]) for name in features[:MAX_COLUMNS]}
     record = {
         "rows": {"train": len(train), "test": len(test)},
+        "rows_left_out": given - len(train),
         "columns": {"train": len(train.columns), "test": len(test.columns), "features": len(features)},
         "memory_mb": round((train.memory_usage(deep=True).sum() + test.memory_usage(deep=True).sum()) / 1e6, 1),
         "target": {name: _target(train[name], config) for name in spec.target_columns if name in train.columns},

@@ -28,6 +28,7 @@ from orchestrator.files import fsync_folder, read_json_or_none, write_json
 from orchestrator.referee.folds import assign, digest, train_mask
 from orchestrator.referee.labels import class_values, encode, output_count
 from orchestrator.referee.sealed import MANIFEST, FoldSet, load, stamp_of
+from orchestrator.referee.some_rows import some_rows
 from orchestrator.rounds import RoundFiles
 
 if TYPE_CHECKING:
@@ -52,10 +53,11 @@ def seal(campaign: Path, config: Config) -> FoldSet:
         folds = load(folder, fingerprint)
     except Damaged:
         before = read_json_or_none(record)
-        build(campaign, config, expected=before["hash"] if before else None)
+        rows = before["rows"] if before else config.cv.rows
+        build(campaign, config, expected=before["hash"] if before else None, rows=rows)
         folds = load(folder, fingerprint)
     if read_json_or_none(record) is None:
-        keys = ("hash", "strategy", "folds", "seed", "rows")
+        keys = ("hash", "strategy", "folds", "seed", "rows", "left_out")
         write_json(record, {key: folds.manifest[key] for key in keys})
     return folds
 
@@ -65,23 +67,28 @@ def fingerprint_of(config: Config) -> str:
     tables = ["train", "test", "id_column", "target_columns", "task", "classes"]
     columns = ["group_column", "time_column", "text_columns", "date_columns", "drop_columns"]
     relevant = {key: getattr(config.competition, key) for key in tables + columns}
-    return digest(json.dumps([_FORMAT, relevant, config.cv.model_dump()], sort_keys=True))
+    return digest(json.dumps([_FORMAT, relevant, config.cv.model_dump(exclude_none=True)], sort_keys=True))
 
 
-def build(campaign: Path, config: Config, *, expected: str | None) -> None:
-    """Build the sealed folder from competition/data; `expected` is the hash it must have, when one is known."""
+def build(campaign: Path, config: Config, *, expected: str | None, rows: int | None) -> dict[str, Any]:
+    """Build the sealed folder from competition/data; `expected` is the hash it must have, when one is known.
+
+    Of more labelled rows than `rows` (see `some_rows`) the others stay out, and kept.npy tells which are in. Returns
+    the manifest.
+    """
     home = campaign / "competition"
     for leftover in home.glob(".sealed.*"):
         shutil.rmtree(leftover, ignore_errors=True)
     temp = Path(tempfile.mkdtemp(prefix=".sealed.", dir=home))
     try:
-        _fill(temp, campaign, config, expected)
+        manifest = _fill(temp, campaign, config, expected, rows)
         _swap(temp, home / "sealed")
+        return manifest
     finally:
         shutil.rmtree(temp, ignore_errors=True)
 
 
-def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> None:
+def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, rows: int | None) -> dict[str, Any]:
     spec = config.competition
     data = campaign / "competition" / "data"
     ids = [] if spec.id_column is None or spec.id_column in spec.date_columns else [spec.id_column]
@@ -93,6 +100,13 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> N
     runs = None
     if cv.strategy == "blocks" and times is not None and test_times is not None:
         runs = time_blocks(times, test_times)
+    given, kept = len(train), None
+    if rows is not None and rows < given:
+        kept = some_rows(
+            rows, y, task=spec.task, strategy=cv.strategy, folds=cv.folds, seed=cv.seed, groups=groups, times=times
+        )
+        train, y = train.iloc[kept].reset_index(drop=True), y[kept]
+        groups, times, runs = (None if array is None else array[kept] for array in (groups, times, runs))
     assignment = assign(cv.strategy, cv.folds, cv.seed, y, task=spec.task, groups=groups, times=times, runs=runs)
     identity = digest("\n".join(map(str, test[spec.id_column].tolist()))) if spec.id_column in test.columns else ""
     found = digest(cv.strategy, cv.folds, cv.seed, assignment, y, len(test), identity)
@@ -106,7 +120,7 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> N
     id_column = spec.id_column if spec.id_column in train.columns and spec.id_column in test.columns else None
     extra = [id_column] if id_column is not None and id_column not in columns else []
     train, test = _harmonise(train, test, extra + columns)
-    for name, array in (("assignment", assignment), ("labels", y), ("groups", groups), ("runs", runs)):
+    for name, array in (("assignment", assignment), ("labels", y), ("groups", groups), ("runs", runs), ("kept", kept)):
         if array is not None:
             np.save(temp / f"{name}.npy", array, allow_pickle=False)
     _write_tables(temp, train, test, y, assignment, config)
@@ -122,6 +136,7 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> N
         "folds": cv.folds,
         "seed": cv.seed,
         "rows": len(y),
+        "left_out": given - len(y),
         "test_rows": len(test),
         "outputs": output_count(spec),
         "y_dtype": str(y.dtype),
@@ -132,6 +147,7 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None) -> N
         "files": {name: stamp_of(temp / name) for name in files},
     }
     write_json(temp / MANIFEST, manifest)
+    return manifest
 
 
 def _feature_columns(train: pd.DataFrame, test: pd.DataFrame, config: Config) -> list[str]:

@@ -16,6 +16,7 @@ from orchestrator.referee.folds import train_mask
 
 Array = np.ndarray[Any, Any]
 MANIFEST = "folds.json"
+_ARRAYS = ("assignment", "labels", "groups", "runs", "kept")
 _ALWAYS_HASHED = 8 * 1024 * 1024
 
 
@@ -29,10 +30,12 @@ class FoldSet:
     """int16 (rows,): the fold that validates each row, -1 for none."""
     labels: Array
     """Encoded targets: int64 (rows,) class index, float64 (rows,) value, or float64 (rows, targets)."""
-    groups: Array | None
+    groups: Array | None = None
     """int64 (rows,) group codes, when the competition has a group column."""
     runs: Array | None = None
     """int64 (rows,) codes of the runs of time that cv.strategy "blocks" keeps whole; folders of before lack them."""
+    kept: Array | None = None
+    """int64 (rows,) which rows of the train table these are, where some were left out."""
 
     @property
     def folds(self) -> int:
@@ -105,10 +108,9 @@ def load(folder: Path, fingerprint: str) -> FoldSet:
     if manifest is None or manifest["fingerprint"] != fingerprint:
         raise Damaged(f"{folder} has no intact {MANIFEST}, or was sealed for other settings")
     _verify_all(folder, manifest)
-    names = [name for name in ("assignment", "labels", "groups", "runs") if f"{name}.npy" in manifest["files"]]
+    names = [name for name in _ARRAYS if f"{name}.npy" in manifest["files"]]
     arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in names}
-    found = (arrays["assignment"], arrays["labels"], arrays.get("groups"), arrays.get("runs"))
-    return FoldSet(folder, manifest, *found)
+    return FoldSet(folder, manifest, **arrays)
 
 
 def stamp_of(path: Path) -> dict[str, Any]:

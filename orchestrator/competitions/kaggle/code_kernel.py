@@ -41,7 +41,7 @@ def main(inputs: Path, out: Path) -> None:
         (campaign / "competition").mkdir()
         data = campaign / "competition" / "data"
         data.symlink_to(mounted(task["slug"], config.competition.test), target_is_directory=True)
-        build(campaign, config, expected=None)
+        build(campaign, config, expected=None, rows=config.cv.rows)
         folds = load(campaign / "competition" / "sealed", fingerprint_of(config))
         predictions = campaign / "out"
         predictions.mkdir()
