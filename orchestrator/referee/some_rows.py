@@ -41,7 +41,7 @@ def some_rows(
         fitting = np.searchsorted(np.cumsum(np.bincount(groups)[order]), most, side="right")
         return np.flatnonzero(np.isin(groups, order[: max(int(fitting), folds)]))
     order = rng.permutation(len(y))
-    chosen = np.concatenate([*(order[np.flatnonzero(mask[order])[:RARE]] for mask in classes(y, task)), order])
+    chosen = np.concatenate([rare(y, task, order), order])
     _, first = np.unique(chosen, return_index=True)
     return np.sort(chosen[np.sort(first)[:most]])
 
@@ -53,8 +53,13 @@ def latest(most: int, times: Array, moments: int) -> Array:
     return np.flatnonzero(times >= since)
 
 
-def classes(y: Array, task: str) -> list[Array]:
-    """Masks of the rows of each class, or of each label that rows may have; none where targets are amounts."""
-    if task in ("binary", "multiclass"):
-        return [y == index for index in np.unique(y)]
-    return [column == 1 for column in y.T] if task == "multilabel" else []
+def rare(y: Array, task: str, order: Array) -> Array:
+    """The first RARE rows in this order of each class, or of each label that rows may have; none for amounts."""
+    if task == "multilabel":
+        return np.concatenate([order[np.flatnonzero(column[order] == 1)[:RARE]] for column in y.T])
+    if task not in ("binary", "multiclass"):
+        return order[:0]
+    by_class = order[np.argsort(y[order], kind="stable")]
+    starts = np.searchsorted(y[by_class], np.unique(y))
+    place = np.arange(len(y)) - np.repeat(starts, np.diff([*starts, len(y)]))
+    return by_class[place < RARE]
