@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from orchestrator.competitions.profile import profile
 from orchestrator.files import read_json
@@ -84,15 +83,19 @@ def test_a_lost_folder_is_rebuilt_of_the_same_rows_whatever_the_time(make_stand:
     assert np.array_equal(again.kept, before.kept)
 
 
-def test_a_campaign_that_leaves_rows_out_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_campaign_that_leaves_rows_out_says_so(tmp_path: Path) -> None:
     script = Script(tmp_path / "capped", rounds=1)
     script.configure(**{"cv.rows": 30})
     played = script.play()
     assert "learning from 30 of 60 labelled rows, as cv.rows says" in played.notes()
     assert read_json(played.file("R00_profile.json"))["rows"]["train"] == 30
     assert played.statuses == ["keep"]
-    monkeypatch.setattr("orchestrator.referee.some_rows.ENOUGH_ROWS", 20)
-    script = Script(tmp_path / "hurried", rounds=1, minutes=0.5)
-    monkeypatch.setattr("orchestrator.referee.some_rows.CELLS_PER_SECOND", 20)
-    played = script.play()
-    assert "labelled rows, which is what its time serves (cv.rows overrules it)" in played.notes()
+
+
+def test_what_a_short_campaign_leaves_out_is_told(tmp_path: Path) -> None:
+    script = Script(tmp_path / "hurried", rounds=1, minutes=0.05)
+    row = np.arange(ENOUGH_ROWS + 1000)
+    table = pd.DataFrame({"id": row, "a": row % 7, "b": row % 11, "y": row % 3})
+    table.to_csv(tmp_path / "hurried" / "competition" / "data" / "train.csv", index=False)
+    told = "learning from 100,000 of 101,000 labelled rows, which is what its time serves (cv.rows overrules it)"
+    assert told in script.play().notes()
