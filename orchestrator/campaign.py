@@ -33,7 +33,7 @@ from orchestrator.journal import Journal
 from orchestrator.ledger import Entry, load_entries, with_submission, write_views
 from orchestrator.players import Players
 from orchestrator.referee.run import Referee
-from orchestrator.referee.seal import build
+from orchestrator.referee.seal import seal
 from orchestrator.referee.some_rows import rows_that_serve
 from orchestrator.referee.workdir import sweep_workdirs
 from orchestrator.rounds import RoundFiles
@@ -67,7 +67,6 @@ class Campaign:
         check_lock: Callable[[], None] = lambda: None,
     ) -> None:
         self._opened = time.monotonic()
-        self._elapsed_before = 0.0  # until the rounds are read
         self.root = root = root.resolve()
         self.now = now
         self.progress = progress
@@ -88,6 +87,7 @@ class Campaign:
             prepare(root)
         sandbox = probe(self.config.execution.sandbox, Path(sys.executable))
         self._check_data()
+        self._tell_rows()
         self.rounds.mkdir(exist_ok=True)
         for place in (
             "",
@@ -284,15 +284,24 @@ class Campaign:
         check_sample(self.root / "competition" / "data", spec)
         if not (self.root / "competition" / "sealed").exists():
             self.progress("note", text="reading the tables and sealing the folds")
-            columns = len(header(self.root / "competition" / "data" / spec.train))
-            rows = self.config.cv.rows or rows_that_serve(columns, self.seconds_left())
-            self._tell_rows(build(self.root, self.config, expected=None, rows=rows))
+        if not any(self.rounds.glob("R01_*")):  # nothing is scored yet, so what config.json says now counts
+            self.files(0).path("folds.json").unlink(missing_ok=True)
+        columns = len(header(self.root / "competition" / "data" / spec.train))
+        seal(self.root, self.config, rows=rows_that_serve(columns, self._seconds_to_play()))
 
-    def _tell_rows(self, manifest: dict[str, Any]) -> None:
-        if left_out := manifest["left_out"]:
-            why = "as cv.rows says" if self.config.cv.rows else "which is what its time serves (cv.rows overrules it)"
-            rows = manifest["rows"]
-            self.progress("note", text=f"learning from {rows:,} of {rows + left_out:,} labelled rows, {why}")
+    def _seconds_to_play(self) -> float | None:
+        """As config.json gives them: how long this start took so far must not change which rows are sealed."""
+        loop = self.config.loop
+        times = [60 * loop.minutes] if loop.minutes else []
+        times += [(loop.ends - self.now()).total_seconds()] if loop.ends else []
+        return min(times, default=None)
+
+    def _tell_rows(self) -> None:
+        folds = read_json_or_none(self.files(0).path("folds.json")) or {}
+        if left_out := folds.get("left_out"):
+            why = "cv.rows" if self.config.cv.rows else "its time serves no more; a new campaign may set cv.rows"
+            rows = folds["rows"]
+            self.progress("note", text=f"learning from {rows:,} of {rows + left_out:,} labelled rows ({why})")
 
     def _settle_level(self, level: str) -> None:
         """Hold this start against R00_settings.json: sealed settings stay, the sandbox gets no weaker unasked."""

@@ -52,6 +52,8 @@ def profile(campaign: Path, config: Config, kept: Array | None = None) -> dict[s
     train, test = read_features(data, spec, ids)
     given = len(train)
     if kept is not None:
+        if kept[-1] >= given:
+            raise BadInput(f"{data / spec.train} has {given} rows, fewer than when the folds were sealed: restore it")
         train = train.iloc[kept]
     train_only = [name for name in train.columns if name not in test.columns and name not in spec.target_columns]
     out = {*spec.target_columns, *spec.drop_columns, *(name for name in ids if name not in spec.date_columns)}

@@ -40,55 +40,57 @@ _FORMAT = 1
 _NO_DATES = "competition.time_column {!r} can't be read as dates: write them as 2020-12-31"
 
 
-def seal(campaign: Path, config: Config) -> FoldSet:
-    """The campaign's folds: loaded when they are intact, built otherwise.
+def seal(campaign: Path, config: Config, rows: int | None = None) -> FoldSet:
+    """The campaign's folds: loaded when they are intact, built otherwise, of at most `rows` labelled rows at first.
 
     Raises BadInput for data or settings that can't be split, FatalEnding when a rebuilt folder would differ from the
     one that earlier rounds were scored with.
     """
     folder = campaign / "competition" / "sealed"
     record = RoundFiles(campaign / "rounds", 0).path("folds.json")
-    fingerprint = fingerprint_of(config)
+    before = read_json_or_none(record)
+    most = before.get("most") if before else config.cv.rows or rows
+    fingerprint = fingerprint_of(config, most)
     try:
         folds = load(folder, fingerprint)
+        if before and before["hash"] != folds.hash:
+            raise Damaged(f"{folder} is of other folds than {record} tells")
     except Damaged:
-        before = read_json_or_none(record)
-        rows = before["rows"] if before else config.cv.rows
-        build(campaign, config, expected=before["hash"] if before else None, rows=rows)
+        build(campaign, config, expected=before["hash"] if before else None, most=most)
         folds = load(folder, fingerprint)
-    if read_json_or_none(record) is None:
-        keys = ("hash", "strategy", "folds", "seed", "rows", "left_out")
-        write_json(record, {key: folds.manifest[key] for key in keys})
+    if before is None:
+        record.parent.mkdir(exist_ok=True)
+        keys = ("hash", "strategy", "folds", "seed", "rows", "left_out", "most")
+        write_json(record, {key: folds.manifest.get(key) for key in keys})
     return folds
 
 
-def fingerprint_of(config: Config) -> str:
+def fingerprint_of(config: Config, most: int | None) -> str:
     """A hash of the settings that decide what the sealed folder holds."""
     tables = ["train", "test", "id_column", "target_columns", "task", "classes"]
     columns = ["group_column", "time_column", "text_columns", "date_columns", "drop_columns"]
     relevant = {key: getattr(config.competition, key) for key in tables + columns}
-    return digest(json.dumps([_FORMAT, relevant, config.cv.model_dump(exclude_none=True)], sort_keys=True))
+    relevant |= {"most": most} if most else {}
+    return digest(json.dumps([_FORMAT, relevant, config.cv.model_dump(exclude={"rows"})], sort_keys=True))
 
 
-def build(campaign: Path, config: Config, *, expected: str | None, rows: int | None) -> dict[str, Any]:
+def build(campaign: Path, config: Config, *, expected: str | None, most: int | None) -> None:
     """Build the sealed folder from competition/data; `expected` is the hash it must have, when one is known.
 
-    Of more labelled rows than `rows` (see `some_rows`) the others stay out, and kept.npy tells which are in. Returns
-    the manifest.
+    Of more labelled rows than `most` the others stay out (see `some_rows`), and kept.npy tells which are in.
     """
     home = campaign / "competition"
     for leftover in home.glob(".sealed.*"):
         shutil.rmtree(leftover, ignore_errors=True)
     temp = Path(tempfile.mkdtemp(prefix=".sealed.", dir=home))
     try:
-        manifest = _fill(temp, campaign, config, expected, rows)
+        _fill(temp, campaign, config, expected, most)
         _swap(temp, home / "sealed")
-        return manifest
     finally:
         shutil.rmtree(temp, ignore_errors=True)
 
 
-def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, rows: int | None) -> dict[str, Any]:
+def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, most: int | None) -> None:
     spec = config.competition
     data = campaign / "competition" / "data"
     ids = [] if spec.id_column is None or spec.id_column in spec.date_columns else [spec.id_column]
@@ -101,9 +103,9 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, rows
     if cv.strategy == "blocks" and times is not None and test_times is not None:
         runs = time_blocks(times, test_times)
     given, kept = len(train), None
-    if rows is not None and rows < given:
+    if most is not None and most < given:
         kept = some_rows(
-            rows, y, task=spec.task, strategy=cv.strategy, folds=cv.folds, seed=cv.seed, groups=groups, times=times
+            most, y, task=spec.task, strategy=cv.strategy, folds=cv.folds, seed=cv.seed, groups=groups, times=times
         )
         train, y = train.iloc[kept].reset_index(drop=True), y[kept]
         groups, times, runs = (None if array is None else array[kept] for array in (groups, times, runs))
@@ -131,12 +133,13 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, rows
     files = sorted(str(path.relative_to(temp)) for path in temp.rglob("*") if path.is_file())
     manifest = {
         "hash": found,
-        "fingerprint": fingerprint_of(config),
+        "fingerprint": fingerprint_of(config, most),
         "strategy": cv.strategy,
         "folds": cv.folds,
         "seed": cv.seed,
         "rows": len(y),
         "left_out": given - len(y),
+        "most": most,
         "test_rows": len(test),
         "outputs": output_count(spec),
         "y_dtype": str(y.dtype),
@@ -147,7 +150,6 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, rows
         "files": {name: stamp_of(temp / name) for name in files},
     }
     write_json(temp / MANIFEST, manifest)
-    return manifest
 
 
 def _feature_columns(train: pd.DataFrame, test: pd.DataFrame, config: Config) -> list[str]:

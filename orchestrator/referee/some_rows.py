@@ -15,51 +15,80 @@ FEWEST_COLUMNS = 20
 ENOUGH_ROWS = 100_000
 """Fewer are never cut: a wide table needs its rows more than its rounds."""
 RARE = 10
-"""Rows of each class that stay."""
+"""Rows of each class that stay, where all of them together are at most half."""
 
 
 def rows_that_serve(columns: int, seconds: float | None) -> int | None:
-    """How many rows of so many columns a campaign of so many seconds should learn from; None: all, without a cap."""
-    if seconds is None:
+    """How many rows of so many columns a campaign of so many seconds should learn from; None: all, without a cap.
+
+    Two figures are exact enough, and a moment more or less on the clock seldom changes them.
+    """
+    if seconds is None or seconds <= 0:
         return None
-    return max(ENOUGH_ROWS, int(CELLS_PER_SECOND * seconds / max(columns, FEWEST_COLUMNS)))
+    return max(ENOUGH_ROWS, int(float(f"{CELLS_PER_SECOND * seconds / max(columns, FEWEST_COLUMNS):.2g}")))
 
 
 def some_rows(
     most: int, y: Array, *, task: str, strategy: str, folds: int, seed: int, groups: Array | None, times: Array | None
 ) -> Array:
-    """int64, ascending: which rows stay, about `most` of them.
+    """int64, ascending: which rows stay, at most `most` of them (more only where `folds` groups are larger together).
 
-    At random, with RARE of each class; the latest, by `times`, where folds go by time (whole moments, enough for the
-    folds); whole groups where folds go by groups. The same arguments give the same rows.
+    At random, the latest by `times` where folds go by time, whole groups where folds go by groups; and first of all
+    some rows of each class. The same arguments give the same rows.
     """
-    if strategy == "time" and times is not None:
-        return latest(most, times, folds + 1)
     rng = np.random.default_rng(seed)
-    if strategy == "group" and groups is not None:
-        order = rng.permutation(int(groups.max()) + 1)
-        fitting = np.searchsorted(np.cumsum(np.bincount(groups)[order]), most, side="right")
-        return np.flatnonzero(np.isin(groups, order[: max(int(fitting), folds)]))
     order = rng.permutation(len(y))
-    chosen = np.concatenate([rare(y, task, order), order])
-    _, first = np.unique(chosen, return_index=True)
-    return np.sort(chosen[np.sort(first)[:most]])
+    if strategy == "time" and times is not None:
+        order = latest_first(most, times, order, folds + 1)
+    by_groups = strategy == "group" and groups is not None
+    if by_groups:
+        order = np.argsort(rng.permutation(int(groups.max()) + 1)[groups], kind="stable")  # type: ignore[union-attr]
+    order = _once(np.concatenate([*(some_of_each(codes, order, most) for codes in classes(y, task)), order]))
+    return whole_groups(most, groups[order], order, folds) if by_groups else np.sort(order[:most])  # type: ignore[index]
 
 
-def latest(most: int, times: Array, moments: int) -> Array:
-    """The rows of the last moments: as many as `most` rows span, and no fewer moments than that."""
+def latest_first(most: int, times: Array, order: Array, moments: int) -> Array:
+    """`order` by time, the latest first; those of the last `moments` mixed where fewer would have all the room."""
+    latest = order[np.argsort(times[order], kind="stable")[::-1]]
     distinct = np.unique(times)
-    since = min(np.partition(times, -most)[-most], distinct[-min(moments, len(distinct))])
-    return np.flatnonzero(times >= since)
+    if len(distinct) < moments or times[latest[most - 1]] <= distinct[-moments]:
+        return latest
+    late = times[order] >= distinct[-moments]
+    return np.concatenate([order[late], order[~late]])
 
 
-def rare(y: Array, task: str, order: Array) -> Array:
-    """The first RARE rows in this order of each class, or of each label that rows may have; none for amounts."""
-    if task == "multilabel":
-        return np.concatenate([order[np.flatnonzero(column[order] == 1)[:RARE]] for column in y.T])
-    if task not in ("binary", "multiclass"):
-        return order[:0]
-    by_class = order[np.argsort(y[order], kind="stable")]
-    starts = np.searchsorted(y[by_class], np.unique(y))
-    place = np.arange(len(y)) - np.repeat(starts, np.diff([*starts, len(y)]))
-    return by_class[place < RARE]
+def whole_groups(most: int, groups: Array, order: Array, folds: int) -> Array:
+    """The rows of the first groups that fit, in the order in which they come; of the smallest, if else too few."""
+    codes, first, sizes = np.unique(groups, return_index=True, return_counts=True)
+    chosen, left = [], most
+    for group in np.argsort(first):
+        if sizes[group] <= left:
+            chosen.append(group)
+            left -= sizes[group]
+    others = np.setdiff1d(np.argsort(sizes, kind="stable"), chosen, assume_unique=True)
+    return np.sort(order[np.isin(groups, codes[[*chosen, *others[: max(0, folds - len(chosen))]]])])
+
+
+def classes(y: Array, task: str) -> list[Array]:
+    """Codes of what must not get lost: the classes, each label's 0 and 1, the known values of each target; -1: none."""
+    if task in ("binary", "multiclass"):
+        return [y]
+    if y.ndim == 1:
+        return []
+    return [np.where(np.isnan(column), -1, column == 1 if task == "multilabel" else 0).astype(int) for column in y.T]
+
+
+def some_of_each(codes: Array, order: Array, most: int) -> Array:
+    """The first rows of each class in this order, all classes' first ones before any second."""
+    by_class = order[np.argsort(codes[order], kind="stable")]
+    by_class = by_class[codes[by_class] >= 0]
+    found, starts = np.unique(codes[by_class], return_index=True)
+    place = np.arange(len(by_class)) - np.repeat(starts, np.diff([*starts, len(by_class)]))
+    few = place < min(RARE, max(1, most // (2 * max(len(found), 1))))
+    return by_class[few][np.argsort(place[few], kind="stable")]
+
+
+def _once(rows: Array) -> Array:
+    """Each row where it first comes."""
+    _, first = np.unique(rows, return_index=True)
+    return rows[np.sort(first)]

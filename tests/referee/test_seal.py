@@ -36,7 +36,8 @@ def test_tables_hold_what_each_side_may_know(stand: Stand) -> None:
     assert tables["test.parquet"]["id"].iloc[0] == "0200"
     assert np.array_equal(folds.labels, stand.truth.astype(int))
     record = read_json(stand.files(0).path("folds.json"))
-    assert record == {"hash": folds.hash, "strategy": "stratified", "folds": 3, "seed": 7, "rows": ROWS, "left_out": 0}
+    told = {"strategy": "stratified", "folds": 3, "seed": 7, "rows": ROWS, "left_out": 0, "most": None}
+    assert record == {"hash": folds.hash, **told}
 
 
 @pytest.mark.parametrize("name", ["folds.json", "assignment.npy", "labels.npy", "fold_1/valid.parquet", "test.parquet"])

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from orchestrator.campaign import Campaign
 from orchestrator.competitions.profile import profile
-from orchestrator.files import read_json
+from orchestrator.errors import BadInput
+from orchestrator.files import read_json, write_json
 from orchestrator.referee.some_rows import ENOUGH_ROWS, RARE, rows_that_serve, some_rows
-from tests.playing import Script
+from tests.playing import NOON, Script
 from tests.referee.conftest import GOOD, ROWS, Stand
 
 USUAL = {"task": "binary", "strategy": "stratified", "folds": 3, "seed": 7, "groups": None, "times": None}
@@ -20,9 +23,10 @@ USUAL = {"task": "binary", "strategy": "stratified", "folds": 3, "seed": 7, "gro
 
 def test_time_and_width_say_how_many_rows() -> None:
     assert rows_that_serve(50, None) is None
-    assert rows_that_serve(50, 600.0) == 1_200_000
+    assert rows_that_serve(50, 600.0) == rows_that_serve(50, 599.0) == 1_200_000
     assert rows_that_serve(3, 600.0) == rows_that_serve(20, 600.0) == 3_000_000
-    assert rows_that_serve(5000, 60.0) == rows_that_serve(50, -3.0) == ENOUGH_ROWS
+    assert rows_that_serve(5000, 60.0) == ENOUGH_ROWS
+    assert rows_that_serve(50, -3.0) is None  # the deadline is over: nothing is played, so nothing is cut
 
 
 def test_rare_classes_stay() -> None:
@@ -33,9 +37,23 @@ def test_rare_classes_stay() -> None:
     assert len(kept) == 500 and (np.diff(kept) > 0).all()
     assert (y[kept] == 2).sum() == 3 and (y[kept] == 1).sum() >= RARE
     assert np.array_equal(kept, some_rows(500, y, **{**USUAL, "task": "multiclass"}))
-    labels = np.column_stack([y == 1, y == 2]).astype(float)
-    marks = labels[some_rows(500, labels, **{**USUAL, "task": "multilabel", "strategy": "kfold"})].sum(axis=0)
-    assert marks[0] >= RARE and marks[1] == 3
+    labels = np.column_stack([y == 1, y == 2, y < 9]).astype(float)
+    labels[:4990, 2], labels[4990, 2] = np.nan, 0.0
+    seen = labels[some_rows(500, labels, **{**USUAL, "task": "multilabel", "strategy": "kfold"})]
+    assert (seen[:, 0] == 1).sum() >= RARE and (seen[:, 1] == 1).sum() == 3
+    assert (seen[:, 2] == 0).sum() == 1 and (seen[:, 2] == 1).sum() == 9
+    amounts = np.column_stack([np.ones(5000), np.where(np.arange(5000) == 77, 3.0, np.nan)])
+    kept = some_rows(20, amounts, **{**USUAL, "task": "multiregression", "strategy": "kfold"})
+    assert len(kept) == 20 and 77 in kept
+
+
+def test_many_classes_leave_room_for_the_others() -> None:
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random(20_000) < 0.9, 0, rng.integers(1, 300, 20_000))
+    kept = some_rows(1000, y, **{**USUAL, "task": "multiclass"})
+    assert len(np.unique(y[kept])) == len(np.unique(y))
+    assert 0.6 < (y[kept] == 0).mean() < 0.9
+    assert set(np.unique(np.arange(50)[some_rows(10, np.arange(50) % 2, **USUAL)] % 2)) == {0, 1}
 
 
 def test_groups_stay_whole_and_suffice_for_the_folds() -> None:
@@ -45,14 +63,30 @@ def test_groups_stay_whole_and_suffice_for_the_folds() -> None:
     assert len(kept) == 250
     assert set(np.unique(groups[kept], return_counts=True)[1]) == {25}
     assert len(some_rows(10, np.zeros(1000), **settings)) == 75
+    y = (groups == 11).astype(np.int64)
+    kept = some_rows(100, y, **{**settings, "task": "binary"})
+    assert set(y[kept]) == {0, 1} and len(kept) == 100
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_giant_group_takes_no_room_from_the_others(seed: int) -> None:
+    groups = np.concatenate([np.zeros(600, dtype=np.int64), np.repeat(np.arange(1, 41), 10)])
+    settings = {**USUAL, "task": "regression", "strategy": "group", "groups": groups, "seed": seed}
+    kept = some_rows(300, np.zeros(1000), **settings)
+    assert len(kept) == 300 and 0 not in groups[kept]
 
 
 def test_the_latest_moments_stay_where_folds_go_by_time() -> None:
     times = np.repeat(np.arange(100), 10)[::-1].copy()
     settings = {**USUAL, "task": "regression", "strategy": "time", "times": times}
-    assert sorted(set(times[some_rows(205, np.zeros(1000), **settings)])) == list(range(79, 100))
-    assert sorted(set(times[some_rows(10, np.zeros(1000), **settings)])) == [96, 97, 98, 99]
-    assert len(some_rows(10, np.zeros(1000), **{**settings, "times": np.ones(1000)})) == 1000
+    kept = some_rows(205, np.zeros(1000), **settings)
+    assert list(np.bincount(times[kept])[79:]) == [5, *[10] * 20]
+    assert set(times[some_rows(40, np.zeros(1000), **settings)]) == {96, 97, 98, 99}
+    few = some_rows(20, np.zeros(1000), **settings)
+    assert len(few) == 20 and set(times[few]) == {96, 97, 98, 99}
+    assert len(some_rows(10, np.zeros(1000), **{**settings, "times": np.ones(1000)})) == 10
+    y = (times == 3).astype(np.int64)
+    assert set(y[some_rows(205, y, **{**settings, "task": "binary"})]) == {0, 1}
 
 
 def test_a_campaign_goes_by_the_rows_that_are_kept(make_stand: Callable[..., Stand]) -> None:
@@ -80,16 +114,59 @@ def test_a_lost_folder_is_rebuilt_of_the_same_rows_whatever_the_time(make_stand:
     shutil.rmtree(before.folder)
     again = stand.referee().seal()
     assert again.hash == before.hash
-    assert np.array_equal(again.kept, before.kept)
+    assert again.kept is not None and before.kept is not None and np.array_equal(again.kept, before.kept)
 
 
-def test_a_campaign_that_leaves_rows_out_says_so(tmp_path: Path) -> None:
+def test_an_intact_folder_of_other_rows_is_not_taken_for_the_recorded_one(make_stand: Callable[..., Stand]) -> None:
+    stand = make_stand(cv__rows=120)
+    before = stand.referee().seal()
+    record = stand.files(0).path("folds.json")
+    told = record.read_bytes()
+    record.unlink()
+    stand.raw["cv"]["rows"] = 90
+    assert stand.referee().seal().rows == 90
+    record.write_bytes(told)
+    assert stand.referee().seal().hash == before.hash
+
+
+def test_a_campaign_sealed_before_rows_could_be_left_out_plays_on(stand: Stand) -> None:
+    before = stand.referee().seal()
+    manifest = before.folder / "folds.json"
+    older = {key: value for key, value in read_json(manifest).items() if key not in ("left_out", "most", "sha256")}
+    write_json(manifest, older)
+    stand.files(0).path("folds.json").unlink()
+    assert stand.referee().seal().hash == before.hash
+    assert read_json(stand.files(0).path("folds.json"))["left_out"] is None
+
+
+def test_a_shortened_table_is_told(make_stand: Callable[..., Stand]) -> None:
+    stand = make_stand(cv__rows=120)
+    kept = stand.referee().seal().kept
+    pd.read_csv(stand.data / "train.csv")[:100].to_csv(stand.data / "train.csv", index=False)
+    with pytest.raises(BadInput, match="has 100 rows, fewer than when the folds were sealed"):
+        profile(stand.root, stand.config, kept)
+
+
+def test_a_campaign_that_leaves_rows_out_says_so_at_every_start(tmp_path: Path) -> None:
     script = Script(tmp_path / "capped", rounds=1)
     script.configure(**{"cv.rows": 30})
-    played = script.play()
-    assert "learning from 30 of 60 labelled rows, as cv.rows says" in played.notes()
+    for _ in range(2):
+        played = script.play()
+        assert "learning from 30 of 60 labelled rows (cv.rows)" in played.notes()
     assert read_json(played.file("R00_profile.json"))["rows"]["train"] == 30
     assert played.statuses == ["keep"]
+
+
+def test_until_a_round_is_played_the_settings_of_now_count(tmp_path: Path) -> None:
+    script = Script(tmp_path / "killed", rounds=1)
+    script.configure(**{"cv.rows": 30})
+    script.save()
+    Campaign(script.folder, now=lambda: NOON, progress=lambda *_, **__: None).close()
+    (script.folder / "rounds" / "R00_settings.json").unlink()  # as a kill behind the sealing leaves it
+    script.configure(**{"cv.rows": 40, "cv.folds": 3})
+    played = script.play()
+    assert "learning from 40 of 60 labelled rows" in played.notes()
+    assert read_json(played.file("R00_folds.json"))["folds"] == 3
 
 
 def test_what_a_short_campaign_leaves_out_is_told(tmp_path: Path) -> None:
@@ -97,5 +174,5 @@ def test_what_a_short_campaign_leaves_out_is_told(tmp_path: Path) -> None:
     row = np.arange(ENOUGH_ROWS + 1000)
     table = pd.DataFrame({"id": row, "a": row % 7, "b": row % 11, "y": row % 3})
     table.to_csv(tmp_path / "hurried" / "competition" / "data" / "train.csv", index=False)
-    told = "learning from 100,000 of 101,000 labelled rows, which is what its time serves (cv.rows overrules it)"
+    told = "learning from 100,000 of 101,000 labelled rows (its time serves no more; a new campaign may set cv.rows)"
     assert told in script.play().notes()

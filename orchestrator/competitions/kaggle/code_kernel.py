@@ -41,8 +41,9 @@ def main(inputs: Path, out: Path) -> None:
         (campaign / "competition").mkdir()
         data = campaign / "competition" / "data"
         data.symlink_to(mounted(task["slug"], config.competition.test), target_is_directory=True)
-        build(campaign, config, expected=None, rows=config.cv.rows)
-        folds = load(campaign / "competition" / "sealed", fingerprint_of(config))
+        most = task["most"]
+        build(campaign, config, expected=None, most=most)
+        folds = load(campaign / "competition" / "sealed", fingerprint_of(config, most))
         predictions = campaign / "out"
         predictions.mkdir()
         lay_out(campaign / "in", folds, config, task, inputs, data)

@@ -23,7 +23,7 @@ from orchestrator.execution.kaggle_kernel import MACHINES, USUAL
 from orchestrator.execution.kernel_inputs import Datasets
 from orchestrator.execution.kernel_session import QuotaSpent, Session, Settings
 from orchestrator.execution.kernel_site import KernelSite
-from orchestrator.files import read_json
+from orchestrator.files import read_json, read_json_or_none
 from orchestrator.referee.submission_file import check
 from orchestrator.rounds import RoundFiles
 
@@ -101,6 +101,7 @@ class CodeSubmissions:
             raise SubmissionRefused(f"{files.label} can't be handed in as code: {error}") from error
         machine = MACHINES.get(self._accelerator, USUAL)
         seconds = execution.experiment_minutes * 60
+        folds = read_json_or_none(RoundFiles(self.root / "rounds", 0).path("folds.json")) or {}
         task = {
             "config": self.config.model_dump(include={"competition", "cv", "referee", "execution"}),
             "slug": spec.slug,
@@ -109,6 +110,7 @@ class CodeSubmissions:
             "cores": machine.cores,
             "memory_mb": machine.memory_mb,
             "seconds": seconds,
+            "most": folds.get("most"),
         }
         (folder / "task.json").write_text(json.dumps(task))  # scratch
         (folder / "hand_in.py").write_text(f"SOURCE = {source!r}\n{DRIVER}")
