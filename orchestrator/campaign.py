@@ -20,10 +20,6 @@ from agents.transcript import tells_of_requests
 from orchestrator import config as settings
 from orchestrator import keys, show, submitting
 from orchestrator.competitions.builtin import prepare
-from orchestrator.competitions.check import check_columns, check_sample
-from orchestrator.competitions.check_scoring import check_scoring
-from orchestrator.competitions.metrics import metric_of
-from orchestrator.competitions.tables import header
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, Stopped
 from orchestrator.execution.ladder import probe
@@ -33,10 +29,9 @@ from orchestrator.journal import Journal
 from orchestrator.ledger import Entry, load_entries, with_submission, write_views
 from orchestrator.players import Players
 from orchestrator.referee.run import Referee
-from orchestrator.referee.seal import seal
-from orchestrator.referee.some_rows import rows_that_serve
 from orchestrator.referee.workdir import sweep_workdirs
 from orchestrator.rounds import RoundFiles
+from orchestrator.sealing import check_data, tell_rows
 from orchestrator.standings import Standings
 from orchestrator.state import read_state, write_state
 from orchestrator.submission_records import DiskStore, identify, machine_id
@@ -86,8 +81,8 @@ class Campaign:
         if self.config.competition.builtin:
             prepare(root)
         sandbox = probe(self.config.execution.sandbox, Path(sys.executable))
-        self._check_data()
-        self._tell_rows()
+        check_data(self)
+        tell_rows(self)
         self.rounds.mkdir(exist_ok=True)
         for place in (
             "",
@@ -273,35 +268,6 @@ class Campaign:
     def _submission_ledger(self) -> SubmissionLedger:
         store = DiskStore(self.rounds)
         return SubmissionLedger(store, self.identity, self.competition, self.config.submissions, self.now)
-
-    def _check_data(self) -> None:
-        """The first start: what can't be played is refused before anything is written; sealing reads all of it."""
-        if self.files(0).has("settings.json"):
-            return
-        spec = self.config.competition
-        check_scoring(spec, metric_of(spec, self.root))
-        check_columns(self.root / "competition" / "data", spec)
-        check_sample(self.root / "competition" / "data", spec)
-        if not (self.root / "competition" / "sealed").exists():
-            self.progress("note", text="reading the tables and sealing the folds")
-        if not any(self.rounds.glob("R01_*")):  # nothing is scored yet, so what config.json says now counts
-            self.files(0).path("folds.json").unlink(missing_ok=True)
-        columns = len(header(self.root / "competition" / "data" / spec.train))
-        seal(self.root, self.config, rows=rows_that_serve(columns, self._seconds_to_play()))
-
-    def _seconds_to_play(self) -> float | None:
-        """As config.json gives them: how long this start took so far must not change which rows are sealed."""
-        loop = self.config.loop
-        times = [60 * loop.minutes] if loop.minutes else []
-        times += [(loop.ends - self.now()).total_seconds()] if loop.ends else []
-        return min(times, default=None)
-
-    def _tell_rows(self) -> None:
-        folds = read_json_or_none(self.files(0).path("folds.json")) or {}
-        if left_out := folds.get("left_out"):
-            why = "cv.rows" if self.config.cv.rows else "its time serves no more; a new campaign may set cv.rows"
-            rows = folds["rows"]
-            self.progress("note", text=f"learning from {rows:,} of {rows + left_out:,} labelled rows ({why})")
 
     def _settle_level(self, level: str) -> None:
         """Hold this start against R00_settings.json: sealed settings stay, the sandbox gets no weaker unasked."""

@@ -1,0 +1,50 @@
+"""A campaign's data when it is opened: what can't be played is refused, the rest sealed, and what is left out told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from orchestrator.competitions.check import check_columns, check_sample
+from orchestrator.competitions.check_scoring import check_scoring
+from orchestrator.competitions.metrics import metric_of
+from orchestrator.competitions.tables import header
+from orchestrator.config import LoopSection
+from orchestrator.files import read_json_or_none
+from orchestrator.referee.seal import seal
+from orchestrator.referee.some_rows import rows_that_serve
+
+if TYPE_CHECKING:
+    from orchestrator.campaign import Campaign
+
+
+def check_data(campaign: Campaign) -> None:
+    """The first start: what can't be played is refused before anything is written; sealing reads all of it."""
+    if campaign.files(0).has("settings.json"):
+        return
+    spec, data = campaign.config.competition, campaign.root / "competition" / "data"
+    check_scoring(spec, metric_of(spec, campaign.root))
+    check_columns(data, spec)
+    check_sample(data, spec)
+    if not (campaign.root / "competition" / "sealed").exists():
+        campaign.progress("note", text="reading the tables and sealing the folds")
+    if not any(campaign.rounds.glob("R01_*")):  # nothing is scored yet, so what config.json says now counts
+        campaign.files(0).path("folds.json").unlink(missing_ok=True)
+    rows = rows_that_serve(len(header(data / spec.train)), seconds_to_play(campaign.config.loop, campaign.now()))
+    seal(campaign.root, campaign.config, rows=rows)
+
+
+def seconds_to_play(loop: LoopSection, now: datetime) -> float | None:
+    """As config.json gives them: how long this start took so far must not change which rows are sealed."""
+    times = [60 * loop.minutes] if loop.minutes else []
+    times += [(loop.ends - now).total_seconds()] if loop.ends else []
+    return min(times, default=None)
+
+
+def tell_rows(campaign: Campaign) -> None:
+    """Of the labelled rows that were left out when the folds were sealed, if there are any."""
+    folds = read_json_or_none(campaign.files(0).path("folds.json")) or {}
+    if left_out := folds.get("left_out"):
+        why = "cv.rows" if campaign.config.cv.rows else "its time serves no more; a new campaign may set cv.rows"
+        rows = folds["rows"]
+        campaign.progress("note", text=f"learning from {rows:,} of {rows + left_out:,} labelled rows ({why})")
