@@ -40,11 +40,12 @@ def some_rows(
     order = rng.permutation(len(y))
     if strategy == "time" and times is not None:
         order = latest_first(most, times, order, folds + 1)
-    by_groups = strategy == "group" and groups is not None
-    if by_groups:
-        order = np.argsort(rng.permutation(int(groups.max()) + 1)[groups], kind="stable")  # type: ignore[union-attr]
+    elif strategy == "group" and groups is not None:
+        order = np.argsort(rng.permutation(int(groups.max()) + 1)[groups], kind="stable")
     order = _once(np.concatenate([*(some_of_each(codes, order, most) for codes in classes(y, task)), order]))
-    return whole_groups(most, groups[order], order, folds) if by_groups else np.sort(order[:most])  # type: ignore[index]
+    if strategy == "group" and groups is not None:
+        return whole_groups(most, groups[order], order, folds)
+    return np.sort(order[:most])
 
 
 def latest_first(most: int, times: Array, order: Array, moments: int) -> Array:
