@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -26,16 +27,16 @@ def check_data(campaign: Campaign) -> None:
     check_scoring(spec, metric_of(spec, campaign.root))
     check_columns(data, spec)
     check_sample(data, spec)
-    if not (campaign.root / "competition" / "sealed").exists():
-        campaign.progress("note", text="reading the tables and sealing the folds")
     if not any(campaign.rounds.glob("R01_*")):  # nothing is scored yet, so what config.json says now counts
+        campaign.progress("note", text="reading the tables and sealing the folds")
         campaign.files(0).path("folds.json").unlink(missing_ok=True)
-    rows = rows_that_serve(len(header(data / spec.train)), seconds_to_play(campaign.config.loop, campaign.now()))
-    seal(campaign.root, campaign.config, rows=rows)
+        shutil.rmtree(campaign.root / "competition" / "sealed", ignore_errors=True)
+    seconds = seconds_to_play(campaign.config.loop, campaign.now())
+    seal(campaign.root, campaign.config, rows_that_serve(len(header(data / spec.train)), seconds))
 
 
 def seconds_to_play(loop: LoopSection, now: datetime) -> float | None:
-    """As config.json gives them: how long this start took so far must not change which rows are sealed."""
+    """As the settings give them: how long this start took so far must not change which rows are sealed."""
     times = [60 * loop.minutes] if loop.minutes else []
     times += [(loop.ends - now).total_seconds()] if loop.ends else []
     return min(times, default=None)
@@ -45,6 +46,6 @@ def tell_rows(campaign: Campaign) -> None:
     """Of the labelled rows that were left out when the folds were sealed, if there are any."""
     folds = read_json_or_none(campaign.files(0).path("folds.json")) or {}
     if left_out := folds.get("left_out"):
-        why = "cv.rows" if campaign.config.cv.rows else "its time serves no more; a new campaign may set cv.rows"
+        why = "cv.rows" if campaign.config.cv.rows else "what its time serves at first; a new campaign may set cv.rows"
         rows = folds["rows"]
         campaign.progress("note", text=f"learning from {rows:,} of {rows + left_out:,} labelled rows ({why})")

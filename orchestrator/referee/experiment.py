@@ -102,7 +102,7 @@ class Experiment:
             "ok",
             judged.verdict,
             judged.reason,
-            fold_scores=[number(value) for value in scored.fold_scores],
+            fold_scores=[finite_or_none(value) for value in scored.fold_scores],
             cv=scored.cv,
             se=judged.se,
             **_compared(judged.comparison, best.label if best else None),
@@ -150,7 +150,7 @@ class Experiment:
         self.referee.progress("gate", **named, passed=passed, text=found.reason)
         if passed:
             return None
-        scores = [number(self.quick_score(0, first))]
+        scores = [finite_or_none(self.quick_score(0, first))]
         compared = _compared(found.comparison, champion.label)
         return self._record("gated", "discard", found.reason, fold_scores=scores, **compared)
 
@@ -204,7 +204,7 @@ def _compared(found: Comparison | None, label: str | None) -> dict[str, Any]:
     return {"gain": found.gain, "gain_se": found.se, "probability": found.probability, "against": label}
 
 
-def number(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """JSON has no nan."""
     return None if np.isnan(value) else value
 

@@ -16,7 +16,7 @@ from orchestrator.errors import MetricFailed, OutputRejected
 from orchestrator.files import read_json_or_none, sha256_bytes
 from orchestrator.referee.company import Company
 from orchestrator.referee.earlier import Archive
-from orchestrator.referee.experiment import Experiment, number
+from orchestrator.referee.experiment import Experiment, finite_or_none
 from orchestrator.referee.feature_cache import FeatureCache
 from orchestrator.referee.labels import check_own_metric
 from orchestrator.referee.runner import Failure, FoldRunner
@@ -144,7 +144,7 @@ class Referee:
         outcome, failure = runner.outcomes[0], runner.failure
         return {
             "status": outcome.status,
-            "score": None if failure else number(experiment.quick_score(0, runner.valid[0])),
+            "score": None if failure else finite_or_none(experiment.quick_score(0, runner.valid[0])),
             "problem": failure.message if failure else "",
             "seconds": round(outcome.seconds, 3),
             "peak_mb": round(outcome.peak_mb, 1),

@@ -1,8 +1,9 @@
 """Round 0: split the data once and seal it, so that every experiment of the campaign meets the same folds.
 
 The folder is built beside its place and renamed into it. Whoever loses it (a disk error, an edit) gets the same one
-again: the assignment depends on the data and config.json alone. `R00_folds.json` remembers its hash, and a rebuilt
-folder that differs ends the campaign, because its scores could not be compared with the earlier ones.
+again: the assignment depends on the data, config.json and the most rows allowed, which `R00_folds.json` remembers
+beside its hash. A rebuilt folder that differs ends the campaign, because its scores could not be compared with the
+earlier ones.
 """
 
 from __future__ import annotations
@@ -40,25 +41,25 @@ _FORMAT = 1
 _NO_DATES = "competition.time_column {!r} can't be read as dates: write them as 2020-12-31"
 
 
-def seal(campaign: Path, config: Config, rows: int | None = None) -> FoldSet:
-    """The campaign's folds: loaded when they are intact, built otherwise, of at most `rows` labelled rows at first.
+def seal(campaign: Path, config: Config, most: int | None = None) -> FoldSet:
+    """The campaign's folds: loaded when they are intact, built otherwise.
 
+    What was sealed before says how many labelled rows there are at most; at first `cv.rows` does, or else `most`.
     Raises BadInput for data or settings that can't be split, FatalEnding when a rebuilt folder would differ from the
     one that earlier rounds were scored with.
     """
     folder = campaign / "competition" / "sealed"
     record = RoundFiles(campaign / "rounds", 0).path("folds.json")
-    before = read_json_or_none(record)
-    most = before.get("most") if before else config.cv.rows or rows
+    told = read_json_or_none(record)
+    before = told or read_json_or_none(folder / MANIFEST)
+    most = before.get("most") if before else config.cv.rows or most
     fingerprint = fingerprint_of(config, most)
     try:
         folds = load(folder, fingerprint)
-        if before and before["hash"] != folds.hash:
-            raise Damaged(f"{folder} is of other folds than {record} tells")
     except Damaged:
         build(campaign, config, expected=before["hash"] if before else None, most=most)
         folds = load(folder, fingerprint)
-    if before is None:
+    if told is None:
         record.parent.mkdir(exist_ok=True)
         keys = ("hash", "strategy", "folds", "seed", "rows", "left_out", "most")
         write_json(record, {key: folds.manifest.get(key) for key in keys})
@@ -104,9 +105,8 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, most
         runs = time_blocks(times, test_times)
     given, kept = len(train), None
     if most is not None and most < given:
-        kept = some_rows(
-            most, y, task=spec.task, strategy=cv.strategy, folds=cv.folds, seed=cv.seed, groups=groups, times=times
-        )
+        by = {"groups": groups if cv.strategy == "group" else None, "times": times if cv.strategy == "time" else None}
+        kept = some_rows(most, y, task=spec.task, folds=cv.folds, seed=cv.seed, **by)
         train, y = train.iloc[kept].reset_index(drop=True), y[kept]
         groups, times, runs = (None if array is None else array[kept] for array in (groups, times, runs))
     assignment = assign(cv.strategy, cv.folds, cv.seed, y, task=spec.task, groups=groups, times=times, runs=runs)

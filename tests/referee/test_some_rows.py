@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,12 @@ from orchestrator.campaign import Campaign
 from orchestrator.competitions.profile import profile
 from orchestrator.errors import BadInput
 from orchestrator.files import read_json, write_json
+from orchestrator.referee.folds import digest
 from orchestrator.referee.some_rows import ENOUGH_ROWS, RARE, rows_that_serve, some_rows
 from tests.playing import NOON, Script
 from tests.referee.conftest import GOOD, ROWS, Stand
 
-USUAL = {"task": "binary", "strategy": "stratified", "folds": 3, "seed": 7, "groups": None, "times": None}
+USUAL = {"task": "binary", "folds": 3, "seed": 7, "groups": None, "times": None}
 
 
 def test_time_and_width_say_how_many_rows() -> None:
@@ -26,7 +28,7 @@ def test_time_and_width_say_how_many_rows() -> None:
     assert rows_that_serve(50, 600.0) == rows_that_serve(50, 599.0) == 1_200_000
     assert rows_that_serve(3, 600.0) == rows_that_serve(20, 600.0) == 3_000_000
     assert rows_that_serve(5000, 60.0) == ENOUGH_ROWS
-    assert rows_that_serve(50, -3.0) is None  # the deadline is over: nothing is played, so nothing is cut
+    assert rows_that_serve(50, -3.0) == ENOUGH_ROWS  # the deadline is over: more time for it comes too late
 
 
 def test_rare_classes_stay() -> None:
@@ -39,11 +41,11 @@ def test_rare_classes_stay() -> None:
     assert np.array_equal(kept, some_rows(500, y, **{**USUAL, "task": "multiclass"}))
     labels = np.column_stack([y == 1, y == 2, y < 9]).astype(float)
     labels[:4990, 2], labels[4990, 2] = np.nan, 0.0
-    seen = labels[some_rows(500, labels, **{**USUAL, "task": "multilabel", "strategy": "kfold"})]
+    seen = labels[some_rows(500, labels, **{**USUAL, "task": "multilabel"})]
     assert (seen[:, 0] == 1).sum() >= RARE and (seen[:, 1] == 1).sum() == 3
     assert (seen[:, 2] == 0).sum() == 1 and (seen[:, 2] == 1).sum() == 9
     amounts = np.column_stack([np.ones(5000), np.where(np.arange(5000) == 77, 3.0, np.nan)])
-    kept = some_rows(20, amounts, **{**USUAL, "task": "multiregression", "strategy": "kfold"})
+    kept = some_rows(20, amounts, **{**USUAL, "task": "multiregression"})
     assert len(kept) == 20 and 77 in kept
 
 
@@ -53,12 +55,15 @@ def test_many_classes_leave_room_for_the_others() -> None:
     kept = some_rows(1000, y, **{**USUAL, "task": "multiclass"})
     assert len(np.unique(y[kept])) == len(np.unique(y))
     assert 0.6 < (y[kept] == 0).mean() < 0.9
-    assert set(np.unique(np.arange(50)[some_rows(10, np.arange(50) % 2, **USUAL)] % 2)) == {0, 1}
+    assert set(some_rows(10, np.arange(50) % 2, **USUAL) % 2) == {0, 1}
+    labels = (rng.random((5000, 200)) < 0.003).astype(float)
+    kept = some_rows(1000, labels, **{**USUAL, "task": "multilabel"})
+    assert len(kept) == 1000 and (labels[kept].sum(axis=0) >= 1).all()
 
 
 def test_groups_stay_whole_and_suffice_for_the_folds() -> None:
     groups = np.repeat(np.arange(40), 25)[np.random.default_rng(0).permutation(1000)]
-    settings = {**USUAL, "task": "regression", "strategy": "group", "groups": groups}
+    settings = {**USUAL, "task": "regression", "groups": groups}
     kept = some_rows(260, np.zeros(1000), **settings)
     assert len(kept) == 250
     assert set(np.unique(groups[kept], return_counts=True)[1]) == {25}
@@ -71,20 +76,25 @@ def test_groups_stay_whole_and_suffice_for_the_folds() -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_a_giant_group_takes_no_room_from_the_others(seed: int) -> None:
     groups = np.concatenate([np.zeros(600, dtype=np.int64), np.repeat(np.arange(1, 41), 10)])
-    settings = {**USUAL, "task": "regression", "strategy": "group", "groups": groups, "seed": seed}
+    settings = {**USUAL, "task": "regression", "groups": groups, "seed": seed}
     kept = some_rows(300, np.zeros(1000), **settings)
     assert len(kept) == 300 and 0 not in groups[kept]
+    groups = np.repeat(np.arange(5), [90, 10, 20, 20, 20])
+    assert len(some_rows(100, np.zeros(160), **{**settings, "groups": groups})) <= 100
 
 
 def test_the_latest_moments_stay_where_folds_go_by_time() -> None:
     times = np.repeat(np.arange(100), 10)[::-1].copy()
-    settings = {**USUAL, "task": "regression", "strategy": "time", "times": times}
+    settings = {**USUAL, "task": "regression", "times": times}
     kept = some_rows(205, np.zeros(1000), **settings)
     assert list(np.bincount(times[kept])[79:]) == [5, *[10] * 20]
     assert set(times[some_rows(40, np.zeros(1000), **settings)]) == {96, 97, 98, 99}
     few = some_rows(20, np.zeros(1000), **settings)
     assert len(few) == 20 and set(times[few]) == {96, 97, 98, 99}
     assert len(some_rows(10, np.zeros(1000), **{**settings, "times": np.ones(1000)})) == 10
+    uneven = np.repeat(np.arange(10), [1] * 9 + [10_000])
+    lonely = some_rows(100, np.zeros(10_009), **{**settings, "times": uneven})
+    assert len(lonely) == 100 and set(uneven[lonely]) == {6, 7, 8, 9}
     y = (times == 3).astype(np.int64)
     assert set(y[some_rows(205, y, **{**settings, "task": "binary"})]) == {0, 1}
 
@@ -117,25 +127,30 @@ def test_a_lost_folder_is_rebuilt_of_the_same_rows_whatever_the_time(make_stand:
     assert again.kept is not None and before.kept is not None and np.array_equal(again.kept, before.kept)
 
 
-def test_an_intact_folder_of_other_rows_is_not_taken_for_the_recorded_one(make_stand: Callable[..., Stand]) -> None:
+def test_a_lost_record_is_written_again_from_the_folder(make_stand: Callable[..., Stand]) -> None:
     stand = make_stand(cv__rows=120)
     before = stand.referee().seal()
-    record = stand.files(0).path("folds.json")
-    told = record.read_bytes()
-    record.unlink()
-    stand.raw["cv"]["rows"] = 90
-    assert stand.referee().seal().rows == 90
-    record.write_bytes(told)
+    told = read_json(stand.files(0).path("folds.json"))
+    stand.files(0).path("folds.json").unlink()
+    del stand.raw["cv"]["rows"]
     assert stand.referee().seal().hash == before.hash
+    assert read_json(stand.files(0).path("folds.json")) == told
 
 
 def test_a_campaign_sealed_before_rows_could_be_left_out_plays_on(stand: Stand) -> None:
     before = stand.referee().seal()
     manifest = before.folder / "folds.json"
     older = {key: value for key, value in read_json(manifest).items() if key not in ("left_out", "most", "sha256")}
+    spec, cv = stand.config.competition, {"strategy": "stratified", "folds": 3, "seed": 7}
+    tables = ["train", "test", "id_column", "target_columns", "task", "classes"]
+    columns = ["group_column", "time_column", "text_columns", "date_columns", "drop_columns"]
+    settings = {key: getattr(spec, key) for key in tables + columns}
+    older["fingerprint"] = digest(json.dumps([1, settings, cv], sort_keys=True))
     write_json(manifest, older)
+    made = manifest.stat().st_mtime_ns
     stand.files(0).path("folds.json").unlink()
     assert stand.referee().seal().hash == before.hash
+    assert manifest.stat().st_mtime_ns == made
     assert read_json(stand.files(0).path("folds.json"))["left_out"] is None
 
 
@@ -157,7 +172,7 @@ def test_a_campaign_that_leaves_rows_out_says_so_at_every_start(tmp_path: Path) 
     assert played.statuses == ["keep"]
 
 
-def test_until_a_round_is_played_the_settings_of_now_count(tmp_path: Path) -> None:
+def test_until_the_settings_are_sealed_those_of_now_count(tmp_path: Path) -> None:
     script = Script(tmp_path / "killed", rounds=1)
     script.configure(**{"cv.rows": 30})
     script.save()
@@ -174,5 +189,7 @@ def test_what_a_short_campaign_leaves_out_is_told(tmp_path: Path) -> None:
     row = np.arange(ENOUGH_ROWS + 1000)
     table = pd.DataFrame({"id": row, "a": row % 7, "b": row % 11, "y": row % 3})
     table.to_csv(tmp_path / "hurried" / "competition" / "data" / "train.csv", index=False)
-    told = "learning from 100,000 of 101,000 labelled rows (its time serves no more; a new campaign may set cv.rows)"
+    told = (
+        "learning from 100,000 of 101,000 labelled rows (what its time serves at first; a new campaign may set cv.rows)"
+    )
     assert told in script.play().notes()

@@ -16,6 +16,7 @@ def test_killed_again_and_again_it_ends_right(person: Person) -> None:
     person.kills(lambda: server.count("storage GET") > seen, "run", URL, "--submit")
     person.kills((campaign / "config.json").exists, "run", URL, "--submit")
     person.kills((campaign / "rounds" / "R00_folds.json").exists, "run", URL, "--submit")
+    person.kills((campaign / "rounds" / "R00_profile.json").exists, "run", URL, "--submit")
     person.kills((campaign / "rounds" / "R01_experiment.py").exists, "run", URL, "--submit")
     person.kills((campaign / "rounds" / "R01_scores.json").exists, "run", URL, "--submit")
     code, said = person.types("run", URL, "--submit")

@@ -1,4 +1,4 @@
-"""What runs in the notebook of a code-only competition: refit on all rows, predict the mounted test set, hand in.
+"""What runs in the notebook of a code-only competition: refit on all sealed rows, predict the mounted test set, submit.
 
 Kaggle runs it twice: when it is pushed, and again after the submission with the hidden test set in the place of the
 public one. So nothing here may depend on how many test rows there are or which. The tables are read, typed and split by

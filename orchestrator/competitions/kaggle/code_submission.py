@@ -23,7 +23,7 @@ from orchestrator.execution.kaggle_kernel import MACHINES, USUAL
 from orchestrator.execution.kernel_inputs import Datasets
 from orchestrator.execution.kernel_session import QuotaSpent, Session, Settings
 from orchestrator.execution.kernel_site import KernelSite
-from orchestrator.files import read_json, read_json_or_none
+from orchestrator.files import read_json
 from orchestrator.referee.submission_file import check
 from orchestrator.rounds import RoundFiles
 
@@ -97,11 +97,11 @@ class CodeSubmissions:
             )
         try:
             record = read_json(files.path("scores.json"))
+            folds = read_json(RoundFiles(self.root / "rounds", 0).path("folds.json"))
         except (Damaged, FileNotFoundError) as error:
             raise SubmissionRefused(f"{files.label} can't be handed in as code: {error}") from error
         machine = MACHINES.get(self._accelerator, USUAL)
         seconds = execution.experiment_minutes * 60
-        folds = read_json_or_none(RoundFiles(self.root / "rounds", 0).path("folds.json")) or {}
         task = {
             "config": self.config.model_dump(include={"competition", "cv", "referee", "execution"}),
             "slug": spec.slug,
