@@ -150,8 +150,8 @@ class RefereeSection(Section):
     """A round is kept when its gain over the best one is real with this probability, by the paired bootstrap."""
     gate_sigmas: float = Field(default=2.0, gt=0)
     """Fold 1 worse than the best by more than so many standard errors ends the round."""
-    final: Literal["mean", "refit"] = "mean"
-    """Test predictions: mean over the folds' models, or one refit on all rows."""
+    final: Literal["mean", "refit"] | None = None
+    """Test predictions: mean over the folds' models, or one refit on all rows; null: refit where folds go by time."""
 
 
 class ExecutionSection(Section):
@@ -213,6 +213,11 @@ class Config(Section):
     """Markdown notes that the Researcher reads, relative to the campaign."""
     guesses: dict[str, str] = Field(default_factory=dict)
     """What `new` inferred, as dotted key → why; delete an entry once you have checked it."""
+
+    @property
+    def final(self) -> Literal["mean", "refit"]:
+        """Where folds go by time, the first ones' models know nothing of the years before the test rows."""
+        return self.referee.final or ("refit" if self.cv.strategy == "time" else "mean")
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:

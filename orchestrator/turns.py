@@ -125,7 +125,7 @@ class Turns:
             "strategies": config.loop.parallel_strategies,
             **_at_once(campaign),
             "keep_probability": config.referee.keep_probability,
-            "final": config.referee.final,
+            "final": config.final,
         }
 
     def _prompt(

@@ -92,7 +92,9 @@ class Experiment:
         if runner.wants_refit and not judged.clearly_worse:
             runner.run(["full"])
         per_fold = np.stack([runner.test[fold] for fold in range(self.folds.folds)])
-        test = runner.test.get("full", per_fold.mean(axis=0))
+        # The last of the folds that go by time learned from most of the rows, and from the latest.
+        usual, final = (per_fold[-1], "last") if self.folds.strategy == "time" else (per_fold.mean(axis=0), "mean")
+        test, final = (runner.test["full"], "refit") if "full" in runner.test else (usual, final)
         csv = build_csv(self.config.competition, self.data, test, scored.decision)
         hashes = self._land(
             oof=_npy(oof), test=_npy(test), folds_test=_npy(per_fold.astype(np.float32)), submission=csv
@@ -110,7 +112,7 @@ class Experiment:
             correlations=found,
             max_correlation=max(found.values(), default=None),
             hashes=hashes,
-            final="refit" if "full" in runner.test else "mean",
+            final=final,
         )
 
     def fail(self, failure: Failure) -> dict[str, Any]:
@@ -155,6 +157,9 @@ class Experiment:
         return self._record("gated", "discard", found.reason, fold_scores=scores, **compared)
 
     def _gate_sigmas(self) -> float | None:
+        """None: no gate. Where folds go by time the first one has the fewest rows to learn from and tells least."""
+        if self.folds.strategy == "time":
+            return None
         role, against_blend = str(self.strategy.get("role")), bool(self.strategy.get("against_blend"))
         return gate_sigmas(role, self.config.referee.gate_sigmas, against_blend)
 

@@ -73,7 +73,7 @@ class FoldRunner:
         self.valid: dict[Fold, Array] = {}
         self.test: dict[Fold, Array] = {}
         self.failure: Failure | None = None
-        self.wants_refit = (strategy.get("final") or config.referee.final) == "refit"
+        self.wants_refit = (strategy.get("final") or config.final) == "refit"
         self._thorough = strategy.get("role") == "blend"
         self._seconds, self._deadline = seconds, time.monotonic() + seconds
         self._company = company or Company()

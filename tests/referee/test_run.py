@@ -263,6 +263,28 @@ def test_label_metrics_are_decided_by_the_host(make_stand: Callable[..., Stand])
     assert again["verdict"] == "keep"
 
 
+def test_folds_that_go_by_time_have_no_gate_and_predict_by_all_that_is_known(make_stand: Callable[..., Stand]) -> None:
+    """Test lies behind train: a mean would be drawn back by models that know nothing of the last folds."""
+    stand = make_stand(cv__strategy="time", competition__time_column="x2")
+    script = HEADER + "known = np.full(task['n_test'], len(column('train', 'x0')) / 1000)\n"
+    good = script + "save(sigmoid(column('valid', 'x0')) if task['fold'] != 'full' else known, known)\n"
+    assert stand.run(good)["final"] == "refit"
+    assert np.load(stand.files(1).path("test.npy")) == pytest.approx(ROWS / 1000)
+    poor = script + "assert task['fold'] != 'full'\nsave(sigmoid(-column('valid', 'x0')), known)\n"
+    record = stand.run(poor, 2, best=1, earlier=(1,))
+    assert (record["status"], record["verdict"], record["final"]) == ("ok", "discard", "last")
+    assert np.load(stand.files(2).path("test.npy")) == pytest.approx(0.15)
+    blend = (
+        HEADER
+        + """
+valid, test = (np.load(f"{IN}/previous/R01_{name}.npy") for name in ("valid", "test"))
+save(valid, test)
+"""
+    )
+    stand.run(blend, 3, role="blend", earlier=(1,))
+    assert np.load(stand.files(3).path("test.npy")) == pytest.approx(ROWS / 1000)
+
+
 def test_time_folds_leave_rows_without_predictions(make_stand: Callable[..., Stand]) -> None:
     stand = make_stand(cv__strategy="time", competition__time_column="x2")
     record = stand.run(GOOD)
