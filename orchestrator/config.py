@@ -97,8 +97,8 @@ class CVSection(Section):
     """stratified: equal shares of each class. kfold: at random. group: no group in two folds (group_column). time:
     every fold is predicted from what came before it (time_column). blocks: test lies between train's times in runs, and
     runs as long are kept together."""
-    folds: int = Field(default=5, ge=2, le=20)
-    """How many parts the training rows are split into."""
+    folds: int | None = Field(default=5, ge=2, le=20)
+    """How many parts the training rows are split into; null: 10 where loop.minutes are 8 or more, else 5."""
     rows: int | None = Field(default=None, ge=10)
     """Labelled rows to learn from at most; null: as many as the time serves, in 10 minutes 3 million of 20 columns."""
     seed: int = 42

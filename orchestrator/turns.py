@@ -109,7 +109,7 @@ class Turns:
         played = len(campaign.entries)
         return {
             "seed": config.cv.seed,
-            "folds": config.cv.folds,
+            "folds": campaign.referee.seal().folds,
             "cv_strategy": config.cv.strategy,
             "metric": campaign.metric.name,
             "maximize": campaign.metric.maximize,

@@ -200,7 +200,7 @@ def summary(config: Config, directory: Path) -> list[str]:
         f"metric    {spec.metric}{direction}  ({why.get('competition.metric', 'stated')})",
         f"id        {spec.id_column or 'none: rows are matched by their order'}",
         f"submit    {spec.submission_kind}: {', '.join(spec.submission_columns[:6])}",
-        f"folds     {cv.folds} × {cv.strategy}  ({why.get('cv.strategy', 'stated')})",  # noqa: RUF001
+        f"folds     {cv.folds or '5 or 10'} × {cv.strategy}  ({why.get('cv.strategy', 'stated')})",  # noqa: RUF001
     ]
     if spec.drop_columns:
         lines.append(f"left out  {', '.join(spec.drop_columns[:6])}  (in train only)")

@@ -21,6 +21,8 @@ GROUP_NAME = re.compile(
     r"(?i)group|quer(y|ies)|qid|session|srch|search|user|patient|subject|customer|client|house|id$|_id"
 )
 TINY = 300
+FEW = 20_000
+"""Rows; with more a model has little to gain from a tenth of them."""
 
 
 Strategy = Literal["stratified", "kfold", "group", "time", "blocks"]
@@ -29,7 +31,7 @@ Strategy = Literal["stratified", "kfold", "group", "time", "blocks"]
 @dataclass(frozen=True)
 class Split:
     strategy: Strategy
-    folds: int
+    folds: int | None
     group_column: str | None
     time_column: str | None
     why: str
@@ -75,22 +77,27 @@ def choose_split(
     return Split(strategy, folds, group, time, why, folds_why)
 
 
-def _folds(train: pd.DataFrame, labels: pd.Series | None, strategy: Strategy, block: str | None) -> tuple[int, str]:
-    """How many and why; `block` is the column whose values stay together or in order."""
+def _folds(
+    train: pd.DataFrame, labels: pd.Series | None, strategy: Strategy, block: str | None
+) -> tuple[int | None, str]:
+    """How many and why, None for what the time says; `block` is the column whose values stay together or in order."""
     rows = len(train)
-    folds, why = FOLDS, "enough to average over, few enough to be quick"
+    folds: int | None = FOLDS
+    why = "enough to average over, few enough to be quick"
     if strategy in ("stratified", "kfold") and rows < TINY:
         folds, why = 10, f"{rows} rows: each model should see 90 % of them"
+    elif strategy in ("stratified", "kfold") and rows <= FEW:
+        folds, why = None, f"{rows} rows: with the time for 10 folds, each model should see 90 % of them"
     if strategy == "stratified" and labels is not None:
         rarest = int(labels.value_counts().min())
-        if folds == 10 and rarest < 10:
+        if folds != FOLDS and rarest < 10:
             folds, why = FOLDS, f"the rarest class has {rarest} rows"
     if strategy in ("group", "time"):
         distinct = train[block].nunique()
         most = distinct if strategy == "group" else distinct - 1
-        if most < folds:
+        if most < FOLDS:
             folds, why = max(2, most), f"{block} has {distinct} different values"
-    return min(folds, max(2, rows // 2)), why
+    return None if folds is None else min(folds, max(2, rows // 2)), why
 
 
 def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind]) -> tuple[str | None, bool]:

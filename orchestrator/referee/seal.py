@@ -41,10 +41,11 @@ _FORMAT = 1
 _NO_DATES = "competition.time_column {!r} can't be read as dates: write them as 2020-12-31"
 
 
-def seal(campaign: Path, config: Config, most: int | None = None) -> FoldSet:
+def seal(campaign: Path, config: Config, most: int | None = None, count: int = 5) -> FoldSet:
     """The campaign's folds: loaded when they are intact, built otherwise.
 
-    What was sealed before says how many labelled rows there are at most; at first `cv.rows` does, or else `most`.
+    What was sealed before says how many labelled rows there are at most, and how many folds where `cv.folds` is null;
+    at first `cv.rows` does, or else `most` and `count`.
     Raises BadInput for data or settings that can't be split, FatalEnding when a rebuilt folder would differ from the
     one that earlier rounds were scored with.
     """
@@ -53,6 +54,7 @@ def seal(campaign: Path, config: Config, most: int | None = None) -> FoldSet:
     told = read_json_or_none(record)
     before = told or read_json_or_none(folder / MANIFEST)
     most = before.get("most") if before else config.cv.rows or most
+    config = with_folds(config, before["folds"] if before else count)
     fingerprint = fingerprint_of(config, most)
     try:
         folds = load(folder, fingerprint)
@@ -66,6 +68,11 @@ def seal(campaign: Path, config: Config, most: int | None = None) -> FoldSet:
     return folds
 
 
+def with_folds(config: Config, count: int) -> Config:
+    """`config`, of which cv.folds is `count` where it is null."""
+    return config.model_copy(update={"cv": config.cv.model_copy(update={"folds": config.cv.folds or count})})
+
+
 def fingerprint_of(config: Config, most: int | None) -> str:
     """A hash of the settings that decide what the sealed folder holds."""
     tables = ["train", "test", "id_column", "target_columns", "task", "classes"]
@@ -77,6 +84,8 @@ def fingerprint_of(config: Config, most: int | None) -> str:
 
 def build(campaign: Path, config: Config, *, expected: str | None, most: int | None) -> None:
     """Build the sealed folder from competition/data; `expected` is the hash it must have, when one is known.
+
+    cv.folds must be a number (`with_folds`).
 
     Of more labelled rows than `most` the others stay out (see `some_rows`), and kept.npy tells which are in.
     """
@@ -99,6 +108,7 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, most
     y = encode(train, spec)
     groups = _codes(train[spec.group_column]) if spec.group_column in train.columns else None
     cv = config.cv
+    assert cv.folds is not None
     times, test_times = _times(train, test, spec)
     runs = None
     if cv.strategy == "blocks" and times is not None and test_times is not None:
@@ -200,6 +210,7 @@ def _write_tables(
     import pyarrow as pa
 
     spec, cv = config.competition, config.cv
+    assert cv.folds is not None
     features = labelled = pa.Table.from_pandas(train, preserve_index=False)
     classes = spec.task in ("binary", "multiclass")
     targets = [class_values(spec.classes, y)] if classes else [pa.array(column) for column in y.reshape(len(y), -1).T]

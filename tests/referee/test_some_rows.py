@@ -193,3 +193,16 @@ def test_what_a_short_campaign_leaves_out_is_told(tmp_path: Path) -> None:
         "learning from 100,000 of 101,000 labelled rows (what its time serves at first; a new campaign may set cv.rows)"
     )
     assert told in script.play().notes()
+
+
+@pytest.mark.parametrize(("minutes", "count"), [(7.9, 5), (8.0, 10)])
+def test_how_many_folds_the_time_pays_is_settled_once(tmp_path: Path, minutes: float, count: int) -> None:
+    script = Script(tmp_path / "folds", rounds=1, minutes=minutes)
+    script.configure(**{"cv.folds": None})
+    played = script.play()
+    assert read_json(played.file("R00_folds.json"))["folds"] == count
+    assert len(played.entries[0]["fold_scores"]) == count
+    shutil.rmtree(script.folder / "competition" / "sealed")
+    script.configure(**{"loop.minutes": 30.0 - 2 * minutes})
+    assert script.play().statuses == ["keep"]
+    assert read_json(played.file("R00_folds.json"))["folds"] == count

@@ -24,6 +24,7 @@ from orchestrator.execution.kernel_inputs import Datasets
 from orchestrator.execution.kernel_session import QuotaSpent, Session, Settings
 from orchestrator.execution.kernel_site import KernelSite
 from orchestrator.files import read_json
+from orchestrator.referee.seal import with_folds
 from orchestrator.referee.submission_file import check
 from orchestrator.rounds import RoundFiles
 
@@ -102,8 +103,9 @@ class CodeSubmissions:
             raise SubmissionRefused(f"{files.label} can't be handed in as code: {error}") from error
         machine = MACHINES.get(self._accelerator, USUAL)
         seconds = execution.experiment_minutes * 60
+        config = with_folds(self.config, folds.get("folds", 5))
         task = {
-            "config": self.config.model_dump(include={"competition", "cv", "referee", "execution"}),
+            "config": config.model_dump(include={"competition", "cv", "referee", "execution"}),
             "slug": spec.slug,
             "decision": record["decision"],
             "round": files.number,
