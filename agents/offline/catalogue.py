@@ -88,7 +88,15 @@ def booster(
     )
 
 
-def language(name: str, title: str, members: list[str], hint: float, per_row: float, **params: Any) -> Recipe:
+def language(
+    name: str,
+    title: str,
+    members: list[str],
+    hint: float,
+    per_row: float,
+    fits: Callable[[Facts], bool] = wordy,
+    **params: Any,
+) -> Recipe:
     """A recipe on the text columns alone."""
     return Recipe(
         name=name,
@@ -98,7 +106,7 @@ def language(name: str, title: str, members: list[str], hint: float, per_row: fl
         params={"members": members, "C": 8.0, "alpha": 0.1, "calibrate": False, "max_terms": 300_000, **params},
         space={"C": (1.0, 40.0, "log"), "alpha": (0.01, 1.0, "log"), "max_terms": [100_000, 300_000, 600_000]},
         features={},
-        fits=wordy,
+        fits=fits,
         seconds=text_seconds(per_row),
         hint=lambda f: hint * (1.0 if lone_text(f) else 0.6),
     )
@@ -121,6 +129,7 @@ RECIPES: tuple[Recipe, ...] = (
         ["nb_single"],
         0.45,
         6e-5,
+        lone_text,
         calibrate=True,
         max_terms=100_000,
         most_rows=30_000,

@@ -63,7 +63,25 @@ def find_target(tables: Tables, meta: dict[str, Any]) -> Target:
     for name in target.columns:
         if tables.train[name].isna().all():
             raise BadInput(f"{tables.names[0]}: the target {name} is missing in every row: fill it in")
+        _check_words(tables.train[name], tables.names[0])
     return _as_ranked_list(tables, target)
+
+
+def _check_words(target: pd.Series, table: str) -> None:
+    """Raise BadInput for a few words among amounts: they would make a class of each amount."""
+    import pandas as pd
+
+    if target.dtype.kind in "iufb":
+        return
+    texts = target.dropna().astype(str).str.strip()
+    numbers = pd.to_numeric(texts, errors="coerce").dropna()
+    words, distinct = texts.drop(numbers.index), numbers.nunique()
+    are_amounts = distinct > MAX_INTEGER_CLASSES and (bool((numbers % 1 != 0).any()) or distinct > 0.1 * len(texts))
+    if are_amounts and 0 < len(words) <= 0.05 * len(texts) and not words.str.contains(r"\d").any():
+        raise BadInput(
+            f"{table}: {len(words)} of {len(texts)} values of the target {target.name} are no numbers, such as "
+            f"{words.iloc[0]!r} in row {words.index[0] + 1}: correct them, or leave them empty"
+        )
 
 
 def unknown_in_test(tables: Tables) -> list[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null"]
 """`None` is not among them: it is a class or a category more often than a hole."""
-STRAY = ["None", "none", "?", "-", "--", "*", "."]
+STRAY = ["None", "none", "na", "n.a.", "N.A.", "missing", "?", "-", "--", "*", "."]
 """Holes in a column that otherwise holds numbers only."""
 AMOUNT = r"^([-+]?[$€£]? ?|[$€£] ?[-+]?)(\d{1,3}(,\d{3})+|\d+)(\.\d+)? ?%?$"
 """A number as people write it: 1,234.50 or $12 or 7.5 %."""

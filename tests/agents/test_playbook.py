@@ -287,6 +287,12 @@ def test_text_recipes_need_text_and_log_ridge_needs_values() -> None:
     assert BY_NAME["ridge_log"].fits(facts("regression", **table_only))
 
 
+def test_words_alone_are_a_first_answer_only_where_there_is_little_else() -> None:
+    sizes = {"rows": 2000, "rows_all": 2500, "texts": 1, "columns": 5, "coded": 0, "outputs": 1, "wordiness": 50.0}
+    assert BY_NAME["text_quick"].fits(Facts(**sizes, numbers=1, categories=0, task="binary"))
+    assert not BY_NAME["text_quick"].fits(Facts(**sizes, numbers=3, categories=2, task="regression"))
+
+
 def test_samples_stay_in_the_space_and_depend_on_the_seed_alone() -> None:
     recipe = BY_NAME["xgboost_encoded"]
     first, again = (sample(recipe, random.Random(3)) for _ in range(2))

@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.competitions.infer_columns import kinds_of, match_classes, parse_dates
 from orchestrator.competitions.metrics import get_metric
+from orchestrator.errors import BadInput
 from orchestrator.referee.blend import weights
 from orchestrator.referee.compare import compare, fold_draws
 from orchestrator.referee.score import score
@@ -141,6 +142,18 @@ class TestTaskAndFormat:
     def test_few_whole_numbers_with_a_fractional_sample_are_amounts(self, folder):
         spec = folder.target("rings", folder.rng.integers(1, 12, 200), 9.5).create().competition
         assert spec.task == "regression"
+
+    def test_a_word_among_amounts_is_told(self, folder):
+        values = [f"{value:.2f}" for value in folder.rng.normal(size=200)]
+        folder.target("y", ["soon", *values[1:]], 0.1)
+        with pytest.raises(BadInput, match="1 of 200 values of the target y are no numbers, such as 'soon' in row 1"):
+            folder.create()
+        folder.train.loc[0, "y"] = "n.a."
+        assert folder.create().competition.task == "regression"
+
+    def test_a_word_among_numbers_that_repeat_is_a_class(self, folder):
+        folder.target("y", ["other", *(str(row % 30 % 19) for row in range(199))], "3")
+        assert folder.create().competition.task == "multiclass"
 
     def test_several_numeric_targets(self, folder):
         folder.target("a", folder.rng.normal(size=200), 0.1).target("b", folder.rng.normal(size=200), 0.2)
