@@ -85,7 +85,9 @@ def _profile(stage: Stage) -> str:
 
 def _folds(stage: Stage) -> str:
     folds = stage.campaign.referee.seal()
-    return f"{folds.folds} folds, hash {folds.hash[:12]}"
+    left_out = folds.manifest.get("left_out")
+    cut = f" of {folds.rows:,} rows ({left_out:,} more are left out: cv.rows)" if left_out else ""
+    return f"{folds.folds} folds{cut}, hash {folds.hash[:12]}"
 
 
 def _eda(stage: Stage) -> str:

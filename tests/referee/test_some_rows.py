@@ -169,6 +169,7 @@ def test_a_campaign_that_leaves_rows_out_says_so_at_every_start(tmp_path: Path) 
         played = script.play()
         assert "learning from 30 of 60 labelled rows (cv.rows)" in played.notes()
     assert read_json(played.file("R00_profile.json"))["rows"]["train"] == 30
+    assert "2 folds of 30 rows (30 more are left out: cv.rows)" in (played.folder / "REPORT.md").read_text()
     assert played.statuses == ["keep"]
 
 
