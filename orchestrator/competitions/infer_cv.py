@@ -23,6 +23,8 @@ GROUP_NAME = re.compile(
 TINY = 300
 FEW = 20_000
 """Rows; with more a model has little to gain from a tenth of them."""
+FEW_CELLS = 1_000_000
+"""With more, twice the folds cost more rounds than they bring."""
 
 
 Strategy = Literal["stratified", "kfold", "group", "time", "blocks"]
@@ -86,7 +88,7 @@ def _folds(
     why = "enough to average over, few enough to be quick"
     if strategy in ("stratified", "kfold") and rows < TINY:
         folds, why = 10, f"{rows} rows: each model should see 90 % of them"
-    elif strategy in ("stratified", "kfold") and rows <= FEW:
+    elif strategy in ("stratified", "kfold") and rows <= FEW and train.size <= FEW_CELLS:
         folds, why = None, f"{rows} rows: with the time for 10 folds, each model should see 90 % of them"
     if strategy == "stratified" and labels is not None:
         rarest = int(labels.value_counts().min())

@@ -401,6 +401,17 @@ class TestSplit:
         config = folder.target("y", np.arange(50) % 2, 0.5).create()
         assert (config.cv.strategy, config.cv.folds) == ("stratified", 10)
 
+    def test_time_decides_how_many_folds_a_small_table_gets_but_not_a_wide_one(self, tmp_path):
+        folder = Folder(tmp_path / "small", 400, 30)
+        config, folds = folder.target("y", folder.rng.normal(size=400), 0.5).sealed()
+        assert (config.cv.folds, folds.folds) == (None, 5)
+        assert "with the time for 10 folds" in config.guesses["cv.folds"]
+        wide = Folder(tmp_path / "wide", 400, 30)
+        names = [f"c{number}" for number in range(2600)]
+        more = [pd.DataFrame(wide.rng.integers(0, 9, (rows, 2600)), columns=names) for rows in (400, 30)]
+        wide.train, wide.test = (pd.concat(pair, axis=1) for pair in zip((wide.train, wide.test), more, strict=True))
+        assert wide.target("y", wide.rng.normal(size=400), 0.5).create().cv.folds == 5
+
     def test_a_rare_class_leaves_most_rows_to_learn_from(self, tmp_path):
         folder = Folder(tmp_path / "rare", 100, 30)
         config, folds = folder.target("y", ["a"] * 50 + ["b"] * 48 + ["c"] * 2, "a").sealed()
