@@ -108,7 +108,8 @@ def _read_metric(
         agrees = "" if order is None or not agreeing else ", and the leaderboard's order agrees"
         return metric, task, task_why, f"{reading.said} {reading.words!r}{note}{agrees}{unknown}", reading.maximize
     metric = get_metric(_default_metric(tables, target, task, order))
-    named = f"the description names none that fits{unknown}" if description.text.strip() else "there is no description"
+    told = description.text.strip() or description.unknown
+    named = f"the description names none that fits{unknown}" if told else "there is no description"
     why = f"the usual metric for {task} with such a sample; {named}"
     told = description.readings[0].maximize if description.readings else None
     return metric, task, task_why, why, told
