@@ -108,8 +108,8 @@ def _read_metric(
         agrees = "" if order is None or not agreeing else ", and the leaderboard's order agrees"
         return metric, task, task_why, f"{reading.said} {reading.words!r}{note}{agrees}{unknown}", reading.maximize
     metric = get_metric(_default_metric(tables, target, task, order))
-    told = description.text.strip() or description.unknown
-    named = f"the description names none that fits{unknown}" if told else "there is no description"
+    silent = not description.text.strip() and not unknown
+    named = "there is no description" if silent else f"the description names none that fits{unknown}"
     why = f"the usual metric for {task} with such a sample; {named}"
     told = description.readings[0].maximize if description.readings else None
     return metric, task, task_why, why, told
