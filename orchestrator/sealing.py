@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.competitions.check import check_columns, check_sample
 from orchestrator.competitions.check_scoring import check_scoring
+from orchestrator.competitions.infer_cv import FOLDS
 from orchestrator.competitions.metrics import metric_of
 from orchestrator.competitions.tables import header
 from orchestrator.config import LoopSection
@@ -40,7 +41,7 @@ def check_data(campaign: Campaign) -> None:
 
 def folds_that_pay(seconds: float | None) -> int:
     """10 where there is time for twice the work: each model then learns from 90 % of the rows instead of 80."""
-    return 10 if seconds is not None and seconds >= TIME_FOR_TEN else 5
+    return 10 if seconds is not None and seconds >= TIME_FOR_TEN else FOLDS
 
 
 def seconds_to_play(loop: LoopSection, now: datetime) -> float | None:

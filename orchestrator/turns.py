@@ -14,7 +14,7 @@ from agents.transcript import generations
 from orchestrator.build import at_most, complete
 from orchestrator.errors import OutputRejected
 from orchestrator.execution.jobs import together
-from orchestrator.files import atomic_write
+from orchestrator.files import atomic_write, read_json_or_none
 from orchestrator.ledger import Entry, plan_header
 from orchestrator.referee.workdir import MAX_SCRIPT_BYTES
 from orchestrator.rounds import RoundFiles, label
@@ -107,9 +107,10 @@ class Turns:
         left = campaign.seconds_left()
         money = campaign.costs.headroom(campaign.place[0])
         played = len(campaign.entries)
+        folds = read_json_or_none(campaign.files(0).path("folds.json")) or campaign.referee.seal().manifest
         return {
             "seed": config.cv.seed,
-            "folds": campaign.referee.seal().folds,
+            "folds": folds["folds"],
             "cv_strategy": config.cv.strategy,
             "metric": campaign.metric.name,
             "maximize": campaign.metric.maximize,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from orchestrator.errors import Damaged, FatalEnding, MetricFailed
 from orchestrator.files import atomic_write, read_json_or_none, sha256_bytes, write_json
 from orchestrator.referee.company import Company
 from orchestrator.referee.earlier import ARTIFACTS, Earlier, correlations
-from orchestrator.referee.runner import Failure, FoldRunner
+from orchestrator.referee.runner import Failure, Fold, FoldRunner
 from orchestrator.referee.score import (
     Comparison,
     fold_score,
@@ -92,9 +93,7 @@ class Experiment:
         if runner.wants_refit and not judged.clearly_worse:
             runner.run(["full"])
         per_fold = np.stack([runner.test[fold] for fold in range(self.folds.folds)])
-        # The last of the folds that go by time learned from most of the rows, and from the latest.
-        usual, final = (per_fold[-1], "last") if self.folds.strategy == "time" else (per_fold.mean(axis=0), "mean")
-        test, final = (runner.test["full"], "refit") if "full" in runner.test else (usual, final)
+        test, final = self._final(runner.test, per_fold)
         csv = build_csv(self.config.competition, self.data, test, scored.decision)
         hashes = self._land(
             oof=_npy(oof), test=_npy(test), folds_test=_npy(per_fold.astype(np.float32)), submission=csv
@@ -114,6 +113,14 @@ class Experiment:
             hashes=hashes,
             final=final,
         )
+
+    def _final(self, test: Mapping[Fold, Array], per_fold: Array) -> tuple[Array, str]:
+        """The predictions for test and how they came about, from those of each fold and perhaps of a refit."""
+        if "full" in test:
+            return test["full"], "refit"
+        if self.folds.strategy == "time":  # the last fold learned from most of the rows, and from the latest
+            return per_fold[-1], "last"
+        return per_fold.mean(axis=0), "mean"
 
     def fail(self, failure: Failure) -> dict[str, Any]:
         return self._record("failed", "crash", f"{failure.kind}: {failure.message}", failure=asdict(failure))

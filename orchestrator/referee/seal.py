@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orchestrator.competitions.infer_columns import parse_dates
+from orchestrator.competitions.infer_cv import FOLDS
 from orchestrator.competitions.stray_words import read_features
 from orchestrator.competitions.time_blocks import parse_pair, time_blocks
 from orchestrator.config import CompetitionSection, Config
@@ -41,13 +42,12 @@ _FORMAT = 1
 _NO_DATES = "competition.time_column {!r} can't be read as dates: write them as 2020-12-31"
 
 
-def seal(campaign: Path, config: Config, most: int | None = None, count: int = 5) -> FoldSet:
+def seal(campaign: Path, config: Config, most: int | None = None, count: int = FOLDS) -> FoldSet:
     """The campaign's folds: loaded when they are intact, built otherwise.
 
     What was sealed before says how many labelled rows there are at most, and how many folds where `cv.folds` is null;
-    at first `cv.rows` does, or else `most` and `count`.
-    Raises BadInput for data or settings that can't be split, FatalEnding when a rebuilt folder would differ from the
-    one that earlier rounds were scored with.
+    at first `cv.rows` does, or else `most` and `count`. Raises BadInput for data or settings that can't be split,
+    FatalEnding when a rebuilt folder would differ from the one that earlier rounds were scored with.
     """
     folder = campaign / "competition" / "sealed"
     record = RoundFiles(campaign / "rounds", 0).path("folds.json")
@@ -85,9 +85,8 @@ def fingerprint_of(config: Config, most: int | None) -> str:
 def build(campaign: Path, config: Config, *, expected: str | None, most: int | None) -> None:
     """Build the sealed folder from competition/data; `expected` is the hash it must have, when one is known.
 
-    cv.folds must be a number (`with_folds`).
-
-    Of more labelled rows than `most` the others stay out (see `some_rows`), and kept.npy tells which are in.
+    cv.folds must be a number (`with_folds`). Of more labelled rows than `most` the others stay out (see
+    `some_rows`), and kept.npy tells which are in.
     """
     home = campaign / "competition"
     for leftover in home.glob(".sealed.*"):

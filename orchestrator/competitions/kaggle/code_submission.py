@@ -103,7 +103,7 @@ class CodeSubmissions:
             raise SubmissionRefused(f"{files.label} can't be handed in as code: {error}") from error
         machine = MACHINES.get(self._accelerator, USUAL)
         seconds = execution.experiment_minutes * 60
-        config = with_folds(self.config, folds.get("folds", 5))
+        config = with_folds(self.config, folds["folds"])
         task = {
             "config": config.model_dump(include={"competition", "cv", "referee", "execution"}),
             "slug": spec.slug,

@@ -64,7 +64,9 @@ class Code:
         """Round 1, with what of its record counts here; its frozen CSV."""
         files = self.stand.files(1)
         files.path("experiment.py").write_text(script)
-        write_json(self.stand.files(0).path("folds.json"), {"most": 120})  # of 200 rows, as the campaign's own folds
+        write_json(
+            self.stand.files(0).path("folds.json"), {"most": 120, "folds": 2}
+        )  # of 200 rows, as the campaign's own folds
         write_json(files.path("scores.json"), {"decision": {"kind": "values", "numbers": [0, 1], "levels": []}})
         csv = self.stand.data / "sample_submission.csv"
         frozen = self.stand.rounds / f"R01_frozen_{self.run}_{sha256_file(csv)[:12]}.csv"
