@@ -67,6 +67,8 @@ class Campaign:
         self.progress = progress
         self.place = (0, "start")
         self.waiting: dict[str, str] | None = None
+        self.told: set[str] = set()
+        """Warnings that are given once, not in each round."""
         self.execute = execute
         self.check_lock = check_lock
         self.stopping = False
@@ -217,7 +219,9 @@ class Campaign:
             own = keys.read_env(self.root / ".env")
             keys.check(config, own, os.environ)
         except BadInput as error:
-            self.progress("note", text=f"{error} (the settings from before the edit stay in force)", level="warning")
+            if str(error) not in self.told:
+                self.told.add(str(error))
+                self.progress("note", text=f"{error} (the settings from before stay in force)", level="warning")
             return
         if changes := show.changes(self.config.model_dump(), config.model_dump()):
             self.progress("note", text=f"config.json changed: {changes}")

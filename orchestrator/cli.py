@@ -214,13 +214,15 @@ def _grade(arguments: argparse.Namespace, now: Clock) -> int:
     from orchestrator.competitions.local import LocalCompetition
 
     root = _campaign(arguments)
-    competition = LocalCompetition(root, config.load(root / "config.json"), now=now)
+    settings = config.load(root / "config.json")
+    competition = LocalCompetition(root, settings, now=now)
     grade = competition.grade(arguments.file)
     if not grade.valid:
         named = grade.error.startswith(arguments.file.name)
         raise BadInput(f"{arguments.file}{grade.error[len(arguments.file.name) :] if named else f': {grade.error}'}")
     parts = ((name, getattr(grade, name)) for name in ("score", "public", "private"))
-    print(", ".join(f"{name} {value:.6g}" for name, value in parts if value is not None) or "valid, not graded here")
+    told = ", ".join(f"{name} {value:.6g}" for name, value in parts if value is not None)
+    print(f"{told} ({settings.competition.metric})" if told else "valid, not graded here")
     return 0
 
 

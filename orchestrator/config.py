@@ -127,8 +127,10 @@ class LoopSection(Section):
     @field_validator("deadline")
     @classmethod
     def _iso(cls, value: str | None) -> str | None:
-        if value is not None:
-            datetime.fromisoformat(value)
+        try:
+            datetime.fromisoformat(value or "2026-12-31")
+        except ValueError:
+            raise ValueError('write it like "2026-12-31T18:00"; UTC unless it names another zone') from None
         return value
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -104,7 +105,18 @@ def _research(stage: Stage) -> str:
 
 def _plan(stage: Stage) -> str:
     since, patience = rounds_since_keep(stage.campaign.entries), stage.campaign.config.loop.patience
-    return stage.ask("builder", "plan", "plan.md", force_bold=since > 0 and since % patience == 0)
+    reply = stage.ask("builder", "plan", "plan.md", force_bold=since > 0 and since % patience == 0)
+    _tell_unheard(stage)
+    return reply
+
+
+def _tell_unheard(stage: Stage) -> None:
+    """Lines of guidance.md that the plan does not meet, each once: a person at the console reads no plans."""
+    for line in stage.files.path("plan.md").read_text(encoding="utf-8", errors="replace").splitlines():
+        unheard = re.match(r"[-*] (not (?:understood|followed): .+)", line)
+        if unheard and unheard[1] not in stage.campaign.told:
+            stage.campaign.told.add(unheard[1])
+            stage.campaign.progress("note", text=f"guidance.md: {unheard[1]}", level="warning")
 
 
 def _review(stage: Stage) -> str:

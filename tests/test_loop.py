@@ -242,26 +242,35 @@ def test_guidance_reaches_the_next_phase(tmp_path: Path) -> None:
     assert "try catboost next" in (tmp_path / "sessions/builder/1.jsonl").read_text()
 
 
+def test_guidance_that_a_plan_does_not_meet_is_told_once(tmp_path: Path) -> None:
+    script = Script(tmp_path, 2)
+    for number in (1, 2):
+        files = script.turns[f"R{number:02d}/plan"][0]["files"]
+        files["plan.md"] = "- followed: use lightgbm\n- not understood: only catbost\n" + files["plan.md"]
+    assert script.play().notes().splitlines().count("guidance.md: not understood: only catbost") == 1
+
+
 def test_config_is_read_again_between_rounds(tmp_path: Path) -> None:
     script = Script(tmp_path, 3)
-    assert script.play(**{"loop.max_rounds": 1}).why == "max rounds: 1 played"
+    assert script.play(**{"loop.max_rounds": 2}).why == "max rounds: 2 played"
+    assert script.play(**{"loop.max_rounds": 1}).why == "max rounds: 2 played, of 1 asked for"
     script.configure(**{"loop.target_score": 3.0})
     assert script.play().why.startswith("target score")
 
 
 def test_an_unusable_edit_keeps_the_last_good_settings(tmp_path: Path) -> None:
-    script = Script(tmp_path, 2)
+    script = Script(tmp_path, 3)
     folder = tmp_path / "config.json"
     good = folder.read_text()
 
     def now_and_then() -> object:
         if (tmp_path / "rounds/R01_plan.md").exists():
-            folder.write_text(good.replace('"max_rounds": 2', '"max_rounds": "two"'))
+            folder.write_text(good.replace('"max_rounds": 3', '"max_rounds": "two"'))
         return NOON
 
     played = script.play(now=now_and_then)  # type: ignore[arg-type]
-    assert played.statuses == ["keep", "keep"]
-    assert "max_rounds" in played.notes() and "stay in force" in played.notes()
+    assert played.statuses == ["keep", "keep", "keep"]
+    assert "max_rounds" in played.notes() and played.notes().count("stay in force") == 1
 
 
 def test_folds_can_not_be_changed_under_a_campaign(tmp_path: Path) -> None:

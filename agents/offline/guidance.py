@@ -7,6 +7,7 @@ so that nobody believes it was heard when it was not.
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass, field, replace
 
@@ -132,8 +133,17 @@ def parse(text: str, names: frozenset[str]) -> Guidance:
             line = re.sub(r"^[\s>*\-\d.)]+", "", part).strip()
             if line:
                 kind = guidance.understood if _read(line.lower(), names, guidance) else guidance.unknown
-                kind.append(line)
+                kind.append(line if kind is guidance.understood else line + _meant(line.lower(), names))
     return guidance
+
+
+def _meant(line: str, names: frozenset[str]) -> str:
+    """A name of the playbook that a word of the line is nearly, as a question."""
+    known = {*names, *(word for words in FAMILY_WORDS.values() for word in words)}
+    for word in re.findall(r"[a-z0-9_-]{5,}", line):
+        if near := difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.8):
+            return f" (did you mean {near[0]}?)"
+    return ""
 
 
 def _read(line: str, names: frozenset[str], guidance: Guidance) -> bool:

@@ -116,6 +116,10 @@ def test_every_line_is_either_understood_or_shown() -> None:
     guidance = parse("use catboost\nthe public board is noisy; try svm next\n- mlp was fun", NAMES)
     assert guidance.understood == ["use catboost", "try svm next"]
     assert guidance.unknown == ["the public board is noisy", "mlp was fun"]
+    assert parse("only catbost\nuse extra_tree", NAMES).unknown == [
+        "only catbost (did you mean catboost?)",
+        "use extra_tree (did you mean extra_trees?)",
+    ]
 
 
 def test_the_plan_says_what_becomes_of_each_line(tmp_path: Path) -> None:

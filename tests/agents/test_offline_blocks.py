@@ -13,17 +13,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from agents.offline.blocks.boosters import FAST, FASTEST, boost, by_order, catboost_model, haste, relevances, some_of
 from agents.offline.blocks.classic import extra_trees_model
-from agents.offline.blocks.core import (
-    Clock,
-    Data,
-    Goal,
-    holdout,
-    inner_folds,
-    moments_of,
-    predict_goals,
-    read_column,
-    to_numbers,
-)
+from agents.offline.blocks.core import Clock, Data, holdout, inner_folds, moments_of, read_column, to_numbers
+from agents.offline.blocks.goals import Goal, predict_goals
 from agents.offline.blocks.language import char_counts, cut, language_model
 from agents.offline.blocks.linear import tamed
 from agents.offline.defaults import CATBOOST

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from agents.offline.blocks.boosters import boost
-from agents.offline.blocks.core import Clock, Data, goals
+from agents.offline.blocks.core import Clock, Data
+from agents.offline.blocks.goals import goals
 from agents.offline.catalogue import BY_NAME
 from agents.offline.notebook import NO_PROFILE, read
 from agents.offline.options import Costs

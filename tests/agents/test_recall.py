@@ -17,7 +17,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from agents.offline.blocks.core import Clock, Data, goals, run_experiment
+from agents.offline.blocks.core import Clock, Data, run_experiment
+from agents.offline.blocks.goals import goals
 from agents.offline.blocks.language import counts, stacked_scores, views_of
 from agents.offline.blocks.recall import WORTH_KEEPING, known, name_of, pack, recall, unpack
 from agents.offline.blocks.strings import crosses, target_encoding

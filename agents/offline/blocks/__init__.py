@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 ORDER = (
-    "core", "recall", "table", "strings", "texts", "files", "design",
+    "core", "goals", "recall", "table", "strings", "texts", "files", "design",
     "pace", "boosters", "select", "linear", "language", "classic", "blend",
 )  # fmt: skip
 OWN = "agents.offline.blocks"

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.offline.blocks.core import Clock, Data, Goal, holdout, predict_goals
+from agents.offline.blocks.core import Clock, Data, holdout
 from agents.offline.blocks.design import tree_table
+from agents.offline.blocks.goals import Goal, predict_goals
 from agents.offline.blocks.pace import LARGE, LEAST_ROUNDS, USUAL_ROUNDS, Fit, Place, pace
 
 LEAST_GAIN = 2e-5  # of the loss in standard units; without it a fit of pure noise improves by 1e-9 for ever
@@ -31,7 +32,9 @@ def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit
     n = len(goal.rows)
     bags = int(params.get("bags") or (4 if n < 5000 else 2))
     every, most = np.arange(n), int(params["rounds"])
-    faster, share = haste(every, learning_rate(params, n), clock, fit)
+    rate = learning_rate(params, n)
+    usual = max(data.needed) / rate + int(params["patience"]) if data.needed else USUAL_ROUNDS / rate
+    faster, share = haste(every, usual, clock, fit)
     total, done, started = np.zeros(0), 0, clock.left()
     for bag in range(bags):
         out = holdout(data, 5 if n < 5000 else 10, bag)[goal.rows]
@@ -42,6 +45,8 @@ def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit
         own = Clock(1.25 * max(0.45, 0.9 / (bags - bag)) * clock.left())
         part, rounds = fit(inside, every[out] if usable else None, most, bag, own, faster)
         total, done = part + (total if done else 0.0), done + 1
+        if usable and own.left() > 0:  # it stopped by itself
+            data.needed.append(rounds * faster * rate)
         print(f"bag {bag}: {rounds} rounds, {started - clock.left():.1f} s", flush=True)
         if clock.left() < 1.3 * (started - clock.left()) / done:
             return total / done
@@ -51,8 +56,8 @@ def boost(data: Data, goal: Goal, params: dict[str, Any], clock: Clock, fit: Fit
     return total / done
 
 
-def haste(every: np.ndarray, rate: float, clock: Clock, fit: Fit) -> tuple[float, float]:
-    """How many times as fast to learn, and from what share of the rows.
+def haste(every: np.ndarray, rounds: float, clock: Clock, fit: Fit) -> tuple[float, float]:
+    """How many times as fast to learn, and from what share of the rows, where one at leisure takes `rounds`.
 
     So that one bag ends by itself in its time: one cut short is worth little.
     """
@@ -63,7 +68,7 @@ def haste(every: np.ndarray, rate: float, clock: Clock, fit: Fit) -> tuple[float
         return FASTEST, min(1.0, ENOUGH / n)
     few = sample(every, ENOUGH / 2 / n, 0)
     start, a_round = (seconds * n / len(few) for seconds in pace(few, clock, fit))
-    scarce = a_round * USUAL_ROUNDS / rate / max(0.9 * clock.left() - start, 0.1)
+    scarce = a_round * rounds / max(0.9 * clock.left() - start, 0.1)
     if scarce < WORTH_IT:
         return 1.0, 1.0
     faster = min(scarce, FAST if n > ENOUGH else FASTEST)

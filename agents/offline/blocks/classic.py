@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.offline.blocks.core import Clock, Data, Goal, inner_folds, predict_goals
+from agents.offline.blocks.core import Clock, Data, inner_folds
 from agents.offline.blocks.design import dense_design, tree_table
+from agents.offline.blocks.goals import Goal, predict_goals
 from agents.offline.blocks.linear import raw_of, settings_of, tuned
 
 

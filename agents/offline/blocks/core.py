@@ -49,6 +49,7 @@ class Data:
     recalls: bool = True  # whether IN/cache is looked at
     recalled: bool = False  # whether something was taken from there
     learned: set[str] = field(default_factory=set)  # names of numbers that were made from labels
+    needed: list[float] = field(default_factory=list)  # boosting rounds times rate, by targets already learned
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
 
@@ -228,81 +229,6 @@ def inner_folds(data: Data, k: int, salt: int = 0) -> np.ndarray:
 def holdout(data: Data, k: int, bag: int = 0) -> np.ndarray:
     """Mask of the training rows kept out for early stopping: one of k folds, the latest block when time rules."""
     return inner_folds(data, k) == (k - 1 if data.times is not None and not data.in_runs else bag % k)
-
-
-@dataclass
-class Goal:
-    """One target for one model: binary, multiclass (only the classes that occur) or value (transformed)."""
-
-    kind: str
-    y: np.ndarray
-    rows: np.ndarray  # training rows that have this label
-    loss: str  # l2 | l1, for values
-    restore: Callable[[np.ndarray], np.ndarray]  # raw predictions → (rows, outputs)
-    classes: int = 2
-
-
-def class_goal(y: np.ndarray, rows: np.ndarray, outputs: int) -> Goal:
-    present, codes = np.unique(y.astype(int), return_inverse=True)
-
-    def restore(raw: np.ndarray) -> np.ndarray:
-        full = np.zeros((len(raw), outputs))
-        full[:, present] = raw
-        return full
-
-    return Goal("multiclass", codes, rows, "l2", restore, len(present))
-
-
-def value_goal(y: np.ndarray, rows: np.ndarray, metric: str, target: str) -> Goal:
-    """Logs for metrics of relative error (or when asked), absolute loss for mae; the model's units are standard."""
-    relative = "msle" in metric or "mape" in metric
-    plain_log = "log" in metric and "msle" not in metric and y.min() > 0
-    forward, back = (lambda v: v), (lambda v: v)
-    if target != "raw" and plain_log:
-        forward, back = np.log, np.exp
-    elif target != "raw" and (relative or "log" in metric or target == "log") and y.min() > -1:
-        forward, back = np.log1p, np.expm1
-    z = forward(y)
-    centre, scale = float(z.mean()), float(z.std()) or 1.0
-    z = (z - centre) / scale
-    low, high = z.min() - 0.1 * np.ptp(z), z.max() + 0.1 * np.ptp(z)
-
-    def restore(raw: np.ndarray) -> np.ndarray:
-        values = back(np.clip(raw.reshape(-1, 1), low, high) * scale + centre)
-        return np.maximum(values, 0.0) if relative and y.min() >= 0 else values
-
-    absolute = ("mae" in metric or "absolute" in metric or "mape" in metric) and "rmse" not in metric
-    return Goal("value", z, rows, "l1" if absolute else "l2", restore)
-
-
-def goals(data: Data, target: str = "auto") -> list[Goal]:
-    """The targets of this task as single problems."""
-    kind, everything = data.task["task"], np.arange(data.n_train)
-    if kind == "multiclass":
-        return [class_goal(data.y, everything, len(data.task["classes"]))]
-    found = []
-    for column in [data.y] if data.y.ndim == 1 else list(data.y.T):
-        rows = np.flatnonzero(np.isfinite(column))
-        if not len(rows):  # no label of this target is known here
-            rows, column = everything, np.zeros(data.n_train)
-        if kind in ("binary", "multilabel"):
-            found.append(Goal("binary", column[rows].astype(int), rows, "l2", lambda raw: raw.reshape(-1, 1)))
-        else:
-            found.append(value_goal(column[rows], rows, data.metric, target))
-    return found
-
-
-def predict_goals(data: Data, fit_one: Callable[[Goal, Clock], np.ndarray], target: str = "auto") -> np.ndarray:
-    """Runs fit_one (→ predictions for valid + test rows) per target, each with its share of the time left."""
-    parts, problems = [], goals(data, target)
-    for i, goal in enumerate(problems):
-        apply_rows = data.sizes[1] + data.sizes[2]
-        if len(np.unique(goal.y)) < 2:
-            raw = np.ones((apply_rows, 1)) * float(goal.y[0] if goal.kind != "multiclass" else 1.0)
-        else:
-            raw = fit_one(goal, Clock(1.25 * data.clock.left() / (len(problems) - i)))
-        parts.append(goal.restore(np.asarray(raw, dtype=float)))
-    return np.hstack(parts)
 
 
 def save(out: Path, data: Data, predictions: np.ndarray) -> None:

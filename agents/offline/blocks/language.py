@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from agents.offline.blocks.core import Clock, Data, Goal, inner_folds, predict_goals
+from agents.offline.blocks.core import Clock, Data, inner_folds
 from agents.offline.blocks.design import linear_design
+from agents.offline.blocks.goals import Goal, predict_goals
 from agents.offline.blocks.recall import keep, known, name_of, pack, recall, unpack
 
 MOST_LETTERS = 20_000_000  # beyond, runs of letters take too much memory at once

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.offline.blocks.core import Clock, Data, Goal, inner_folds, predict_goals
+from agents.offline.blocks.core import Clock, Data, inner_folds
 from agents.offline.blocks.design import linear_design
+from agents.offline.blocks.goals import Goal, predict_goals
 
 
 def raw_of(model: Any, rows: Any, goal: Goal) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from agents.offline.blocks.boosters import LEAST_GAIN, threads
-from agents.offline.blocks.core import Clock, Data, Goal, goals, holdout
+from agents.offline.blocks.core import Clock, Data, holdout
+from agents.offline.blocks.goals import Goal, goals
 from agents.offline.blocks.recall import keep, known, name_of
 
 SAMPLED_ROWS = 20_000

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agents.offline.blocks.core import Clock, Data, Goal, goals, inner_folds
+from agents.offline.blocks.core import Clock, Data, inner_folds
+from agents.offline.blocks.goals import Goal, goals
 from agents.offline.blocks.recall import keep, known, name_of
 
 SEPARATORS = (", ", "/", "|", "_", ":", "-", ".", " ")

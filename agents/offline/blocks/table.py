@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agents.offline.blocks.core import Data, goals
+from agents.offline.blocks.core import Data
+from agents.offline.blocks.goals import goals
 
 
 def date_parts(data: Data, option: Any) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.offline.blocks.core import Clock, Data, goals
+from agents.offline.blocks.core import Clock, Data
+from agents.offline.blocks.goals import goals
 from agents.offline.blocks.language import counts, stacked_scores, vectors, views_of, weighed
 from agents.offline.blocks.recall import recall
 
