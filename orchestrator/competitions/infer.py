@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+MAX_SINGLE_LABELS = 50
+"""More different labels than this, and more than half the rows, are answers in free text."""
+
+
 @dataclass(frozen=True)
 class Inferred:
     """Keys of config.json's sections `competition` and `cv`, and `guesses` as dotted key → why."""
@@ -137,6 +141,11 @@ def _check_learnable(tables: Tables, target: Target, task: Task) -> None:
         values = tables.train[name]
         if values.isna().any():
             values = values.dropna().infer_objects()
+        if task == "multiclass" and values.nunique() > max(MAX_SINGLE_LABELS, len(values) / 2):
+            raise BadInput(
+                f"{tables.names[0]}: the target {name} has {values.nunique():,} different values in {len(values):,} rows: "
+                "answers in free text can't be played, only classes, numbers and probabilities"
+            )
         if task in ("binary", "multiclass"):
             continue
         if values.dtype.kind not in "biuf":

@@ -225,6 +225,10 @@ CHANGES = [
         "'rmse' can't score y",
     ),
     (lambda folder: folder.target("y", [float("inf"), *range(199)], 0.5), "the target y holds infinite values"),
+    (
+        lambda folder: folder.target("y", [f"because of {i % 150}" for i in range(200)], ""),
+        "the target y has 150 different values in 200 rows: answers in free text can't be played",
+    ),
     (lambda folder: folder.meta.update(metric="ndcg@5"), "ranks rows within groups, but no column groups them"),
 ]
 
