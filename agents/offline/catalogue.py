@@ -6,20 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from agents.offline.defaults import BOOSTERS, DENSE, LINEAR, PLAIN, RICH, TABLE_SPACE
-from agents.offline.recipe import Facts, Judge, Recipe, anything, text_seconds
+from agents.offline.recipe import Facts, Judge, Recipe, anything
+from agents.offline.text_recipes import TEXT_RECIPES, language, lone_text, wordy
 
 
 def tabular(f: Facts) -> bool:
     return f.columns > 0
 
 
-def wordy(f: Facts) -> bool:
-    return f.texts > 0
-
-
-def lone_text(f: Facts) -> bool:
-    """What there is besides the text (a date, a counter) can hardly matter."""
-    return f.texts > 0 and f.numbers + f.categories <= 2
+def exclusive(f: Facts) -> bool:
+    return f.exclusive
 
 
 def booster_seconds(relative: float, outputs: float) -> Judge:
@@ -88,30 +84,6 @@ def booster(
     )
 
 
-def language(
-    name: str,
-    title: str,
-    members: list[str],
-    hint: float,
-    per_row: float,
-    fits: Callable[[Facts], bool] = wordy,
-    **params: Any,
-) -> Recipe:
-    """A recipe on the text columns alone."""
-    return Recipe(
-        name=name,
-        family="text_linear",
-        title=title,
-        model="language_model",
-        params={"members": members, "C": 8.0, "alpha": 0.1, "calibrate": False, "max_terms": 300_000, **params},
-        space={"C": (1.0, 40.0, "log"), "alpha": (0.01, 1.0, "log"), "max_terms": [100_000, 300_000, 600_000]},
-        features={},
-        fits=fits,
-        seconds=text_seconds(per_row),
-        hint=lambda f: hint * (1.0 if lone_text(f) else 0.6),
-    )
-
-
 RECIPES: tuple[Recipe, ...] = (
     booster(
         "lightgbm_quick",
@@ -171,6 +143,26 @@ RECIPES: tuple[Recipe, ...] = (
         lambda f: 0.3 if lone_text(f) else 0.9 if f.categories or f.coded else 0.75,
     ),
     booster(
+        "lightgbm_joint",
+        "lightgbm",
+        "LightGBM on all targets at once as classes, since a row has one of them",
+        PLAIN,
+        lambda f: 0.9,
+        label="joint",
+        params={"target": "joint"},
+        fits=exclusive,
+    ),
+    booster(
+        "xgboost_joint",
+        "xgboost",
+        "XGBoost on all targets at once as classes, since a row has one of them",
+        PLAIN,
+        lambda f: 0.85,
+        label="joint",
+        params={"target": "joint"},
+        fits=exclusive,
+    ),
+    booster(
         "text_svd_boost",
         "lightgbm",
         "LightGBM on out-of-fold scores of text models, text style and topics, and the table",
@@ -180,26 +172,7 @@ RECIPES: tuple[Recipe, ...] = (
         fits=wordy,
         params={"learning_rate": 0.03, "num_leaves": 15, "min_data_in_leaf": 40, "feature_fraction": 0.4},
     ),
-    language("text_logistic", "TF-IDF of words and characters with a linear model", ["logistic"], 0.6, 2e-3, C=20.0),
-    language("text_words", "TF-IDF of words alone with a linear model", ["logistic_single"], 0.5, 3e-4, C=4.0),
-    language("text_nbsvm", "NB-SVM: linear models on TF-IDF weighted by naive Bayes", ["nbsvm"], 0.4, 2e-3, C=4.0),
-    language(
-        "text_bayes",
-        "Calibrated mix of naive Bayes models of words and characters",
-        ["nb_word", "nb_char", "complement"],
-        0.5,
-        7e-4,
-        calibrate=True,
-    ),
-    language(
-        "text_stack",
-        "Stack of linear and naive Bayes text models, calibrated on out-of-fold scores",
-        ["nb_word", "nb_char", "complement", "ridge"],
-        0.9,
-        1.1e-3,
-        calibrate=True,
-        C=20.0,
-    ),
+    *TEXT_RECIPES,
     Recipe(
         "linear_onehot",
         "linear",

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+EXCLUSIVE = 0.8
+"""Share of rows with exactly one target of 1 from which the targets are classes in all but name."""
+
 
 def _is_code(column: Mapping[str, Any], rows: int) -> bool:
     """Whole numbers that are names rather than amounts: repeated, far apart and not crowded near zero."""
@@ -31,6 +34,7 @@ class Facts:
     outputs: int  # models to fit: classes or targets
     task: str
     wordiness: float  # mean characters of the longest text column
+    exclusive: bool = False  # whether nearly every row has exactly one of several targets of 0 and 1
 
     @classmethod
     def of(cls, profile: Mapping[str, Any], competition: Mapping[str, Any]) -> Facts:
@@ -54,6 +58,7 @@ class Facts:
             outputs=outputs.get(task, 1),
             task=task,
             wordiness=max(lengths, default=0.0),
+            exclusive=task == "multilabel" and targets > 2 and (profile.get("one_target") or 0.0) >= EXCLUSIVE,
         )
 
     @property

@@ -143,8 +143,8 @@ def _check_learnable(tables: Tables, target: Target, task: Task) -> None:
             values = values.dropna().infer_objects()
         if task == "multiclass" and values.nunique() > max(MAX_SINGLE_LABELS, len(values) / 2):
             raise BadInput(
-                f"{tables.names[0]}: the target {name} has {values.nunique():,} different values in {len(values):,} rows: "
-                "answers in free text can't be played, only classes, numbers and probabilities"
+                f"{tables.names[0]}: the target {name} has {values.nunique():,} different values in {len(values):,} "
+                "rows: answers in free text can't be played, only classes, numbers and probabilities"
             )
         if task in ("binary", "multiclass"):
             continue

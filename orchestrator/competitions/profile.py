@@ -66,6 +66,7 @@ def profile(campaign: Path, config: Config, kept: Array | None = None) -> dict[s
         "columns": {"train": len(train.columns), "test": len(test.columns), "features": len(features)},
         "memory_mb": round((train.memory_usage(deep=True).sum() + test.memory_usage(deep=True).sum()) / 1e6, 1),
         "target": {name: _target(train[name], config) for name in spec.target_columns if name in train.columns},
+        "one_target": _one_target(train, config),
         "kind_counts": {kind: list(kinds.values()).count(kind) for kind in sorted(set(kinds.values()))},
         **{key: names[:MAX_NAMES] for key, names in lists_of(kinds, spec).items()},
         "constant_columns": [name for name in features if kinds[name] == "constant"][:MAX_NAMES],
@@ -154,6 +155,14 @@ def _target(values: pd.Series, config: Config) -> dict[str, Any]:
 
             entry["skew_of_log1p"] = known.astype(float).map(np.log1p).skew()
     return entry
+
+
+def _one_target(train: pd.DataFrame, config: Config) -> float | None:
+    """Of several targets of 0 and 1, the share of rows in which exactly one is 1; None for other tasks."""
+    if config.competition.task != "multilabel":
+        return None
+    positive = train[config.competition.target_columns].isin([1, "1", "True"])
+    return round(float((positive.sum(axis=1) == 1).mean()), 4)
 
 
 def _missing_shifts(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> dict[str, list[float]]:

@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from agents.offline.blocks.boosters import FAST, FASTEST, boost, by_order, catboost_model, haste, relevances, some_of
 from agents.offline.blocks.classic import extra_trees_model
 from agents.offline.blocks.core import Clock, Data, holdout, inner_folds, moments_of, read_column, to_numbers
-from agents.offline.blocks.goals import Goal, predict_goals
+from agents.offline.blocks.goals import Goal, goals, predict_goals
 from agents.offline.blocks.language import char_counts, cut, language_model
 from agents.offline.blocks.linear import tamed
 from agents.offline.defaults import CATBOOST
@@ -66,9 +66,28 @@ def test_boosters_learn_faster_only_where_their_time_is_scarce(seconds: float, l
         clock.end -= 0.05 * rounds  # seconds that the rounds take
         return np.zeros(2), rounds
 
-    faster, share = haste(np.arange(10), 0.05, clock, fit)
+    faster, share = haste(np.arange(10), 300, clock, fit)
     assert least <= faster <= most
     assert share == 1.0, "few rows are all needed"
+
+
+def test_later_targets_are_paced_by_what_the_first_one_needed() -> None:
+    data, speeds = data_of(100), []
+
+    def fit(
+        rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, own: Clock, faster: float
+    ) -> tuple[np.ndarray, int]:
+        if out is None:  # measures the pace
+            clock.end -= 0.05 * most
+        else:
+            speeds.append(faster)
+        return np.zeros(2), 30
+
+    goal = Goal("value", np.arange(100.0), np.arange(100), "l2", lambda raw: raw)
+    for _ in range(2):
+        clock = Clock(15.0)  # 240 rounds less the measuring, where 375 are usual
+        boost(data, goal, {"bags": 1, "rounds": 3000, "patience": 50}, clock, fit)
+    assert speeds[0] > 1.5 and speeds[1] == 1.0
 
 
 @pytest.mark.parametrize(("seconds", "least", "most"), [(3000.0, 1.0, 1.0), (60.0, 0.4, 0.7), (6.0, 0.1, 0.1)])
@@ -83,7 +102,7 @@ def test_boosters_learn_from_a_part_of_many_rows_where_time_is_scarce(
         clock.end -= 1e-6 * len(rows) * (rounds + 5)  # half a second for each round on all rows
         return np.zeros(2), rounds
 
-    faster, share = haste(np.arange(n), 0.05, clock, fit)
+    faster, share = haste(np.arange(n), 300, clock, fit)
     assert faster <= FAST
     assert least <= share <= most
     rows = np.arange(n)
@@ -112,6 +131,17 @@ def test_a_target_without_a_label_is_predicted_as_0(task: str) -> None:
     found = predict_goals(data, lambda goal, clock: np.ones(2))
     assert found.shape == (2, 2)
     assert found[:, 1].tolist() == [0.0, 0.0]
+
+
+def test_targets_of_which_a_row_has_one_are_learned_together() -> None:
+    data, classes = data_of(8), np.array([0, 1, 2, 0, 1, 2, 3, 0])  # 3: none
+    data.task, data.y = {"task": "multilabel"}, np.eye(4)[classes][:, :3]
+    data.y[7, 1] = np.nan
+    (goal,) = goals(data, "joint")
+    assert goal.kind == "multiclass" and goal.rows.tolist() == list(range(7))
+    assert goal.y.tolist() == classes[:7].tolist()
+    assert goal.restore(np.eye(4)).tolist() == np.eye(4)[:, :3].tolist()
+    assert len(goals(data)) == 3
 
 
 @pytest.mark.parametrize("n", [2, 6, 20])

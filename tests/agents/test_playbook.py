@@ -28,6 +28,7 @@ RUNS = {
     "rare_classes": (*TABLE, "xgboost_encoded", "catboost_native", "svm_rbf", "knn", "kernel_ridge", "linear_onehot"),
     "dates": (*TABLE, "lightgbm_interactions", "xgboost_encoded", "catboost_native", "ridge_log", "linear_onehot"),
     "multilabel": (*TABLE, "catboost_native", "linear_onehot", "knn"),
+    "exclusive": ("lightgbm_joint", "xgboost_joint"),
     "multiregression": (*TABLE, "xgboost_encoded", "kernel_ridge", "mlp", "extra_trees", "svm_rbf", "knn"),
     "text": ("text_logistic", "text_nbsvm", "text_bayes", "text_stack", "text_svd_boost", "lightgbm_default"),
     "text_pairs": ("lightgbm_default", "text_logistic", "text_stack"),
@@ -86,6 +87,10 @@ def table(kind: str, n: int = 300) -> tuple[pd.DataFrame, dict[str, Any]]:
         frame["a"], frame["b"], frame["never"] = yes.astype(int), (z > 0).astype(float), 0
         frame.loc[::11, "b"] = np.nan
         task |= {"metric": "mean_column_auc", "task": "multilabel", "target_columns": ["a", "b", "never"]}
+    elif kind == "exclusive":
+        one = np.digitize(signal, [-2, 0, 3])  # the last has no target
+        frame[["a", "b", "c"]] = np.eye(4, dtype=int)[one][:, :3]
+        task |= {"metric": "mean_column_auc", "task": "multilabel", "target_columns": ["a", "b", "c"]}
     elif kind == "multiregression":
         frame["a"], frame["b"] = signal**2, z * 3 + rng.normal(size=n) * 0.1
         task |= {"metric": "mae", "task": "multiregression", "target_columns": ["a", "b"], "classes": []}
@@ -285,6 +290,16 @@ def test_text_recipes_need_text_and_log_ridge_needs_values() -> None:
     assert BY_NAME["text_stack"].fits(facts("binary", **text))
     assert not BY_NAME["ridge_log"].fits(facts("binary", **table_only))
     assert BY_NAME["ridge_log"].fits(facts("regression", **table_only))
+
+
+def test_targets_are_learned_together_where_a_row_has_one_of_them() -> None:
+    def fits(share: float, targets: int = 3) -> bool:
+        names = [f"t{i}" for i in range(targets)]
+        profile = {**NO_PROFILE, "one_target": share}
+        competition = {"task": "multilabel", "target_columns": names, "classes": []}
+        return BY_NAME["lightgbm_joint"].fits(Facts.of(profile, competition))
+
+    assert fits(0.95) and not fits(0.3) and not fits(0.95, targets=2)
 
 
 def test_words_alone_are_a_first_answer_only_where_there_is_little_else() -> None:

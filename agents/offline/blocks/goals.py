@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,9 +55,19 @@ def value_goal(y: np.ndarray, rows: np.ndarray, metric: str, target: str) -> Goa
     return Goal("value", z, rows, "l1" if absolute else "l2", restore)
 
 
+def joint_goal(y: np.ndarray) -> Goal:
+    """Several targets of 0 and 1 as the classes of one problem, for rows that have one as a rule; one more for none."""
+    rows = np.flatnonzero(np.isfinite(y).all(axis=1))
+    none = y.shape[1]
+    goal = class_goal(np.where(y[rows].any(axis=1), y[rows].argmax(axis=1), none), rows, none + 1)
+    return replace(goal, restore=lambda raw: goal.restore(raw)[:, :none])
+
+
 def goals(data: Data, target: str = "auto") -> list[Goal]:
     """The targets of this task as single problems."""
     kind, everything = data.task["task"], np.arange(data.n_train)
+    if kind == "multilabel" and target == "joint":
+        return [joint_goal(data.y)]
     if kind == "multiclass":
         return [class_goal(data.y, everything, len(data.task["classes"]))]
     found = []
