@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from agents.offline.blocks.boosters import FAST, FASTEST, boost, by_order, catboost_model, haste, relevances, some_of
+from agents.offline.blocks.bags import FAST, FASTEST, boost, haste, some_of
+from agents.offline.blocks.boosters import by_order, catboost_model, relevances
 from agents.offline.blocks.classic import extra_trees_model
 from agents.offline.blocks.core import Clock, Data, holdout, inner_folds, moments_of, read_column, to_numbers
 from agents.offline.blocks.goals import Goal, goals, predict_goals

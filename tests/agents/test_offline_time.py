@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.offline.blocks.boosters import boost
+from agents.offline.blocks.bags import boost
 from agents.offline.blocks.core import Clock, Data
 from agents.offline.blocks.goals import goals
 from agents.offline.catalogue import BY_NAME

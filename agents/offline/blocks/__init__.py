@@ -14,7 +14,7 @@ from pathlib import Path
 
 ORDER = (
     "core", "goals", "recall", "table", "strings", "texts", "files", "design",
-    "pace", "boosters", "select", "linear", "language", "classic", "blend",
+    "pace", "bags", "boosters", "select", "linear", "language", "classic", "blend",
 )  # fmt: skip
 OWN = "agents.offline.blocks"
 
