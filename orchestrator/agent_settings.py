@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class PriceSection(Section):
@@ -107,8 +109,14 @@ class BudgetSection(Section):
     """What models may cost; None: no cap."""
 
     usd: float | None = Field(default=10.0, ge=0)
+    """Of the whole campaign, over restarts; None: no cap."""
     usd_per_day: float | None = Field(default=None, ge=0)
+    """Of a day (UTC)."""
     usd_per_round: float | None = Field(default=None, ge=0)
+    """Of a round, round 0 too."""
     tokens: int | None = Field(default=None, ge=0)
+    """Of the whole campaign, read and written together."""
     tokens_per_day: int | None = Field(default=None, ge=0)
+    """Of a day (UTC)."""
     tokens_per_round: int | None = Field(default=None, ge=0)
+    """Of a round, round 0 too."""

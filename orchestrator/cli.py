@@ -1,4 +1,4 @@
-"""The commands: `python -m orchestrator [-C DIR] run | loop | status | logs | report | new | doctor | grade`."""
+"""The commands of `python -m orchestrator [-C DIR]`: run, loop, status, logs, report, new, doctor, settings, grade."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ EXAMPLES = {
     "new": "new mine --from path/to/folder",
     "inputs": "-C mine inputs 3 IN --fold 2",
     "doctor": "-C mine doctor",
+    "settings": "-C mine settings folds",
     "grade": "-C mine grade mine/rounds/R03_submission.csv",
 }
 
@@ -98,6 +99,8 @@ def parser() -> argparse.ArgumentParser:
     inputs.add_argument("target", type=Path, metavar="IN", help="the new folder, which the experiment reads")
     inputs.add_argument("--fold", type=int, default=1, metavar="K", help="counted from 1 (default: 1)")
     command("doctor", _doctor, "check this machine and say how to fix what is missing")
+    settings = command("settings", _settings, "every setting of config.json: its value here, its default, its meaning")
+    settings.add_argument("word", nargs="?", default="", metavar="WORD", help="a part of its name (default: all)")
     grade = command("grade", _grade, "score a submission file on the campaign's held-out answers")
     grade.add_argument("file", type=Path, metavar="FILE", help="a CSV in the form of the sample submission")
     return top
@@ -207,6 +210,15 @@ def _doctor(arguments: argparse.Namespace, now: Clock) -> int:
     checks = diagnose(arguments.campaign if (arguments.campaign / "config.json").exists() else None)
     print(render(checks))
     return exit_code(checks)
+
+
+def _settings(arguments: argparse.Namespace, now: Clock) -> int:
+    from orchestrator import config
+    from orchestrator.settings_page import page
+
+    path = arguments.campaign / "config.json"
+    print(page(config.load(path) if path.exists() else config.Config(), arguments.word))
+    return 0
 
 
 def _grade(arguments: argparse.Namespace, now: Clock) -> int:

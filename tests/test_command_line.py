@@ -44,7 +44,7 @@ def test_status_report_logs_and_grade(campaign: Path) -> None:
     assert "SUBMIT" in run(campaign, "logs", "1").stdout
     assert run(campaign, "report").stdout.strip().endswith("REPORT.md")
     graded = run(campaign, "grade", "rounds/R02_submission.csv").stdout
-    assert graded.startswith("score 2.31561") and graded.endswith("(X)\n")
+    assert graded.startswith("score 2.31561") and graded.endswith(" (rmse)\n")
 
 
 def test_help_names_every_command() -> None:

@@ -1,0 +1,35 @@
+"""Every setting is explained to a person, with its value and its default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli import main
+from orchestrator.config import Config, parse
+from orchestrator.errors import BadInput
+from orchestrator.settings_page import page
+
+
+def test_every_setting_has_its_value_and_a_meaning() -> None:
+    blocks = page(Config()).replace("\n    ", "\t").splitlines()
+    assert len(blocks) > 100
+    assert [block for block in blocks if "\t" not in block or " = " not in block or "None" in block] == []
+
+
+def test_a_changed_value_stands_beside_its_default() -> None:
+    config = parse({"cv": {"folds": 7}}, "config.json")
+    assert page(config, "folds").startswith("cv.folds = 7  (default 5)\n    How many parts")
+
+
+def test_a_name_that_no_setting_has_is_told_with_the_nearest() -> None:
+    with pytest.raises(BadInput, match=r"no setting is called 'fold\.s': did you mean 'folds'"):
+        page(Config(), "fold.s")
+
+
+def test_the_command_shows_a_campaigns_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text('{"loop": {"minutes": 12.5}}')
+    assert main(["-C", str(tmp_path), "settings", "minutes"]) == 0
+    assert "loop.minutes = 12.5  (default null)" in capsys.readouterr().out
+    assert main(["-C", str(tmp_path), "settings", "colour"]) == 2
