@@ -18,9 +18,13 @@ class PriceSection(Section):
     """USD per million tokens."""
 
     input: float = Field(ge=0)
+    """USD per million tokens that are read."""
     output: float = Field(ge=0)
+    """USD per million tokens that are written."""
     cache_read: float | None = Field(default=None, ge=0)
+    """Of those read from the provider's cache; None: as `input`."""
     cache_write: float | None = Field(default=None, ge=0)
+    """Of those put into it; None: what the provider takes for it."""
 
 
 class AgentSection(Section):

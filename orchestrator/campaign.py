@@ -68,7 +68,8 @@ class Campaign:
         self.place = (0, "start")
         self.waiting: dict[str, str] | None = None
         self.told: set[str] = set()
-        """Warnings that are given once, not in each round."""
+        """What of guidance.md was told to be unmet, so that it is told once."""
+        self._refused = ""
         self.execute = execute
         self.check_lock = check_lock
         self.stopping = False
@@ -219,10 +220,11 @@ class Campaign:
             own = keys.read_env(self.root / ".env")
             keys.check(config, own, os.environ)
         except BadInput as error:
-            if str(error) not in self.told:
-                self.told.add(str(error))
+            if str(error) != self._refused:
+                self._refused = str(error)
                 self.progress("note", text=f"{error} (the settings from before stay in force)", level="warning")
             return
+        self._refused = ""
         if changes := show.changes(self.config.model_dump(), config.model_dump()):
             self.progress("note", text=f"config.json changed: {changes}")
         before = keys.line_up(self.config, self._own_variables)

@@ -216,14 +216,16 @@ def _settings(arguments: argparse.Namespace, now: Clock) -> int:
     from orchestrator import config
     from orchestrator.settings_page import page
 
-    path = arguments.campaign / "config.json"
-    print(page(config.load(path) if path.exists() else config.Config(), arguments.word))
+    here = arguments.campaign == Path(".") and not Path("config.json").exists()
+    settings = config.Config() if here else config.load(_campaign(arguments) / "config.json")
+    print(page(settings, arguments.word))
     return 0
 
 
 def _grade(arguments: argparse.Namespace, now: Clock) -> int:
     from orchestrator import config
     from orchestrator.competitions.local import LocalCompetition
+    from orchestrator.competitions.metrics import metric_of
 
     root = _campaign(arguments)
     settings = config.load(root / "config.json")
@@ -234,7 +236,7 @@ def _grade(arguments: argparse.Namespace, now: Clock) -> int:
         raise BadInput(f"{arguments.file}{grade.error[len(arguments.file.name) :] if named else f': {grade.error}'}")
     parts = ((name, getattr(grade, name)) for name in ("score", "public", "private"))
     told = ", ".join(f"{name} {value:.6g}" for name, value in parts if value is not None)
-    print(f"{told} ({settings.competition.metric})" if told else "valid, not graded here")
+    print(f"{told} ({metric_of(settings.competition, root).name})" if told else "valid, not graded here")
     return 0
 
 

@@ -128,7 +128,8 @@ class LoopSection(Section):
     @classmethod
     def _iso(cls, value: str | None) -> str | None:
         try:
-            datetime.fromisoformat(value or "2026-12-31")
+            if value is not None:
+                datetime.fromisoformat(value)
         except ValueError:
             raise ValueError('write it like "2026-12-31T18:00"; UTC unless it names another zone') from None
         return value

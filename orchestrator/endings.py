@@ -19,7 +19,7 @@ def reason(campaign: Campaign) -> str | None:
     """Why no further round should start, None to go on."""
     loop, entries = campaign.config.loop, campaign.entries
     if loop.last_round is not None and len(entries) >= loop.last_round:
-        more = f", of {loop.last_round} asked for" if len(entries) > loop.last_round else ""
+        more = f", the limit is {loop.last_round}" if len(entries) > loop.last_round else ""
         return f"max rounds: {len(entries)} played{more}"
     left = campaign.seconds_left()
     if left is not None and left < _seconds_for_a_round(entries):

@@ -113,9 +113,10 @@ def _plan(stage: Stage) -> str:
 def _tell_unheard(stage: Stage) -> None:
     """Lines of guidance.md that the plan does not meet, each once: a person at the console reads no plans."""
     for line in stage.files.path("plan.md").read_text(encoding="utf-8", errors="replace").splitlines():
-        unheard = re.match(r"[-*] (not (?:understood|followed): .+)", line)
-        if unheard and unheard[1] not in stage.campaign.told:
-            stage.campaign.told.add(unheard[1])
+        unheard = re.match(r"\s*[-*]\s+[*_`]*(not (?:understood|followed|followed yet)\b.*)", line, re.IGNORECASE)
+        about = unheard[1].partition(" (")[0] if unheard else ""
+        if unheard and about not in stage.campaign.told:
+            stage.campaign.told.add(about)
             stage.campaign.progress("note", text=f"guidance.md: {unheard[1]}", level="warning")
 
 
@@ -128,7 +129,9 @@ def _revise(stage: Stage) -> str:
     first = stage.files.path("plan_v1.md")
     if not first.exists():
         atomic_write(first, stage.files.path("plan.md").read_bytes())
-    return stage.ask("builder", "revise", "plan.md", verdict=stage.journal.reply("review"))
+    reply = stage.ask("builder", "revise", "plan.md", verdict=stage.journal.reply("review"))
+    _tell_unheard(stage)
+    return reply
 
 
 def _build(stage: Stage) -> str:

@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -19,10 +19,10 @@ WIDTH = 100
 
 def page(config: Config, word: str = "") -> str:
     """The settings whose key holds `word` ("loop", "folds"), all without one. Raises BadInput when there is none."""
-    plain = dict(_settings(Config(), ""))
+    plain = dict(_settings(Config, Config(), ""))
     blocks = [
         _block(key, value, plain.get(key, (None, ""))[0], meaning)
-        for key, (value, meaning) in _settings(config, "")
+        for key, (value, meaning) in _settings(Config, config, "")
         if word.lower() in key
     ]
     if not blocks:
@@ -33,14 +33,23 @@ def page(config: Config, word: str = "") -> str:
     return "\n".join(blocks)
 
 
-def _settings(model: BaseModel, path: str) -> Iterator[tuple[str, tuple[Any, str]]]:
-    """Dotted key → value and meaning, sections in their order."""
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        if isinstance(value, BaseModel):
-            yield from _settings(value, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", (value, field.description or "")
+def _settings(section: type[BaseModel], given: BaseModel | None, path: str) -> Iterator[tuple[str, tuple[Any, str]]]:
+    """Dotted key → value and meaning, in their order; also of a section that is not there."""
+    for name, field in section.model_fields.items():
+        default = None if field.is_required() else field.default
+        value = getattr(given, name) if given is not None else default
+        kinds = (field.annotation, *get_args(field.annotation))
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if inner:
+            yield from _settings(inner, value, f"{path}{name}.")
+        if not inner or value is None:
+            yield f"{path}{name}", (hidden(name, value), field.description or "")
+
+
+def hidden(name: str, value: Any) -> Any:
+    """The value, unless it may be a key that was pasted to the wrong place."""
+    odd = {"key_variable": r"[A-Z][A-Z0-9_]*", "base_url": r"[^?@]*"}
+    return "(not shown)" if name in odd and value and not re.fullmatch(odd[name], value) else value
 
 
 def _block(key: str, value: Any, default: Any, meaning: str) -> str:

@@ -35,6 +35,7 @@ BROKEN = {
     "comma missing": ('{\n "cv": {"folds": 3}\n\n "loop": {}\n}', "(a comma may be missing at the end of line 2)"),
     "key twice": ('{"cv": {"seed": 1, "seed": 2}}', "'seed' stands twice"),
     "infinity": ('{"loop": {"target_score": Infinity}}', "no number"),
+    "empty date": ('{"loop": {"deadline": ""}}', 'loop.deadline = "" is wrong: write it like "20'),
     "bad date": ('{"loop": {"deadline": "tomorrow"}}', 'loop.deadline = "tomorrow" is wrong: write it like "20'),
     "bad name": ('{"competition": {"name": "../x"}}', "competition.name"),
     "deep": ("[" * 100_000, "not valid JSON"),

@@ -246,14 +246,19 @@ def test_guidance_that_a_plan_does_not_meet_is_told_once(tmp_path: Path) -> None
     script = Script(tmp_path, 2)
     for number in (1, 2):
         files = script.turns[f"R{number:02d}/plan"][0]["files"]
-        files["plan.md"] = "- followed: use lightgbm\n- not understood: only catbost\n" + files["plan.md"]
-    assert script.play().notes().splitlines().count("guidance.md: not understood: only catbost") == 1
+        unmet = f"- not understood: only catbost\n * **Not followed yet: try svm ({number} s are left)**\n"
+        files["plan.md"] = f"- followed: use lightgbm\n{unmet}{files['plan.md']}"
+    notes = [note for note in script.play().notes().splitlines() if note.startswith("guidance.md")]
+    assert notes == [
+        "guidance.md: not understood: only catbost",
+        "guidance.md: Not followed yet: try svm (1 s are left)**",
+    ]
 
 
 def test_config_is_read_again_between_rounds(tmp_path: Path) -> None:
     script = Script(tmp_path, 3)
     assert script.play(**{"loop.max_rounds": 2}).why == "max rounds: 2 played"
-    assert script.play(**{"loop.max_rounds": 1}).why == "max rounds: 2 played, of 1 asked for"
+    assert script.play(**{"loop.max_rounds": 1}).why == "max rounds: 2 played, the limit is 1"
     script.configure(**{"loop.target_score": 3.0})
     assert script.play().why.startswith("target score")
 

@@ -74,7 +74,7 @@ def document(notebook: Notebook, choice: Choice, reason: str = "") -> str:
     block = json.dumps({"strategies": strategies}, indent=1, ensure_ascii=False)
     top = choice.chosen[0]
     guidance = [_answer(notebook, choice, line) for line in notebook.guidance.understood]
-    guidance += [f"not understood: {line}" for line in notebook.guidance.unknown]
+    guidance += [_not_understood(line) for line in notebook.guidance.unknown]
     return text.page(
         f"R{notebook.round:02d}: {top.role} with {top.recipe.title}",
         ("Sent back because", reason),
@@ -86,6 +86,11 @@ def document(notebook: Notebook, choice: Choice, reason: str = "") -> str:
         ("Guidance", text.bullets(guidance)),
         ("Header", f"```json\n{block}\n```"),
     )
+
+
+def _not_understood(line: str) -> str:
+    name = wishes.meant(line, NAMES)
+    return f"not understood: {line}" + (f" (did you mean {name}?)" if name else "")
 
 
 def _answer(notebook: Notebook, choice: Choice, line: str) -> str:

@@ -9,6 +9,11 @@ from agents.offline.defaults import BOOSTERS, DENSE, LINEAR, PLAIN, RICH, TABLE_
 from agents.offline.recipe import Facts, Judge, Recipe, anything
 from agents.offline.text_recipes import TEXT_RECIPES, language, lone_text, wordy
 
+SHARED_NET = 3
+"""From so many targets on one neural net learns them together (`blocks.nets`)."""
+MANY_TARGETS = 10
+"""Where one model for each is slow, and what the targets share is much."""
+
 
 def tabular(f: Facts) -> bool:
     return f.columns > 0
@@ -148,7 +153,7 @@ RECIPES: tuple[Recipe, ...] = (
         "LightGBM on all targets at once as classes, since a row has one of them",
         PLAIN,
         lambda f: 0.9,
-        label="joint",
+        label="joint_classes",
         params={"target": "joint"},
         fits=exclusive,
     ),
@@ -158,7 +163,7 @@ RECIPES: tuple[Recipe, ...] = (
         "XGBoost on all targets at once as classes, since a row has one of them",
         PLAIN,
         lambda f: 0.85,
-        label="joint",
+        label="joint_classes",
         params={"target": "joint"},
         fits=exclusive,
     ),
@@ -269,10 +274,10 @@ RECIPES: tuple[Recipe, ...] = (
         },
         fits=tabular,
         seconds=lambda f: (
-            (1.0 if f.task == "multiclass" else f.outputs**0.8)
+            (1.0 if f.task == "multiclass" or f.outputs >= SHARED_NET else f.outputs**0.8)
             * (0.4 + 7e-4 * min(f.rows, 100_000) * (1 + f.columns / 100))
         ),
-        hint=lambda f: 0.55 if f.rows > 1000 else 0.35,
+        hint=lambda f: 0.9 if f.outputs >= MANY_TARGETS and f.task != "multiclass" else 0.55 if f.rows > 1000 else 0.35,
     ),
     Recipe(
         "extra_trees",

@@ -133,16 +133,23 @@ def parse(text: str, names: frozenset[str]) -> Guidance:
             line = re.sub(r"^[\s>*\-\d.)]+", "", part).strip()
             if line:
                 kind = guidance.understood if _read(line.lower(), names, guidance) else guidance.unknown
-                kind.append(line if kind is guidance.understood else line + _meant(line.lower(), names))
+                kind.append(line)
     return guidance
 
 
-def _meant(line: str, names: frozenset[str]) -> str:
-    """A name of the playbook that a word of the line is nearly, as a question."""
+def meant(line: str, names: frozenset[str]) -> str:
+    """The name of the playbook that a word of a line which was not understood nearly is; "" when none is near.
+
+    Only lines that ask for something, and name nothing that is known, can be mistyped.
+    """
+    line = line.lower()
+    asks = _WANT.search(line) or _ONLY.search(line) or _WITHOUT.search(line)
+    if not asks or keys_of(line) or any(_has_word(line, name) for name in names):
+        return ""
     known = {*names, *(word for words in FAMILY_WORDS.values() for word in words)}
     for word in re.findall(r"[a-z0-9_-]{5,}", line):
-        if near := difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.8):
-            return f" (did you mean {near[0]}?)"
+        if near := difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.85):
+            return near[0]
     return ""
 
 

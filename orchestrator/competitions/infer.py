@@ -141,17 +141,23 @@ def _check_learnable(tables: Tables, target: Target, task: Task) -> None:
         values = tables.train[name]
         if values.isna().any():
             values = values.dropna().infer_objects()
-        if task == "multiclass" and values.nunique() > max(MAX_SINGLE_LABELS, len(values) / 2):
-            raise BadInput(
-                f"{tables.names[0]}: the target {name} has {values.nunique():,} different values in {len(values):,} "
-                "rows: answers in free text can't be played, only classes, numbers and probabilities"
-            )
+        if task == "multiclass" and target.style == "columns" and values.dtype.kind not in "biuf":
+            _check_classes(values, f"{tables.names[0]}: the target {name}")
         if task in ("binary", "multiclass"):
             continue
         if values.dtype.kind not in "biuf":
             raise BadInput(f"{tables.names[0]}: the target {name} holds text where numbers are needed: clean it up")
         if (values.astype(float).abs() == float("inf")).any():
             raise BadInput(f"{tables.names[0]}: the target {name} holds infinite values: remove those rows")
+
+
+def _check_classes(values: pd.Series, what: str) -> None:
+    distinct = values.nunique()
+    if distinct > max(MAX_SINGLE_LABELS, len(values) / 2):
+        raise BadInput(
+            f"{what} has {distinct:,} different values in {len(values):,} rows: answers in free text can't be played, "
+            "only classes, numbers and probabilities"
+        )
 
 
 def _varying(targets: pd.DataFrame) -> list[str]:

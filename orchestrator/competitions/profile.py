@@ -161,8 +161,8 @@ def _one_target(train: pd.DataFrame, config: Config) -> float | None:
     """Of several targets of 0 and 1, the share of rows in which exactly one is 1; None for other tasks."""
     if config.competition.task != "multilabel":
         return None
-    positive = train[config.competition.target_columns].isin([1, "1", "True"])
-    return round(float((positive.sum(axis=1) == 1).mean()), 4)
+    labels = train[config.competition.target_columns].astype(float)
+    return round(float(((labels.sum(axis=1) == 1) & labels.notna().all(axis=1)).mean()), 4)
 
 
 def _missing_shifts(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) -> dict[str, list[float]]:

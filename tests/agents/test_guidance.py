@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agents.offline.catalogue import NAMES
-from agents.offline.guidance import parse
+from agents.offline.guidance import meant, parse
 from agents.offline.moves import all_options
 from agents.offline.notebook import read
 from tests.agents.desk import Desk, crash, entry
@@ -75,8 +75,9 @@ def test_no_tuning_holds_for_members_of_a_blend_too(tmp_path: Path) -> None:
 
 def test_unknown_guidance_is_shown(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    desk.put("guidance.md", "mind the tides")
+    desk.put("guidance.md", "mind the tides\nonly catbost")
     desk.plan()
+    assert "- not understood: only catbost (did you mean catboost?)" in desk.text("plan.md")
     assert "- not understood: mind the tides" in desk.text("plan.md")
 
 
@@ -116,10 +117,20 @@ def test_every_line_is_either_understood_or_shown() -> None:
     guidance = parse("use catboost\nthe public board is noisy; try svm next\n- mlp was fun", NAMES)
     assert guidance.understood == ["use catboost", "try svm next"]
     assert guidance.unknown == ["the public board is noisy", "mlp was fun"]
-    assert parse("only catbost\nuse extra_tree", NAMES).unknown == [
-        "only catbost (did you mean catboost?)",
-        "use extra_tree (did you mean extra_trees?)",
-    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("Only catbost", "catboost"),
+        ("no ligthgbm please", "lightgbm"),
+        ("use catboost features of last year", ""),  # names what it means
+        ("the catbost was fine", ""),  # asks for nothing
+        ("don't forget the rules", ""),
+    ],
+)
+def test_a_mistyped_name_is_told(line: str, name: str) -> None:
+    assert meant(line, NAMES) == name
 
 
 def test_the_plan_says_what_becomes_of_each_line(tmp_path: Path) -> None:

@@ -67,28 +67,40 @@ def test_boosters_learn_faster_only_where_their_time_is_scarce(seconds: float, l
         clock.end -= 0.05 * rounds  # seconds that the rounds take
         return np.zeros(2), rounds
 
-    faster, share = haste(np.arange(10), 300, clock, fit)
+    faster, share = haste(data_of(10), np.arange(10), 300, clock, fit)
     assert least <= faster <= most
     assert share == 1.0, "few rows are all needed"
 
 
-def test_later_targets_are_paced_by_what_the_first_one_needed() -> None:
-    data, speeds = data_of(100), []
-
-    def fit(
-        rows: np.ndarray, out: np.ndarray | None, most: int, bag: int, own: Clock, faster: float
-    ) -> tuple[np.ndarray, int]:
-        if out is None:  # measures the pace
-            clock.end -= 0.05 * most
-        else:
-            speeds.append(faster)
-        return np.zeros(2), 30
-
+@pytest.mark.parametrize(("needs", "hurried"), [([30, 30, 30], [True, True, False]), ([5, 300, 300], [True] * 3)])
+def test_later_targets_are_paced_by_what_earlier_ones_needed(needs: list[int], hurried: list[bool]) -> None:
+    data, speeds, measured = data_of(100), [], []
     goal = Goal("value", np.arange(100.0), np.arange(100), "l2", lambda raw: raw)
-    for _ in range(2):
+    for need in needs:
         clock = Clock(15.0)  # 240 rounds less the measuring, where 375 are usual
+
+        def fit(
+            rows: np.ndarray,
+            out: np.ndarray | None,
+            most: int,
+            bag: int,
+            own: Clock,
+            faster: float,
+            need: int = need,
+            clock: Clock = clock,
+        ) -> tuple[np.ndarray, int]:
+            if out is None:  # measures the pace
+                measured.append(most)
+                clock.end -= 0.05 * most
+                return np.zeros(2), most
+            speeds.append(faster)
+            done = min(need / faster, max(0.0, own.left()) / 0.05)
+            own.end -= 0.05 * done + 1e-9
+            return np.zeros(2), int(done)
+
         boost(data, goal, {"bags": 1, "rounds": 3000, "patience": 50}, clock, fit)
-    assert speeds[0] > 1.5 and speeds[1] == 1.0
+    assert [speed > 1 for speed in speeds] == hurried
+    assert measured == [4, 16], "the first target's pace is every target's"
 
 
 @pytest.mark.parametrize(("seconds", "least", "most"), [(3000.0, 1.0, 1.0), (60.0, 0.4, 0.7), (6.0, 0.1, 0.1)])
@@ -103,7 +115,7 @@ def test_boosters_learn_from_a_part_of_many_rows_where_time_is_scarce(
         clock.end -= 1e-6 * len(rows) * (rounds + 5)  # half a second for each round on all rows
         return np.zeros(2), rounds
 
-    faster, share = haste(np.arange(n), 300, clock, fit)
+    faster, share = haste(data_of(n), np.arange(n), 300, clock, fit)
     assert faster <= FAST
     assert least <= share <= most
     rows = np.arange(n)

@@ -28,7 +28,8 @@ RUNS = {
     "rare_classes": (*TABLE, "xgboost_encoded", "catboost_native", "svm_rbf", "knn", "kernel_ridge", "linear_onehot"),
     "dates": (*TABLE, "lightgbm_interactions", "xgboost_encoded", "catboost_native", "ridge_log", "linear_onehot"),
     "multilabel": (*TABLE, "catboost_native", "linear_onehot", "knn"),
-    "exclusive": ("lightgbm_joint", "xgboost_joint"),
+    "exclusive": ("lightgbm_joint", "xgboost_joint", "mlp"),
+    "many_values": ("mlp", "linear_onehot"),
     "multiregression": (*TABLE, "xgboost_encoded", "kernel_ridge", "mlp", "extra_trees", "svm_rbf", "knn"),
     "text": ("text_logistic", "text_nbsvm", "text_bayes", "text_stack", "text_svd_boost", "lightgbm_default"),
     "text_pairs": ("lightgbm_default", "text_logistic", "text_stack"),
@@ -91,6 +92,11 @@ def table(kind: str, n: int = 300) -> tuple[pd.DataFrame, dict[str, Any]]:
         one = np.digitize(signal, [-2, 0, 3])  # the last has no target
         frame[["a", "b", "c"]] = np.eye(4, dtype=int)[one][:, :3]
         task |= {"metric": "mean_column_auc", "task": "multilabel", "target_columns": ["a", "b", "c"]}
+    elif kind == "many_values":
+        for i in range(5):
+            frame[f"t{i}"] = signal * (i - 2.5) + rng.normal(size=n)
+        task |= {"metric": "rmse", "task": "multiregression", "classes": []}
+        task["target_columns"] = [f"t{i}" for i in range(5)]
     elif kind == "multiregression":
         frame["a"], frame["b"] = signal**2, z * 3 + rng.normal(size=n) * 0.1
         task |= {"metric": "mae", "task": "multiregression", "target_columns": ["a", "b"], "classes": []}

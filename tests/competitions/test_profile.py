@@ -117,3 +117,18 @@ def test_a_hundred_thousand_rows_take_seconds(tmp_path):
     create(tmp_path / "campaign", folder.path)
     profile(tmp_path / "campaign", config.load(tmp_path / "campaign" / "config.json", {}))
     assert time.process_time() - started < 10
+
+
+def test_the_share_of_rows_with_one_of_several_targets(folder):
+    names = ["a", "b", "c"]
+    labels = np.eye(4)[np.arange(200) % 4][:, :3]  # every fourth row has none
+    labels[1] = 1
+    labels[2, 0] = np.nan
+    folder.train[names], folder.sample[names] = labels, 0.5
+    folder.train, folder.sample = folder.train.drop(columns="y"), folder.sample.drop(columns="y")
+    folder.meta.update(metric="mean_column_auc")
+    assert profiled(folder)["one_target"] == (150 - 2) / 200
+
+
+def test_one_target_has_no_such_share(folder):
+    assert profiled(folder)["one_target"] is None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ORDER = (
     "core", "goals", "recall", "table", "strings", "texts", "files", "design",
-    "pace", "bags", "boosters", "select", "linear", "language", "classic", "blend",
+    "pace", "bags", "boosters", "select", "linear", "language", "classic", "nets", "blend",
 )  # fmt: skip
 OWN = "agents.offline.blocks"
 

@@ -1,4 +1,4 @@
-"""Models by distance, kernels, forests and neural nets (scikit-learn)."""
+"""Models by distance, kernels and forests (scikit-learn)."""
 
 from __future__ import annotations
 
@@ -118,37 +118,6 @@ def kernel_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             return make_pipeline(basis, LogisticRegression(C=strength, max_iter=300))
 
         return tuned(data, goal, clock, rows, settings_of(params.get("C"), [1.0, 10.0, 100.0]), make)
-
-    return predict_goals(data, fit_one, str(params.get("target", "auto")))
-
-
-def mlp_model(data: Data, params: dict[str, Any]) -> np.ndarray:
-    """The mean of a few small neural nets on scaled columns, each stopped early."""
-    from sklearn.neural_network import MLPClassifier, MLPRegressor
-
-    rows = dense_design(data)
-    layers = tuple(int(size) for size in params["layers"])
-
-    def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
-        kind: Any = MLPRegressor if goal.kind == "value" else MLPClassifier
-        rare = goal.kind != "value" and np.bincount(goal.y).min() < 10
-        total, done, started = np.zeros(0), 0, clock.left()
-        for bag in range(int(params["bags"])):
-            net = kind(
-                hidden_layer_sizes=layers,
-                alpha=float(params["alpha"]),
-                learning_rate_init=float(params["learning_rate"]),
-                batch_size=min(int(params["batch"]), len(goal.rows)),
-                early_stopping=not rare and len(goal.rows) > 200,
-                n_iter_no_change=8,
-                max_iter=min(int(params["epochs"]), max(3, int(40_000 * clock.left() / len(goal.rows)))),
-                random_state=data.seed % 2**31 + bag,
-            )
-            raw = raw_of(net.fit(rows[goal.rows], goal.y), rows[data.n_train :], goal)
-            total, done = raw + (total if done else 0.0), done + 1
-            if clock.left() < 1.3 * (started - clock.left()) / done:
-                break
-        return total / done
 
     return predict_goals(data, fit_one, str(params.get("target", "auto")))
 

@@ -50,6 +50,7 @@ class Data:
     recalled: bool = False  # whether something was taken from there
     learned: set[str] = field(default_factory=set)  # names of numbers that were made from labels
     needed: list[float] = field(default_factory=list)  # boosting rounds times rate, by targets already learned
+    paces: list[float] = field(default_factory=list)  # seconds per row that boosting takes to begin, and for a round
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
 
