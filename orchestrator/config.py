@@ -104,6 +104,13 @@ class CVSection(Section):
     seed: int = 42
     """Of the folds, the bootstrap and the players' choices."""
 
+    @property
+    def count(self) -> int:
+        """`folds`, where it is known (`seal.with_folds`)."""
+        if self.folds is None:
+            raise ValueError("the number of folds is not settled before they are sealed")
+        return self.folds
+
 
 class LoopSection(Section):
     max_rounds: int | None = Field(default=None, ge=1)

@@ -117,7 +117,7 @@ def _tell_unheard(stage: Stage) -> None:
         about = unheard[1].partition(" (")[0] if unheard else ""
         if unheard and about not in stage.campaign.told:
             stage.campaign.told.add(about)
-            stage.campaign.progress("note", text=f"guidance.md: {unheard[1]}", level="warning")
+            stage.campaign.progress("note", text=f"guidance.md: {unheard[1].rstrip('*_`')}", level="warning")
 
 
 def _review(stage: Stage) -> str:

@@ -251,7 +251,7 @@ def test_guidance_that_a_plan_does_not_meet_is_told_once(tmp_path: Path) -> None
     notes = [note for note in script.play().notes().splitlines() if note.startswith("guidance.md")]
     assert notes == [
         "guidance.md: not understood: only catbost",
-        "guidance.md: Not followed yet: try svm (1 s are left)**",
+        "guidance.md: Not followed yet: try svm (1 s are left)",
     ]
 
 

@@ -13,24 +13,20 @@ import json
 import os
 import shutil
 import tempfile
-import warnings
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from orchestrator.competitions.infer_columns import parse_dates
 from orchestrator.competitions.infer_cv import FOLDS
 from orchestrator.competitions.stray_words import read_features
-from orchestrator.competitions.time_blocks import parse_pair, time_blocks
 from orchestrator.config import CompetitionSection, Config
-from orchestrator.errors import BadInput, Damaged, FatalEnding
+from orchestrator.errors import Damaged, FatalEnding
 from orchestrator.files import fsync_folder, read_json_or_none, write_json
-from orchestrator.referee.folds import assign, digest, train_mask
-from orchestrator.referee.labels import class_values, encode, output_count
+from orchestrator.referee.folds import digest, train_mask
+from orchestrator.referee.labelled_rows import labelled_rows
+from orchestrator.referee.labels import class_values, output_count
 from orchestrator.referee.sealed import MANIFEST, FoldSet, load, stamp_of
-from orchestrator.referee.some_rows import some_rows
 from orchestrator.rounds import RoundFiles
 
 if TYPE_CHECKING:
@@ -39,7 +35,6 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 _CODEC = "lz4"
 _FORMAT = 1
-_NO_DATES = "competition.time_column {!r} can't be read as dates: write them as 2020-12-31"
 
 
 def seal(campaign: Path, config: Config, most: int | None = None, count: int = FOLDS) -> FoldSet:
@@ -100,27 +95,16 @@ def build(campaign: Path, config: Config, *, expected: str | None, most: int | N
 
 
 def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, most: int | None) -> None:
-    spec = config.competition
-    data = campaign / "competition" / "data"
+    spec, cv = config.competition, config.cv
     ids = [] if spec.id_column is None or spec.id_column in spec.date_columns else [spec.id_column]
-    train, test = read_features(data, spec, ids)
-    y = encode(train, spec)
-    groups = _codes(train[spec.group_column]) if spec.group_column in train.columns else None
-    cv = config.cv
-    assert cv.folds is not None
-    times, test_times = _times(train, test, spec)
-    runs = None
-    if cv.strategy == "blocks" and times is not None and test_times is not None:
-        runs = time_blocks(times, test_times)
-    given, kept = len(train), None
-    if most is not None and most < given:
-        by = {"groups": groups if cv.strategy == "group" else None, "times": times if cv.strategy == "time" else None}
-        kept = some_rows(most, y, task=spec.task, folds=cv.folds, seed=cv.seed, **by)
-        train, y = train.iloc[kept].reset_index(drop=True), y[kept]
-        groups, times, runs = (None if array is None else array[kept] for array in (groups, times, runs))
-    assignment = assign(cv.strategy, cv.folds, cv.seed, y, task=spec.task, groups=groups, times=times, runs=runs)
+    train, test = read_features(campaign / "competition" / "data", spec, ids)
+    rows, given = labelled_rows(train, test, config), len(train)
+    kept = rows.choose(most, config) if most is not None and most < given else None
+    if kept is not None:
+        train, rows = train.iloc[kept].reset_index(drop=True), rows.at(kept)
+    assignment = rows.assign(config)
     identity = digest("\n".join(map(str, test[spec.id_column].tolist()))) if spec.id_column in test.columns else ""
-    found = digest(cv.strategy, cv.folds, cv.seed, assignment, y, len(test), identity)
+    found = digest(cv.strategy, cv.count, cv.seed, assignment, rows.y, len(test), identity)
     if expected is not None and found != expected:
         raise FatalEnding(
             f"the sealed folds can't be rebuilt: {spec.train}, {spec.test} or the cv settings changed under a running "
@@ -131,34 +115,40 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, most
     id_column = spec.id_column if spec.id_column in train.columns and spec.id_column in test.columns else None
     extra = [id_column] if id_column is not None and id_column not in columns else []
     train, test = _harmonise(train, test, extra + columns)
-    for name, array in (("assignment", assignment), ("labels", y), ("groups", groups), ("runs", runs), ("kept", kept)):
+    arrays = {"assignment": assignment, "labels": rows.y, "groups": rows.groups, "runs": rows.runs, "kept": kept}
+    for name, array in arrays.items():
         if array is not None:
             np.save(temp / f"{name}.npy", array, allow_pickle=False)
-    _write_tables(temp, train, test, y, assignment, config)
-    for path in temp.rglob("*"):
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
-    files = sorted(str(path.relative_to(temp)) for path in temp.rglob("*") if path.is_file())
+    _write_tables(temp, train, test, rows.y, assignment, config)
     manifest = {
         "hash": found,
         "fingerprint": fingerprint_of(config, most),
         "strategy": cv.strategy,
-        "folds": cv.folds,
+        "folds": cv.count,
         "seed": cv.seed,
-        "rows": len(y),
-        "left_out": given - len(y),
+        "rows": len(rows.y),
+        "left_out": given - len(rows.y),
         "most": most,
         "test_rows": len(test),
         "outputs": output_count(spec),
-        "y_dtype": str(y.dtype),
+        "y_dtype": str(rows.y.dtype),
         "classes": spec.classes,
         "id_column": id_column,
         "columns": columns,
         "kinds": _kinds(train, columns, spec),
-        "files": {name: stamp_of(temp / name) for name in files},
+        "files": _flushed(temp),
     }
     write_json(temp / MANIFEST, manifest)
+
+
+def _flushed(folder: Path) -> dict[str, Any]:
+    """Every file and folder below goes to the disk; the stamps of the files, by name."""
+    for path in folder.rglob("*"):
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return {name: stamp_of(folder / name) for name in files}
 
 
 def _feature_columns(train: pd.DataFrame, test: pd.DataFrame, config: Config) -> list[str]:
@@ -209,7 +199,6 @@ def _write_tables(
     import pyarrow as pa
 
     spec, cv = config.competition, config.cv
-    assert cv.folds is not None
     features = labelled = pa.Table.from_pandas(train, preserve_index=False)
     classes = spec.task in ("binary", "multiclass")
     targets = [class_values(spec.classes, y)] if classes else [pa.array(column) for column in y.reshape(len(y), -1).T]
@@ -217,7 +206,7 @@ def _write_tables(
         labelled = labelled.append_column(name, values)
     _write(temp / "test.parquet", pa.Table.from_pandas(test, preserve_index=False))
     _write(temp / "full.parquet", labelled)
-    for fold in range(cv.folds):
+    for fold in range(cv.count):
         place = temp / f"fold_{fold}"
         place.mkdir()
         _write(place / "train.parquet", labelled.filter(pa.array(train_mask(assignment, fold, cv.strategy))))
@@ -238,60 +227,3 @@ def _swap(temp: Path, place: Path) -> None:
     os.rename(temp, place)
     fsync_folder(place.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _codes(column: pd.Series) -> Array:
-    """Group codes; a row without a group is a group of its own."""
-    import pandas as pd
-
-    codes = pd.factorize(column)[0].astype(np.int64)
-    holes = codes < 0
-    codes[holes] = codes.max(initial=-1) + 1 + np.arange(int(holes.sum()))
-    return codes
-
-
-def _times(train: pd.DataFrame, test: pd.DataFrame, spec: CompetitionSection) -> tuple[Array | None, Array | None]:
-    """Sortable numbers of train's and test's rows: the time column's own, or its dates; holes are the earliest time.
-
-    None for a table that lacks them. Raises BadInput when train's can't be read.
-    """
-    import pandas as pd
-
-    name = spec.time_column
-    if name not in train.columns:
-        return None, None
-    left, right = train[name], test[name] if name in test.columns else train[name].iloc[:0]
-    numeric = pd.api.types.is_numeric_dtype(left)
-    if not numeric:
-        left, right = _dates(left, right)
-    if left.isna().all():
-        raise BadInput(_NO_DATES.format(name))
-    usable = right.notna().any() and pd.api.types.is_numeric_dtype(right) == numeric
-    return _sortable(left), _sortable(right) if usable else None
-
-
-def _sortable(times: pd.Series) -> Array:
-    numbers: Array = times.fillna(times.min()).to_numpy()
-    return numbers.astype(np.int64) if numbers.dtype.kind == "M" else numbers
-
-
-def _dates(train: pd.Series, test: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """As inference reads them, else as pandas does one by one ("Dec-2015"); if need be without test's."""
-    for read, others in product((parse_dates, _one_by_one), (test, test[:0])):
-        pair = parse_pair(train, others, read)
-        if pair is not None:
-            return pair
-    raise BadInput(_NO_DATES.format(train.name))
-
-
-def _one_by_one(texts: pd.Series) -> pd.Series | None:
-    import pandas as pd
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of forms that pandas may not read some day
-        try:
-            moments = pd.to_datetime(texts, format="mixed", utc=True)
-        except (ValueError, TypeError, OverflowError):
-            return None
-    naive: pd.Series = moments.dt.tz_localize(None)
-    return naive
