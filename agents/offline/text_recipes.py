@@ -14,7 +14,7 @@ def wordy(f: Facts) -> bool:
 
 def lone_text(f: Facts) -> bool:
     """What there is besides the text (a date, a counter) can hardly matter."""
-    return f.texts > 0 and f.numbers + f.categories <= 2
+    return f.texts > 0 and f.numbers + f.categories <= 2 * f.texts
 
 
 def language(

@@ -57,6 +57,7 @@ def choose_split(
     time, later = _time_order(train, test, kinds)
     group = group_column or _group(train, test, kinds, needed=wants_groups)
     strategy: Strategy = "kfold" if labels is None else "stratified"
+    runs = 0 if later or group or not time else _runs(train[time], test[time], kinds[time])
     why = "rows look exchangeable" if labels is None else "classes are spread evenly over the folds"
     if later and not group_column and not wants_groups:
         strategy, group = "time", None
@@ -64,7 +65,7 @@ def choose_split(
     elif group:
         strategy = "group"
         why = "stated in meta.json" if group_column else f"rows share a {group}, and test has other values of it"
-    elif time and _in_blocks(train[time], test[time], kinds[time]):
+    elif runs >= 2 * FOLDS:
         strategy = "blocks"
         why = f"test's {time} lie between train's in runs, so runs as long are validated, not rows between known ones"
     elif time and 2 * FOLDS <= train[time].nunique() <= len(train) / 2:
@@ -75,20 +76,21 @@ def choose_split(
             f"test's {time} lie between train's, so a model for test knows the past and the future: "
             f"a random split is nearer to that than one by time (scores come out a little high; {time} is a feature)"
         )
-    folds, folds_why = _folds(train, labels, strategy, group or time)
+    folds, folds_why = _folds(train, labels, strategy, group or time, runs)
     return Split(strategy, folds, group, time, why, folds_why)
 
 
 def _folds(
-    train: pd.DataFrame, labels: pd.Series | None, strategy: Strategy, block: str | None
+    train: pd.DataFrame, labels: pd.Series | None, strategy: Strategy, block: str | None, runs: int
 ) -> tuple[int | None, str]:
     """How many and why, None for what the time says; `block` is the column whose values stay together or in order."""
     rows = len(train)
+    free = strategy in ("stratified", "kfold") or (strategy == "blocks" and runs >= 4 * FOLDS)
     folds: int | None = FOLDS
     why = "enough to average over, few enough to be quick"
-    if strategy in ("stratified", "kfold") and rows < TINY:
+    if free and rows < TINY:
         folds, why = 10, f"{rows} rows: each model should see 90 % of them"
-    elif strategy in ("stratified", "kfold") and rows <= FEW and train.size <= FEW_CELLS:
+    elif free and rows <= FEW and train.size <= FEW_CELLS:
         folds, why = None, f"{rows} rows: with the time for 10 folds, each model should see 90 % of them"
     if strategy == "stratified" and labels is not None:
         rarest = int(labels.value_counts().min())
@@ -124,13 +126,13 @@ def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind])
     return found, False
 
 
-def _in_blocks(left: pd.Series, right: pd.Series, kind: Kind) -> bool:
-    """Do test's moments come in runs between train's, and is train long enough to be cut into such runs?"""
+def _runs(left: pd.Series, right: pd.Series, kind: Kind) -> int:
+    """Into how many runs train can be cut where test's moments come in runs between train's; 0 where they do not."""
     pair = _moments(left, right, kind)
     if pair is None or len(pair[0]) < len(left):
-        return False
+        return 0
     times, others = (side.to_numpy() for side in pair)
-    return alternates_in_blocks(times, others) and int(time_blocks(times, others).max()) + 1 >= 2 * FOLDS
+    return int(time_blocks(times, others).max()) + 1 if alternates_in_blocks(times, others) else 0
 
 
 def _moments(left: pd.Series, right: pd.Series, kind: Kind) -> tuple[pd.Series, pd.Series] | None:

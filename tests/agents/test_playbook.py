@@ -312,6 +312,8 @@ def test_words_alone_are_a_first_answer_only_where_there_is_little_else() -> Non
     sizes = {"rows": 2000, "rows_all": 2500, "texts": 1, "columns": 5, "coded": 0, "outputs": 1, "wordiness": 50.0}
     assert BY_NAME["text_quick"].fits(Facts(**sizes, numbers=1, categories=0, task="binary"))
     assert not BY_NAME["text_quick"].fits(Facts(**sizes, numbers=3, categories=2, task="regression"))
+    three = Facts(**{**sizes, "texts": 3}, numbers=1, categories=4, task="regression")
+    assert BY_NAME["text_quick"].fits(three), "three texts say more than a few names beside them"
 
 
 def test_samples_stay_in_the_space_and_depend_on_the_seed_alone() -> None:

@@ -376,6 +376,7 @@ class TestSplit:
         folder.target("sales", folder.rng.gamma(2, 9, int(early.sum())), 1.5)
         config, folds = folder.sealed()
         assert (config.cv.strategy, config.competition.time_column) == ("blocks", "day")
+        assert config.cv.folds is None, "24 runs are enough for ten folds, if the time is"
         assert folds.runs is not None
         codes = pd.Series(folds.runs).groupby(days[early].month).nunique()
         assert codes.tolist() == [2] * 12, "each month's run is cut in two"
