@@ -57,6 +57,12 @@ def smooth_hint(f: Facts) -> float:
     return 0.85 if not f.categories and f.numbers >= 16 and f.rows < 10_000 else 0.4 if f.rows < 20_000 else 0.15
 
 
+def net_hint(f: Facts) -> float:
+    """One net for many targets sees what they share."""
+    many = f.outputs >= MANY_TARGETS and f.task != "multiclass" and not lone_text(f)
+    return 0.9 if many else 0.55 if f.rows > 1000 else 0.35
+
+
 def booster(
     name: str,
     family: str,
@@ -277,7 +283,7 @@ RECIPES: tuple[Recipe, ...] = (
             (1.0 if f.task == "multiclass" or f.outputs >= SHARED_NET else f.outputs**0.8)
             * (0.4 + 7e-4 * min(f.rows, 100_000) * (1 + f.columns / 100))
         ),
-        hint=lambda f: 0.9 if f.outputs >= MANY_TARGETS and f.task != "multiclass" else 0.55 if f.rows > 1000 else 0.35,
+        hint=net_hint,
     ),
     Recipe(
         "extra_trees",

@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +315,15 @@ def test_words_alone_are_a_first_answer_only_where_there_is_little_else() -> Non
     assert not BY_NAME["text_quick"].fits(Facts(**sizes, numbers=3, categories=2, task="regression"))
     three = Facts(**{**sizes, "texts": 3}, numbers=1, categories=4, task="regression")
     assert BY_NAME["text_quick"].fits(three), "three texts say more than a few names beside them"
+
+
+def test_texts_cost_less_where_targets_are_numbers() -> None:
+    sizes = {"rows": 3000, "rows_all": 4000, "numbers": 0, "categories": 4, "texts": 3, "columns": 4, "coded": 0}
+    known = {task: Facts(**sizes, outputs=18, wordiness=700.0, task=task) for task in ("multiregression", "multilabel")}
+    costs = {task: BY_NAME["text_stack"].cost(facts) for task, facts in known.items()}
+    assert costs["multiregression"] < 0.3 * costs["multilabel"]
+    hints = [BY_NAME["mlp"].hint(replace(known["multilabel"], categories=categories)) for categories in (4, 40)]
+    assert hints == [0.55, 0.9], "what many targets share is in the table, not in words"
 
 
 def test_samples_stay_in_the_space_and_depend_on_the_seed_alone() -> None:
