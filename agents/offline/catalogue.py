@@ -95,6 +95,20 @@ def booster(
     )
 
 
+def joint(family: str, name: str, hint: float) -> Recipe:
+    """A booster on several targets as the classes of one problem (`blocks.goals.joint_goal`)."""
+    return booster(
+        f"{family}_joint",
+        family,
+        f"{name} on all targets at once as classes, since a row has one of them",
+        PLAIN,
+        lambda f: hint,
+        label="joint_classes",
+        params={"target": "joint"},
+        fits=exclusive,
+    )
+
+
 RECIPES: tuple[Recipe, ...] = (
     booster(
         "lightgbm_quick",
@@ -153,26 +167,8 @@ RECIPES: tuple[Recipe, ...] = (
         PLAIN,
         lambda f: 0.3 if lone_text(f) else 0.9 if f.categories or f.coded else 0.75,
     ),
-    booster(
-        "lightgbm_joint",
-        "lightgbm",
-        "LightGBM on all targets at once as classes, since a row has one of them",
-        PLAIN,
-        lambda f: 0.9,
-        label="joint_classes",
-        params={"target": "joint"},
-        fits=exclusive,
-    ),
-    booster(
-        "xgboost_joint",
-        "xgboost",
-        "XGBoost on all targets at once as classes, since a row has one of them",
-        PLAIN,
-        lambda f: 0.85,
-        label="joint_classes",
-        params={"target": "joint"},
-        fits=exclusive,
-    ),
+    joint("lightgbm", "LightGBM", 0.9),
+    joint("xgboost", "XGBoost", 0.85),
     booster(
         "text_svd_boost",
         "lightgbm",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,28 +25,21 @@ def mlp_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     problems = goals(data, str(params.get("target", "auto")))
     if len(problems) >= SHARED and all(len(goal.rows) == data.n_train for goal in problems):
         return shared_nets(data, problems, rows, params)
-    layers = tuple(int(size) for size in params["layers"])
 
     def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
         kind: Any = MLPRegressor if goal.kind == "value" else MLPClassifier
         rare = goal.kind != "value" and np.bincount(goal.y).min() < 10
-        total, done, started = np.zeros(0), 0, clock.left()
-        for bag in range(int(params["bags"])):
+
+        def one(bag: int) -> np.ndarray:
             net = kind(
-                hidden_layer_sizes=layers,
-                alpha=float(params["alpha"]),
-                learning_rate_init=float(params["learning_rate"]),
-                batch_size=min(int(params["batch"]), len(goal.rows)),
+                **settings_of_net(data, params, len(goal.rows), bag),
                 early_stopping=not rare and len(goal.rows) > 200,
-                n_iter_no_change=8,
+                n_iter_no_change=PATIENCE,
                 max_iter=min(int(params["epochs"]), max(3, int(40_000 * clock.left() / len(goal.rows)))),
-                random_state=data.seed % 2**31 + bag,
             )
-            raw = raw_of(net.fit(rows[goal.rows], goal.y), rows[data.n_train :], goal)
-            total, done = raw + (total if done else 0.0), done + 1
-            if clock.left() < 1.3 * (started - clock.left()) / done:
-                break
-        return total / done
+            return raw_of(net.fit(rows[goal.rows], goal.y), rows[data.n_train :], goal)
+
+        return mean_of_bags(int(params["bags"]), clock, one)
 
     return predict_goals(data, fit_one, str(params.get("target", "auto")))
 
@@ -59,24 +53,39 @@ def shared_nets(data: Data, problems: list[Goal], rows: np.ndarray, params: dict
 
     values = problems[0].kind == "value"
     y = np.column_stack([goal.y for goal in problems])
-    total, done, started = np.zeros(0), 0, data.clock.left()
-    for bag in range(int(params["bags"])):
+    kind: Any = MLPRegressor if values else MLPClassifier
+    bags = int(params["bags"])
+
+    def one(bag: int) -> np.ndarray:
         out = holdout(data, 10, bag)
-        kind: Any = MLPRegressor if values else MLPClassifier
-        net = kind(
-            hidden_layer_sizes=tuple(int(size) for size in params["layers"]),
-            alpha=float(params["alpha"]),
-            learning_rate_init=float(params["learning_rate"]),
-            batch_size=min(int(params["batch"]), int((~out).sum())),
-            random_state=data.seed % 2**31 + bag,
-        )
-        clock = Clock(1.25 * max(0.45, 0.9 / (int(params["bags"]) - bag)) * data.clock.left())
+        net = kind(**settings_of_net(data, params, int((~out).sum()), bag))
+        clock = Clock(1.25 * max(0.45, 0.9 / (bags - bag)) * data.clock.left())
         best = trained(net, rows[: data.n_train], y, out, int(params["epochs"]), clock)
-        raw = outputs_of(best, rows[data.n_train :])
-        total, done = raw + (total if done else 0.0), done + 1
-        if data.clock.left() < 1.3 * (started - data.clock.left()) / done:
+        return outputs_of(best, rows[data.n_train :])
+
+    found = mean_of_bags(bags, data.clock, one)
+    return np.hstack([goal.restore(column) for goal, column in zip(problems, found.T, strict=True)])
+
+
+def settings_of_net(data: Data, params: dict[str, Any], n: int, bag: int) -> dict[str, Any]:
+    """What both kinds of net have in common; they learn from `n` rows."""
+    return {
+        "hidden_layer_sizes": tuple(int(size) for size in params["layers"]),
+        "alpha": float(params["alpha"]),
+        "learning_rate_init": float(params["learning_rate"]),
+        "batch_size": min(int(params["batch"]), n),
+        "random_state": data.seed % 2**31 + bag,
+    }
+
+
+def mean_of_bags(bags: int, clock: Clock, fit: Callable[[int], np.ndarray]) -> np.ndarray:
+    """The mean of `fit` of 0, 1, …, as many as there is time for, and one at least."""
+    total, done, started = np.zeros(0), 0, clock.left()
+    for bag in range(bags):
+        total, done = fit(bag) + (total if done else 0.0), done + 1
+        if clock.left() < 1.3 * (started - clock.left()) / done:
             break
-    return np.hstack([goal.restore(column) for goal, column in zip(problems, total.T / done, strict=True)])
+    return total / done
 
 
 def trained(net: Any, rows: np.ndarray, y: np.ndarray, out: np.ndarray, epochs: int, clock: Clock) -> Any:
