@@ -11,6 +11,8 @@ PLAIN: dict[str, Any] = {
     "list_counts": True,
     "string_parts": True,
     "row_stats": True,
+    "places": True,
+    "group_rows": True,
     "text_stats": True,
     "text_svd": 24,
     "text_pairs": True,

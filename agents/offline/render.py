@@ -18,6 +18,8 @@ STEPS = (
     "list_counts",
     "string_parts",
     "row_stats",
+    "places",
+    "group_rows",
     "related_numbers",
     "interactions",
     "group_means",

@@ -51,7 +51,7 @@ class Data:
     learned: set[str] = field(default_factory=set)  # names of numbers that were made from labels
     needed: list[float] = field(default_factory=list)  # boosting rounds times rate, by targets already learned
     paces: list[float] = field(default_factory=list)  # seconds per row that boosting takes to begin, and for a round
-    groups: np.ndarray | None = None
+    groups: np.ndarray | None = None  # of every row
     times: np.ndarray | None = None
 
     @property
@@ -125,6 +125,9 @@ def add_column(data: Data, name: str, column: pd.Series) -> None:
     kind = column_kind(name, column, data.task)
     if kind == "text":
         data.texts[name] = ["" if pd.isna(value) else str(value) for value in column]
+        codes = pd.factorize(column.astype(str).where(column.notna()))[0]
+        if 1 < codes.max() + 1 < len(codes) / 2:  # as addresses come again
+            data.crosses[name] = codes
         return
     if kind == "date":
         moments = moments_of(column)
@@ -196,7 +199,7 @@ def read_column(data: Data, name: str, column: pd.Series) -> None:
     if name == task.get("id_column"):
         data.ids = column
     if name == task.get("group_column"):
-        data.groups = pd.factorize(column.astype(str))[0][: data.n_train]
+        data.groups = pd.factorize(column.astype(str))[0]
     if name not in (task.get("id_column"), task.get("group_column")) or column_kind(name, column, task) == "date":
         add_column(data, name, column)
     elif not pd.api.types.is_numeric_dtype(column):
@@ -212,7 +215,8 @@ def read_column(data: Data, name: str, column: pd.Series) -> None:
 def inner_folds(data: Data, k: int, salt: int = 0) -> np.ndarray:
     """Fold number of each training row: groups (or runs of time) whole, time in blocks, else even over the target."""
     rng = np.random.default_rng(data.seed + salt)
-    n, whole, folds = data.n_train, data.groups, np.empty(data.n_train, dtype=int)
+    n, folds = data.n_train, np.empty(data.n_train, dtype=int)
+    whole = None if data.groups is None else data.groups[:n]
     if data.times is not None and data.in_runs:  # of about n / 8k rows, equal moments together
         whole = np.searchsorted(np.sort(data.times), data.times) * 8 * k // n
     if whole is not None:

@@ -53,10 +53,27 @@ def string_parts(data: Data, option: Any) -> None:
                 break
         if known.str.contains(r"[A-Za-z]{2,}\.", regex=True).mean() > 0.5:
             add_part(data, f"{name}.title", column.str.extract(r"([A-Za-z]{2,})\.", expand=False))
+        add_letters(data, name, column)
         add_part(data, f"{name}.letters", column.str.extract(r"^\s*([^\d]*?)[\s.]*\d*$", expand=False).str[:12])
         add_part(data, f"{name}.first", column.str.strip().str[:1])
         add_part(data, f"{name}.number", column.str.extract(r"(\d+)\D*$", expand=False))
         data.numbers[f"{name}.length"] = column.str.len().to_numpy(dtype=float, na_value=np.nan)
+
+
+def add_letters(data: Data, name: str, column: pd.Series) -> None:
+    """Codes of one length ("ABABDADBAB"): the letter at each position, and how many different ones there are."""
+    known = column.dropna()
+    length = known.str.len()
+    if not 3 <= length.iloc[0] <= 24 or length.nunique() > 1 or not known.str.fullmatch(r"[A-Za-z]+").all():
+        return
+    letters = np.full((len(column), length.iloc[0]), np.nan)
+    letters[column.notna()] = np.array(known.tolist()).view("<U1").reshape(len(known), -1).view(np.uint32)
+    for position, values in enumerate(letters.T):
+        if len(np.unique(values[: data.n_train])) > 1:
+            data.numbers[f"{name}.at{position}"] = values
+    ordered = np.sort(letters, axis=1)
+    different = 1.0 + (np.diff(ordered, axis=1) != 0).sum(axis=1)
+    data.numbers[f"{name}.different"] = np.where(column.isna(), np.nan, different)
 
 
 def frequency(data: Data, option: Any) -> None:

@@ -12,6 +12,8 @@ import pandas as pd
 from agents.offline.blocks.core import Data
 from agents.offline.blocks.goals import goals
 
+FORM = 6  # columns of one kind from which what they have in common is looked at
+
 
 def date_parts(data: Data, option: Any) -> None:
     """Calendar parts of each date; option "categories" also gives them to models without splits."""
@@ -49,7 +51,7 @@ def list_counts(data: Data, option: Any) -> None:
 
 
 def row_stats(data: Data, option: Any) -> None:
-    """Gaps per row, and sum, largest share and count of non-zero amounts (columns with many zeros)."""
+    """Gaps per row; sum, largest share and count of non-zero amounts (columns with many zeros); `of_a_kind`."""
     if len(data.numbers) + len(data.cats) < 2:
         return
     gaps = sum((np.isnan(v).astype(float) for v in data.numbers.values()), np.zeros(sum(data.sizes)))
@@ -59,13 +61,42 @@ def row_stats(data: Data, option: Any) -> None:
         known = values[np.isfinite(values)]
         if len(known) and known.min() >= 0 and (known == 0).mean() > 0.2 and len(np.unique(known)) > 20:
             amounts.append(np.nan_to_num(values))
+    made = of_a_kind(data)
     if np.ptp(gaps) > 0:
-        data.numbers["row.gaps"] = gaps
+        made["row.gaps"] = gaps
     if len(amounts) > 1:
         table = np.column_stack(amounts)
         total = table.sum(axis=1)
-        data.numbers |= {"row.total": total, "row.used": (table > 0).sum(axis=1).astype(float)}
-        data.numbers["row.top_share"] = table.max(axis=1) / np.maximum(total, 1e-9)
+        made |= {"row.total": total, "row.used": (table > 0).sum(axis=1).astype(float)}
+        made["row.top_share"] = table.max(axis=1) / np.maximum(total, 1e-9)
+    data.numbers |= made
+
+
+def of_a_kind(data: Data) -> dict[str, np.ndarray]:
+    """Mean, spread and ends over a row's numbers of one scale, as of answers to a form; how many of its flags are set.
+
+    What adds up over many columns takes trees very many splits.
+    """
+    raw = {n: v for n, v in data.numbers.items() if "." not in n and n not in data.cats}
+    some = slice(None, None, max(1, sum(data.sizes) // 20_000))
+    flags = [v for v in raw.values() if set(np.unique(v[some])) == {0.0, 1.0}]
+    ends = {n: np.nanquantile(v[some], [0.05, 0.5, 0.95]) for n, v in raw.items() if len(np.unique(v[some])) > 3}
+    spans = {n: low_to_high for n, (low, _, high) in ends.items() if (low_to_high := high - low) > 0}
+    middle, span = np.median([ends[n][1] for n in spans] or [0.0]), np.median(list(spans.values()) or [0.0])
+    alike = [n for n, own in spans.items() if 0.5 < own / span < 2 and abs(ends[n][1] - middle) < 0.5 * span]
+    made: dict[str, np.ndarray] = {}
+    if len(flags) >= FORM:
+        made["row.flags"] = np.nansum(flags, axis=0)
+    if len(alike) >= max(FORM, len(spans) / 2):
+        table = np.sort(np.column_stack([raw[name] for name in alike]), axis=1)  # what is unknown comes last
+        known = np.isfinite(table).sum(axis=1)
+        with np.errstate(all="ignore"):
+            mean = np.nansum(table, axis=1) / known
+            made |= {"row.mean": mean, "row.std": np.sqrt(np.nansum((table - mean[:, None]) ** 2, axis=1) / known)}
+        for share in (0, 25, 50, 75, 100):
+            at = np.round(share / 100 * np.maximum(known - 1, 0)).astype(int)
+            made[f"row.at{share}"] = np.take_along_axis(table, at[:, None], axis=1)[:, 0]
+    return {name: values for name, values in made.items() if np.nanmin(values) < np.nanmax(values)}
 
 
 def related_numbers(data: Data, option: Any) -> None:
