@@ -82,6 +82,9 @@ def table(kind: str, n: int = 300) -> tuple[pd.DataFrame, dict[str, Any]]:
     elif kind == "dates":
         frame["when"] = pd.date_range("2024-01-01", periods=n, freq="5h").astype(str)
         frame["area_in"], frame["area_out"] = rng.gamma(2, 50, n), rng.gamma(2, 50, n)
+        for side in ("from", "to"):
+            frame[f"{side}_lat"], frame[f"{side}_lon"] = 48 + rng.normal(size=n) / 50, 2 + rng.normal(size=n) / 50
+        frame["code"] = ["".join(letters) for letters in rng.choice(list("ABCD"), (n, 6))]
         hours = pd.to_datetime(frame["when"]).dt.hour
         frame["y"] = np.exp(signal / 2 + 0.1 * hours)
         task |= {"metric": "rmsle", "task": "regression", "classes": [], "date_columns": ["when"]}

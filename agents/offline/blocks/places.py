@@ -12,7 +12,9 @@ import pandas as pd
 from agents.offline.blocks.core import Data
 from agents.offline.blocks.strings import counts_of
 
-NORTH, EAST, UP = 0, 1, 2
+NORTH = 0
+EAST = 1
+UP = 2
 GLOBE = {"lat": NORTH, "latitude": NORTH, "lon": EAST, "lng": EAST, "long": EAST, "longitude": EAST}
 PLANE = {"y": NORTH, "x": EAST, "z": UP}
 EARTH = 6371.0  # its radius in kilometres
