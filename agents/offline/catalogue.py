@@ -44,12 +44,12 @@ def square_seconds(most: int, per_row: float) -> Judge:
 
 
 def tree_hint(high: float) -> Judge:
-    return lambda f: high * (0.45 if lone_text(f) else 1.0)
+    return lambda f: high * (0.45 if lone_text(f) or f.crowded else 1.0)
 
 
 def encoded_hint(f: Facts) -> float:
     """Without categories there is nothing to encode."""
-    return 0.4 if lone_text(f) else 0.95 if f.coded else 0.75 if f.categories else 0.5
+    return 0.4 if lone_text(f) or f.crowded else 0.95 if f.coded else 0.75 if f.categories else 0.5
 
 
 def smooth_hint(f: Facts) -> float:
@@ -114,8 +114,8 @@ RECIPES: tuple[Recipe, ...] = (
         "lightgbm_quick",
         "lightgbm",
         "LightGBM in a hurry on plain columns",
-        {"date_parts": True, "string_parts": True},
-        lambda f: 0.3 if lone_text(f) else 0.45,
+        {"date_parts": True, "string_parts": True, "places": True, "group_rows": True},
+        lambda f: 0.3 if lone_text(f) or f.crowded else 0.45,
         params={"learning_rate": 0.1, "rounds": 300, "patience": 15, "bags": 1},
         fits=tabular,
         slower=0.2,
@@ -165,7 +165,7 @@ RECIPES: tuple[Recipe, ...] = (
         "catboost",
         "CatBoost with native categories and their combinations",
         PLAIN,
-        lambda f: 0.3 if lone_text(f) else 0.9 if f.categories or f.coded else 0.75,
+        lambda f: 0.3 if lone_text(f) or f.crowded else 0.9 if f.categories or f.coded else 0.75,
     ),
     joint("lightgbm", "LightGBM", 0.9),
     joint("xgboost", "XGBoost", 0.85),
@@ -189,7 +189,19 @@ RECIPES: tuple[Recipe, ...] = (
         params={"C": None, "least": 3, "l1_ratio": 0.0, "crosses": False, "max_iter": 200, "target": "auto"},
         space={"C": (0.003, 10.0, "log"), "least": [2, 3, 5, 10]},
         seconds=lambda f: 0.2 + 8e-6 * f.rows * (f.columns + 20 * f.categories + 5) ** 0.7 * f.outputs**0.5,
-        hint=lambda f: 0.5 if f.rows < 5000 else 0.25,
+        hint=lambda f: 0.9 if f.crowded else 0.5 if f.rows < 5000 else 0.25,
+    ),
+    Recipe(
+        "discriminant",
+        "discriminant",
+        "Normally distributed classes of one covariance, drawn to a simpler one",
+        "discriminant_model",
+        DENSE,
+        params={"shrinkage": None},
+        space={"shrinkage": (0.01, 0.9, "log")},
+        fits=lambda f: not f.values and f.numbers >= 2 and not lone_text(f) and f.rows > 4 * f.outputs,
+        seconds=lambda f: 0.2 + 1e-7 * f.outputs**0.5 * min(f.rows, 100_000) * (f.columns + 10 * f.categories) ** 1.5,
+        hint=lambda f: 0.95 if f.crowded else 0.5 * smooth_hint(f),
     ),
     Recipe(
         "linear_crosses",
@@ -294,7 +306,7 @@ RECIPES: tuple[Recipe, ...] = (
         seconds=lambda f: (
             1.1e-5 * min(f.rows, 300_000) * (f.columns + 5) * (f.outputs if f.task != "multiclass" else 1)
         ),
-        hint=lambda f: 0.5 if f.values else 0.7 if f.numbers >= 10 else 0.6,
+        hint=lambda f: 0.5 if f.values or f.crowded else 0.7 if f.numbers >= 10 else 0.6,
     ),
     Recipe(
         "blend_weights",

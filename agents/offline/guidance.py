@@ -21,6 +21,7 @@ FAMILY_WORDS = {
     "svm": ("svm", "svc", "svr", "support vector"),
     "kernel": ("kernel", "kernels"),
     "knn": ("knn", "nearest neighbours", "nearest neighbors", "neighbours", "neighbors"),
+    "discriminant": ("discriminant", "discriminant analysis"),
     "mlp": ("mlp", "neural", "neural net", "neural nets", "neural network", "neural networks", "nn"),
     "bayes": ("naive bayes", "bayes"),
     "text": ("tfidf", "tf-idf", "text"),

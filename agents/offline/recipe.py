@@ -11,6 +11,10 @@ from typing import Any
 EXCLUSIVE = 0.8
 """Share of rows with exactly one target of 1 from which the targets are classes in all but name."""
 
+MANY_CLASSES = 20
+FEW_EACH = 60
+"""Rows per class below which many classes are `crowded`."""
+
 
 def _is_code(column: Mapping[str, Any], rows: int) -> bool:
     """Whole numbers that are names rather than amounts: repeated, far apart and not crowded near zero."""
@@ -65,6 +69,11 @@ class Facts:
     def values(self) -> bool:
         """Whether the targets are numbers rather than classes."""
         return self.task in ("regression", "multiregression")
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are many classes of few rows each: too few for trees to tell apart."""
+        return self.task == "multiclass" and self.outputs >= MANY_CLASSES and self.rows < FEW_EACH * self.outputs
 
     @property
     def letters(self) -> float:

@@ -18,6 +18,7 @@ _WORDS = {
     "linear": r"logistic ?regression\w*|linear ?regression|ridge(?:cv|classifier)?|lasso\w*|elastic ?net\w*",
     "svm": r"svm|svc|svr|support vector\w*",
     "knn": r"k-?nn|nearest neighbou?rs|kneighbors\w*",
+    "discriminant": r"(?:linear ?)?discriminant ?analysis",
     "mlp": r"mlp\w*|neural ?net(?:work)?s?|keras|tensorflow|pytorch|torch|deep learning",
     "text": r"tf-?idf\w*",
     "bayes": r"naive ?bayes|gaussiannb|multinomialnb",

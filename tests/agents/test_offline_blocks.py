@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.metrics import roc_auc_score
 
 from agents.offline.blocks.bags import FAST, FASTEST, boost, haste, some_of
 from agents.offline.blocks.boosters import by_order, catboost_model, relevances
@@ -17,7 +18,7 @@ from agents.offline.blocks.classic import extra_trees_model
 from agents.offline.blocks.core import Clock, Data, holdout, inner_folds, moments_of, read_column, to_numbers
 from agents.offline.blocks.goals import Goal, goals, predict_goals
 from agents.offline.blocks.language import char_counts, cut, language_model
-from agents.offline.blocks.linear import tamed
+from agents.offline.blocks.linear import tamed, tolerance
 from agents.offline.defaults import CATBOOST
 
 
@@ -267,3 +268,32 @@ def test_with_any_other_folds_the_latest_rows_are_held_out(strategy: str | None)
     data.task |= {"time_column": "hour", "cv_strategy": strategy}
     read_column(data, "hour", pd.Series(range(302)))
     assert np.flatnonzero(holdout(data, 3, bag=1)).tolist() == list(range(200, 300))
+
+
+def test_words_of_a_rare_class_are_learned() -> None:
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"w{i}" for i in rng.integers(0, 400, 30)) for _ in range(6000)]
+    rare = rng.random(6000) < 0.01
+    told = [f"{text} w{rng.integers(400, 410)}" if yes else text for text, yes in zip(texts, rare, strict=True)]
+    n = 4000
+    task = {"task": "multilabel", "target_columns": ["rare"], "metric": "mean_column_auc"}
+    data = Data(task, Path(), 1, (n, 0, 2000), rare[:n, None].astype(float), Clock(600))
+    data.texts["said"] = told
+    params = {"members": ["logistic_single"], "C": 4.0, "alpha": 0.1, "calibrate": False, "max_terms": 10_000}
+    assert roc_auc_score(rare[n:], language_model(data, params)[:, 0]) > 0.95
+
+
+def test_rare_classes_are_learned_as_far_as_common_ones() -> None:
+    assert tolerance(np.arange(100) % 2) == pytest.approx(1e-3)
+    assert tolerance(np.arange(100) < 1) == pytest.approx(4e-5, rel=0.02)
+
+
+def test_a_forest_is_never_certain() -> None:
+    rng = np.random.default_rng(0)
+    rows, label = rng.normal(size=(300, 4)), np.arange(300.0) % 30
+    task = {"task": "multiclass", "metric": "log_loss", "classes": list(range(30))}
+    data = Data(task, Path(), 1, (290, 0, 10), label[:290], Clock(600))
+    data.numbers = {f"x{i}": rows[:, i] for i in range(4)}
+    found = extra_trees_model(data, {"trees": 10, "min_leaf": 1, "max_features": 1.0, "most_rows": 1000})
+    assert found.min() > 1e-4
+    assert np.allclose(found.sum(axis=1), 1.0)

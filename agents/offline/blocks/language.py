@@ -13,6 +13,7 @@ from scipy import sparse
 from agents.offline.blocks.core import Clock, Data, inner_folds
 from agents.offline.blocks.design import linear_design
 from agents.offline.blocks.goals import Goal, predict_goals
+from agents.offline.blocks.linear import tolerance
 from agents.offline.blocks.recall import keep, known, name_of, pack, recall, unpack
 
 MOST_LETTERS = 20_000_000  # beyond, runs of letters take too much memory at once
@@ -152,11 +153,11 @@ def member_scores(
             positive, negative = train[mask].sum(axis=0) + 0.5, train[~mask].sum(axis=0) + 0.5
             weight = np.asarray(np.log(positive / positive.sum()) - np.log(negative / negative.sum())).ravel()
             scale = sparse.diags(weight.astype(np.float32))
-            model = LogisticRegression(C=float(params["C"]), max_iter=40, tol=1e-3)
+            model = LogisticRegression(C=float(params["C"]), max_iter=40, tol=tolerance(mask))
             scores[:, label] = model.fit(train @ scale, mask).decision_function(view[rows] @ scale)
         return scores
     if member.startswith("logistic"):
-        model = LogisticRegression(C=float(params["C"]), max_iter=40, tol=1e-3)
+        model = LogisticRegression(C=float(params["C"]), max_iter=40, tol=tolerance(y))
     elif member == "complement":
         model = ComplementNB(alpha=float(params["alpha"]) * 5)
     else:

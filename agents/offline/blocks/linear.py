@@ -63,6 +63,12 @@ def choose(data: Data, goal: Goal, clock: Clock, rows: Any, grid: Sequence[Any],
     return grid[best]
 
 
+def tolerance(y: np.ndarray) -> float:
+    """How small a logistic model's gradient must be: it begins as small as its classes are rare."""
+    shares = np.unique(y, return_counts=True)[1] / len(y)
+    return float(4e-3 * (shares * (1 - shares)).max())
+
+
 def tuned(
     data: Data, goal: Goal, clock: Clock, rows: Any, grid: Sequence[Any], make: Callable[[Any], Any]
 ) -> np.ndarray:
@@ -104,12 +110,14 @@ def linear_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
         def make(strength: float) -> Any:
             if goal.kind != "value":
-                return LogisticRegression(C=strength, max_iter=int(params.get("max_iter", 200)), tol=1e-3)
+                return LogisticRegression(C=strength, max_iter=int(params.get("max_iter", 200)), tol=tolerance(goal.y))
             if ratio:
                 return ElasticNet(alpha=0.01 / strength, l1_ratio=ratio, max_iter=2000, tol=1e-3)
             return Ridge(alpha=1.0 / strength, solver="lsqr" if rows.shape[1] > 2000 else "auto")
 
         default = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0] if goal.kind == "value" else [0.01, 0.03, 0.1, 0.3, 1.0]
+        if goal.classes >= 10:  # few rows of each are easily told apart
+            default += [10.0, 100.0]
         if ratio:
             default = [0.3, 1.0, 3.0, 10.0]
         return tamed(data, goal, rows, tuned(data, goal, clock, rows, settings_of(params.get("C"), default), make))
