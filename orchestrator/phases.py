@@ -19,6 +19,7 @@ from orchestrator.ledger import best_entry, plan_header, rounds_since_keep, with
 from orchestrator.rounds import RoundFiles
 from orchestrator.state import write_state
 from orchestrator.submission_policy import NOT_YET, decide
+from orchestrator.submitting import FORBIDDEN, forbidden
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
@@ -165,6 +166,8 @@ def _spend(stage: Stage) -> str:
     campaign, ledger = stage.campaign, stage.campaign.submissions
     wish = stage.journal.reply("findings")
     ledger.scores()
+    if forbidden(campaign):
+        return f"none: {FORBIDDEN}"
     if wish.startswith("HOLD") and not build.held_back(wish):
         return f"none: {wish.removeprefix('HOLD: ')}"
     entries = [*campaign.entries, build.entry(stage)]

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agents.guidance_file import forbids_submissions
 from orchestrator.competitions.base import Competition
 from orchestrator.config import Config
 from orchestrator.errors import CompetitionError, FatalEnding, Stopped
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 30.0
+FORBIDDEN = "guidance.md says not to submit"
 
 
 def open_competition(
@@ -60,6 +62,12 @@ def counts(campaign: Campaign) -> dict[str, int]:
         return {}
 
 
+def forbidden(campaign: Campaign) -> bool:
+    """Whether guidance.md forbids submissions now; the orchestrator asks itself, whatever the players answer."""
+    path = campaign.root / "guidance.md"
+    return path.is_file() and forbids_submissions(path.read_text(encoding="utf-8", errors="replace"))
+
+
 def submit_last(campaign: Campaign) -> None:
     """At the end: submit the best kept round when that was not to be had, or not wanted, while it was played."""
     best = best_entry(campaign.entries)
@@ -69,6 +77,9 @@ def submit_last(campaign: Campaign) -> None:
     if best["held"] or (receipt is not None and receipt.status in WENT_OUT):
         return
     tag = label(best["round"])
+    if forbidden(campaign):
+        campaign.progress("note", text=f"{tag} is not submitted: {FORBIDDEN}", level="warning")
+        return
     try:
         if campaign.submissions.remaining_today() <= 0:
             campaign.progress("note", text=f"{tag} is not submitted: no submission is left today", level="warning")

@@ -405,6 +405,19 @@ def test_a_wish_in_guidance_holds_everything_only_while_it_stands(tmp_path: Path
     assert [entry["description"].split()[2] for entry in harness.submissions(tmp_path)] == ["R01"]
 
 
+def test_a_line_that_forbids_submissions_holds_whatever_the_players_answer(tmp_path: Path) -> None:
+    script = Script(tmp_path, 3)
+    script.predict(2, 9.0)
+    script.predict(3, 9.5)
+    script.turns["R02/findings"][0]["reply"] = "HOLD: discard: no gain"
+    (tmp_path / "guidance.md").write_text("# Mine\n- only linear; do not submit\n")
+    script.play(**{"loop.max_rounds": 2})
+    assert harness.submissions(tmp_path) == []
+    (tmp_path / "guidance.md").write_text("<!-- do not submit -->\n")
+    script.play()
+    assert [entry["description"].split()[2] for entry in harness.submissions(tmp_path)] == ["R01"]
+
+
 def test_a_kill_loses_little_of_the_time_played(tmp_path: Path) -> None:
     script = Script(tmp_path, 1)
     script.play()

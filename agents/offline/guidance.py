@@ -11,6 +11,8 @@ import difflib
 import re
 from dataclasses import dataclass, field, replace
 
+from agents.guidance_file import forbids_submissions, lines
+
 FAMILY_WORDS = {
     "lightgbm": ("lightgbm", "lgbm", "lgb"),
     "xgboost": ("xgboost", "xgb"),
@@ -31,10 +33,6 @@ BOOSTERS = frozenset({"lightgbm", "xgboost", "catboost", "hist"})
 
 _ONLY = re.compile(r"\b(only|nothing but|just)\b")
 _WITHOUT = re.compile(r"\b(no|avoid|without|skip|don'?t (use|try|run)|never|not|stop|ban)\b")
-_PARTS = re.compile(r"[;.!](?:\s|$)|,\s*(?=(?:but|and|then|use|try|no|not|avoid|don'?t|do|stop|tune|blend|never)\b)")
-_NO_SUBMIT = re.compile(
-    r"\b(do not submit|don'?t submit|no (more )?submi\w+|stop submitting|hold( the| all| every)? ?(submi\w+)?$)"
-)
 _WANT = re.compile(r"\b(use|try|play|prefer|run|add|give|go|go with|include|more|next|switch|focus|first)\b")
 
 
@@ -122,19 +120,11 @@ def _has_word(text: str, word: str) -> bool:
 
 
 def parse(text: str, names: frozenset[str]) -> Guidance:
-    """Read guidance.md; headings, empty lines and HTML comments are no wishes.
-
-    `names` are the playbook's own families and recipes, which a line may name exactly.
-    """
+    """Read guidance.md; `names` are the playbook's own families and recipes, which a line may name exactly."""
     guidance = Guidance()
-    for raw in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).splitlines():
-        if raw.lstrip().startswith("#"):
-            continue
-        for part in _PARTS.split(raw):
-            line = re.sub(r"^[\s>*\-\d.)]+", "", part).strip()
-            if line:
-                kind = guidance.understood if _read(line.lower(), names, guidance) else guidance.unknown
-                kind.append(line)
+    for line in lines(text):
+        kind = guidance.understood if _read(line.lower(), names, guidance) else guidance.unknown
+        kind.append(line)
     return guidance
 
 
@@ -155,7 +145,7 @@ def meant(line: str, names: frozenset[str]) -> str:
 
 
 def _read(line: str, names: frozenset[str], guidance: Guidance) -> bool:
-    if _NO_SUBMIT.search(line):
+    if forbids_submissions(line):
         guidance.hold = True
         return True
     exact = {name for name in names if _has_word(line, name)}

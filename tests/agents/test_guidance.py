@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agents.guidance_file import forbids_submissions
 from agents.offline.catalogue import NAMES
 from agents.offline.guidance import meant, parse
 from agents.offline.moves import all_options
@@ -185,3 +186,27 @@ def test_next_means_the_rounds_since_the_line_was_written(tmp_path: Path) -> Non
     assert play(desk, 1, played) == ["catboost"]
     desk.plan()
     assert "- followed: Try catboost next (in [R04] catboost, and done with)" in desk.text("plan.md")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "do not submit", "Don't submit yet", "don\u2019t submit", "no more submissions!", "No submissions", "hold",
+        "stop submitting", "hold all submissions", "please do not hand in anything", "Submit nothing until I say so",
+        "never upload", "nothing is to be submitted", "only linear; do not submit", "no further submissions, please",
+    ],
+)  # fmt: skip
+def test_submissions_are_forbidden_in_many_words(line: str) -> None:
+    assert forbids_submissions(f"# Today\n\n* {line}\n")
+    assert parse(line, NAMES).hold
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "submit the best", "don't stop submitting", "no neural nets", "do not tune, submit often", "no blends; submit",
+        "hold on to catboost", "do not submit -->", "keep the threshold", "do not only submit blends",
+    ],
+)  # fmt: skip
+def test_other_lines_forbid_no_submission(line: str) -> None:
+    assert not forbids_submissions(f"<!-- {line}" if "-->" in line else line)
