@@ -99,6 +99,9 @@ class Campaign:
             sweep_temps(root / place)
         sweep_workdirs(root)
         self._settle_level(sandbox.level)
+        if sandbox.level == "none":
+            text = "no sandbox: what agents write runs with all your rights; `doctor` says what a sandbox needs"
+            self.progress("note", text=text, level="warning")
         self.identity = identify(DiskStore(self.rounds), now, machine=self._machine(), takeover=takeover)
         self.executor = open_executor(self, sandbox, self._own_variables)
         self.referee = Referee(root, self.config, self.executor, progress=self._hear)

@@ -10,7 +10,7 @@ import difflib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -303,6 +303,14 @@ def _with_environment(raw: dict[str, Any], environment: Mapping[str, str]) -> di
     return merged
 
 
+_FORMS: dict[str, Callable[[str], str]] = {
+    "list_type": lambda given: json.dumps([given])[:80],
+    "model_type": lambda given: f'an object, as in {{"backend": {json.dumps(given)[:60]}}}',
+    "model_attributes_type": lambda given: f'an object, as in {{"backend": {json.dumps(given)[:60]}}}',
+}
+"""What to write in place of a mere string."""
+
+
 def _sentence(source: str, item: Any) -> str:
     path = [str(part) for part in item["loc"]]
     dotted = ".".join(path)
@@ -312,6 +320,9 @@ def _sentence(source: str, item: Any) -> str:
         fix = f"did you mean {near[0]!r}?" if near else f"known keys here: {known}"
         return f"{source}: unknown key {dotted!r}; {fix}"
     reason = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] in _FORMS and isinstance(item["input"], str):
+        given, fix = json.dumps(item["input"])[:80], _FORMS[item["type"]](item["input"])
+        return f"{source}: {dotted} = {given} is wrong: write {fix}"
     if isinstance(item["input"], dict) and item["type"] == "value_error":
         return f"{source}: {dotted}: {reason}"
     if path[-1] in SECRET_KEYS:

@@ -81,7 +81,11 @@ def run_phase(stage: Stage, phase: Phase) -> None:
 
 def _profile(stage: Stage) -> str:
     kept = stage.campaign.referee.seal().kept
-    write_json(stage.files.path("profile.json"), profile(stage.campaign.root, stage.campaign.config, kept))
+    found = profile(stage.campaign.root, stage.campaign.config, kept)
+    write_json(stage.files.path("profile.json"), found)
+    if again := found["repeated_rows"]:
+        text = f"{again:,} training rows stand there more than once, id and all: CV will look better than it is"
+        stage.campaign.progress("note", text=text, level="warning")
     return "DONE"
 
 

@@ -88,9 +88,12 @@ def document(notebook: Notebook, choice: Choice, reason: str = "") -> str:
     )
 
 
+HEARD = "what is heard: kinds of models, tuning, blends, bold rounds, submissions; for the rest see `settings`"
+
+
 def _not_understood(line: str) -> str:
     name = wishes.meant(line, NAMES)
-    return f"not understood: {line}" + (f" (did you mean {name}?)" if name else "")
+    return f"not understood: {line} ({f'did you mean {name}?' if name else HEARD})"
 
 
 def _answer(notebook: Notebook, choice: Choice, line: str) -> str:

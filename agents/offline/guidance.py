@@ -24,7 +24,17 @@ FAMILY_WORDS = {
     "kernel": ("kernel", "kernels"),
     "knn": ("knn", "nearest neighbours", "nearest neighbors", "neighbours", "neighbors"),
     "discriminant": ("discriminant", "discriminant analysis"),
-    "mlp": ("mlp", "neural", "neural net", "neural nets", "neural network", "neural networks", "nn"),
+    "mlp": (
+        "mlp",
+        "nets",
+        "deep learning",
+        "neural",
+        "neural net",
+        "neural nets",
+        "neural network",
+        "neural networks",
+        "nn",
+    ),
     "bayes": ("naive bayes", "bayes"),
     "text": ("tfidf", "tf-idf", "text"),
 }

@@ -75,6 +75,7 @@ def profile(campaign: Path, config: Config, kept: Array | None = None) -> dict[s
         "test_only_columns": [name for name in test.columns if name not in train.columns],
         "missing_shifts": _missing_shifts(train, test, features),
         "duplicates": _duplicates(train, test, features),
+        "repeated_rows": _repeated_rows(train, spec.id_column),
         "column_details": details,
         "columns_not_detailed": max(0, len(features) - MAX_COLUMNS),
         "files": _files(data, {spec.train, spec.test, spec.sample_submission}),
@@ -182,6 +183,13 @@ def _duplicates(train: pd.DataFrame, test: pd.DataFrame, features: list[str]) ->
         "test_rows": int(right.duplicated().sum()),
         "test_rows_in_train": int(right.isin(left).sum()),
     }
+
+
+def _repeated_rows(train: pd.DataFrame, id_column: str | None) -> int:
+    """Rows that are the same as an earlier one to the id: a file put together twice rather than two alike cases."""
+    if id_column not in train.columns or not (again := train[id_column].duplicated(keep=False)).any():
+        return 0
+    return int(train[again].astype(str).duplicated().sum())
 
 
 def _row_hashes(frame: pd.DataFrame) -> pd.Series:

@@ -80,9 +80,13 @@ def _class_indices(column: pd.Series, spec: CompetitionSection) -> Array:
     import pandas as pd
 
     places = {label_text(label): index for index, label in enumerate(spec.classes)}
+    codes, values = pd.factorize(column)
+    if spec.task == "binary" and len(places) == len(values) > 2:
+        raise BadInput(
+            f"competition.task is 'binary', but {column.name} has {len(values)} labels: set it to 'multiclass'"
+        )
     if len(places) < 2 or len(places) < len(spec.classes) or (spec.task == "binary" and len(places) != 2):
         raise BadInput(f"competition.classes = {spec.classes} is wrong: list the different labels of {column.name}")
-    codes, values = pd.factorize(column)
     found = [places.get(label_text(value), -1) for value in values]
     if -1 in found:
         stray = values[found.index(-1)]

@@ -182,7 +182,7 @@ def judge(
     if loss is not metric and best is not None and found.gain >= 0 and found.probability < sure:
         behind = _compared_smoothly(loss, folds, oof, np.asarray(best.oof), classes, seed)
         kept = behind.gain > 0 and (kept or behind.probability >= sure)
-        note += f"; {loss.name} behind it: {behind}"
+        note += f"; decided by {loss.name}: {behind}"
     word = "keep" if kept else "discard"
     return Verdict(word, f"{word}: {found} {sign} {keep:.3g}{note} against R{record['round']:02d}", error, found)
 

@@ -249,7 +249,7 @@ def test_where_decisions_are_alike_the_smooth_loss_tells(
     record = stand.run(flat.replace("STEEP", str(steepness)), 2, best=1)
     assert abs(record["gain"]) < 1e-9
     assert (record["verdict"] == "keep") is kept
-    assert "logloss behind it" in record["reason"]
+    assert "decided by logloss" in record["reason"]
 
 
 def test_label_metrics_are_decided_by_the_host(make_stand: Callable[..., Stand]) -> None:

@@ -1,4 +1,4 @@
-"""Places on a map: directions, neighbourhoods, and the way from one to another."""
+"""Places on a map: turned axes, areas, and the way from one to another."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ EAST = 1
 UP = 2
 GLOBE = {"lat": NORTH, "latitude": NORTH, "lon": EAST, "lng": EAST, "long": EAST, "longitude": EAST}
 PLANE = {"y": NORTH, "x": EAST, "z": UP}
+POINTS = {"", "coord", "coordinate", "pos", "position", "loc", "location"}
+"""What x and y of a place are called besides; they also stand for the sides of boxes and for much else."""
 EARTH = 6371.0  # its radius in kilometres
 MOST_PLACES = 3
-ANGLES = (22.5, 45.0, 67.5, 112.5, 135.0, 157.5)
+STRIPS = 12
 
 
 def places(data: Data, option: Any) -> None:
-    """What splits along the axes can't see: turned axes, distances, neighbourhoods, exact spots that come again."""
+    """What splits along the axes can't see: turned axes, distances, areas and exact spots (for encodings)."""
     found = places_of(data)
     for name, (north, east, _) in found.items():
         up, right = centred(north, data.n_train), centred(east, data.n_train)
-        for angle in ANGLES:
-            turn = np.deg2rad(angle)
-            data.numbers[f"{name}.along{angle:.0f}"] = np.cos(turn) * right + np.sin(turn) * up
-        data.numbers[f"{name}.out"] = np.hypot(up, right)
-        add_neighbourhoods(data, name, np.column_stack([up, right]))
+        data.numbers |= {
+            f"{name}.rising": right + up,
+            f"{name}.falling": right - up,
+            f"{name}.out": np.hypot(up, right),
+        }
+        data.crosses[f"{name}.area"] = area_of([up, right], data.n_train)
         spots = pd.factorize(pd.MultiIndex.from_arrays([np.round(north, 5), np.round(east, 5)]))[0]
         if len(np.unique(spots)) < 0.8 * len(spots):
             data.crosses[f"{name}.spot"] = spots
@@ -51,7 +54,8 @@ def places_of(data: Data) -> dict[str, tuple[np.ndarray, np.ndarray, bool]]:
             if "." not in name and len(side) == 1:
                 sides.setdefault("_".join(word for word in words if word not in axes), {})[side[0]] = values
         for rest, pair in sides.items():  # three axes are measures of a body rather than a map
-            if set(pair) == {NORTH, EAST} and all(len(np.unique(v[: data.n_train])) > 30 for v in pair.values()):
+            called = (axes is GLOBE or rest in POINTS) and set(pair) == {NORTH, EAST}
+            if called and all(len(np.unique(values[: data.n_train])) > 30 for values in pair.values()):
                 found.setdefault(rest or "place", (pair[NORTH], pair[EAST], axes is GLOBE))
     return dict(list(found.items())[:MOST_PLACES])
 
@@ -63,22 +67,11 @@ def centred(values: np.ndarray, n: int) -> np.ndarray:
     return np.clip((values - middle) / reach, -3.0, 3.0)
 
 
-def add_neighbourhoods(data: Data, name: str, spots: np.ndarray) -> None:
-    """The nearest of some centres (k-means on at most 20,000 rows) as a category, and how far it is."""
-    from sklearn.cluster import MiniBatchKMeans
-
-    known = np.isfinite(spots).all(axis=1)
-    sample = np.random.default_rng(data.seed).permutation(np.flatnonzero(known))[:20_000]
-    k = int(np.clip(len(sample) // 100, 2, 50))
-    if len(sample) < 200:
-        return
-    centres = MiniBatchKMeans(k, n_init=1, random_state=data.seed).fit(spots[sample]).cluster_centers_
-    nearest, far = np.full(len(spots), -1), np.full(len(spots), np.nan)
-    for rows in np.array_split(np.flatnonzero(known), max(1, len(spots) // 100_000)):
-        away = np.hypot(*(spots[rows][:, None, axis] - centres[None, :, axis] for axis in (0, 1)))
-        nearest[rows], far[rows] = away.argmin(axis=1), away.min(axis=1)
-    data.cats[f"{name}.area"] = nearest
-    data.numbers[f"{name}.area.far"] = far
+def area_of(sides: list[np.ndarray], n: int) -> np.ndarray:
+    """Codes of the cells of a grid with as many training rows in each of its strips, -1 where a side is unknown."""
+    cuts = [np.nanquantile(side[:n], np.linspace(0, 1, STRIPS + 1)[1:-1]) for side in sides]
+    up, right = (np.searchsorted(cut, side) for cut, side in zip(cuts, sides, strict=True))
+    return np.where(np.isfinite(sides[0] + sides[1]), STRIPS * up + right, -1)
 
 
 def way(
