@@ -18,12 +18,20 @@ _NO_SUBMIT = re.compile(
 
 def lines(text: str) -> Iterator[str]:
     """The wishes one by one; headings, empty lines and HTML comments are none."""
-    for raw in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).splitlines():
+    for raw in _without_comments(text).splitlines():
         if raw.lstrip().startswith("#"):
             continue
         for part in _PARTS.split(raw):
             if line := re.sub(r"^[\s>*\-\d.)]+", "", part).strip():
                 yield line
+
+
+def _without_comments(text: str) -> str:
+    kept, place = [], 0
+    while (start := text.find("<!--", place)) >= 0 and (end := text.find("-->", start)) >= 0:
+        kept.append(text[place:start])
+        place = end + len("-->")
+    return "".join([*kept, text[place:]])
 
 
 def forbids_submissions(text: str) -> bool:

@@ -10,6 +10,7 @@ import difflib
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from orchestrator import pasted_keys
 from orchestrator.agent_settings import AgentsSection, BudgetSection, Section
 from orchestrator.errors import BadInput, Damaged
 from orchestrator.files import json_fault, read_regular
@@ -101,7 +103,7 @@ class CVSection(Section):
     """How many parts the training rows are split into; null: 10 where loop.minutes are 8 or more, else 5."""
     rows: int | None = Field(default=None, ge=10)
     """Labelled rows to learn from at most; null: as many as the time serves, in 10 minutes 3 million of 20 columns."""
-    seed: int = 42
+    seed: int = Field(default=42, ge=0, lt=2**31)
     """Of the folds, the bootstrap and the players' choices."""
 
     @property
@@ -183,7 +185,7 @@ class ExecutionSection(Section):
     protection at all, the same as `loop --i-accept-no-sandbox`."""
     warm: bool = True
     """Experiments start with the usual libraries imported, forked from one process that has them (sandbox level A)."""
-    cores: int | None = Field(default=None, ge=1)
+    cores: int | None = Field(default=None, ge=1, le=4096)
     """None: all that this process may use."""
     experiment_minutes: float = Field(default=30.0, gt=0, le=1e7)
     """The longest that one experiment may run, all its folds together."""
@@ -193,9 +195,9 @@ class ExecutionSection(Section):
     """What one experiment may write."""
     cache_gb: float = Field(default=2.0, ge=0, le=1e6)
     """What experiments may leave for later ones on the same fold, while the loop runs (sandbox level A); 0: nothing."""
-    processes: int = Field(default=200, ge=8)
+    processes: int = Field(default=200, ge=8, le=10**6)
     """How many processes one experiment may have at once, all its folds together."""
-    log_kb: int = Field(default=256, ge=4)
+    log_kb: int = Field(default=256, ge=4, le=10**6)
     """How much of what it prints is kept."""
 
 
@@ -253,6 +255,10 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
 
 def parse(raw: dict[str, Any], source: str) -> Config:
     """Validate an already decoded config; `source` names it in errors."""
+    for place in pasted_keys.places(raw):
+        raise BadInput(f"{source}: {place} holds what looks like a key: keys belong into the campaign's .env")
+    if _BROKEN.search(json.dumps(raw, ensure_ascii=False)):
+        raise BadInput(f"{source} holds a NUL or half a character (\\u0000, \\ud800): write its texts anew")
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
@@ -268,6 +274,9 @@ def as_json(config: Config) -> str:
 def variable_of(key: str) -> str:
     """The environment variable of a dotted key: `AUTOKAGGLE_LOOP__MAX_ROUNDS` for `loop.max_rounds`."""
     return ENVIRONMENT_PREFIX + key.replace(".", "__").upper()
+
+
+_BROKEN = re.compile(r"[\ud800-\udfff]|(?<!\\)\\u0000")
 
 
 class _DuplicateKey(ValueError):

@@ -48,7 +48,7 @@ def _settings(section: type[BaseModel], given: BaseModel | None, path: str) -> I
 
 def hidden(name: str, value: Any) -> Any:
     """The value, unless it may be a key that was pasted to the wrong place."""
-    odd = {"key_variable": r"[A-Z][A-Z0-9_]*", "base_url": r"[^?@]*"}
+    odd = {"key_variable": r"[A-Z][A-Z0-9_]*", "base_url": r"[^?@#]*", "address": r"[^?@#]*"}
     return "(not shown)" if name in odd and value and not re.fullmatch(odd[name], value) else value
 
 

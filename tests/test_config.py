@@ -39,6 +39,16 @@ BROKEN = {
     "bad date": ('{"loop": {"deadline": "tomorrow"}}', 'loop.deadline = "tomorrow" is wrong: write it like "20'),
     "bad name": ('{"competition": {"name": "../x"}}', "competition.name"),
     "deep": ("[" * 100_000, "not valid JSON"),
+    "seed below 0": ('{"cv": {"seed": -5}}', "cv.seed = -5"),
+    "cores beyond reason": ('{"execution": {"cores": 999999999999999999999999}}', "execution.cores"),
+    "NUL": (r'{"competition": {"train": "a\u0000"}}', "holds a NUL or half a character"),
+    "half a character": (r'{"agents": {"builder": {"model": "\ud800"}}}', "holds a NUL or half a character"),
+    "text for a list": ('{"competition": {"target_columns": "y"}}', 'is wrong: write ["y"]'),
+    "text for a section": ('{"agents": {"builder": "offline"}}', 'an object, as in {"backend": "offline"}'),
+    "key as model": ('{"agents": {"builder": {"model": "sk-ant-api03-a1234567"}}}', "agents.builder.model holds what"),
+    "key as a name": ('{"sk-ant-api03-a1234567": 1}', "(a key, not shown) holds what looks like a key"),
+    "key in an address": ('{"execution": {"address": "ray://sk-ant-api03-a1234567@host"}}', "execution.address holds"),
+    "key in a list": ('{"knowledge_files": ["AKIA1234567890123456"]}', "knowledge_files holds"),
 }
 
 

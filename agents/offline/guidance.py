@@ -41,6 +41,9 @@ FAMILY_WORDS = {
 BOOSTING = ("boosting", "gbdt", "gbm", "boosted trees")
 BOOSTERS = frozenset({"lightgbm", "xgboost", "catboost", "hist"})
 
+MOST_LINES = 100
+MOST_LETTERS = 300
+"""Of a line; plans repeat what guidance.md says."""
 _ONLY = re.compile(r"\b(only|nothing but|just)\b")
 _WITHOUT = re.compile(r"\b(no|avoid|without|skip|don'?t (use|try|run)|never|not|stop|ban)\b")
 _WANT = re.compile(r"\b(use|try|play|prefer|run|add|give|go|go with|include|more|next|switch|focus|first)\b")
@@ -132,7 +135,10 @@ def _has_word(text: str, word: str) -> bool:
 def parse(text: str, names: frozenset[str]) -> Guidance:
     """Read guidance.md; `names` are the playbook's own families and recipes, which a line may name exactly."""
     guidance = Guidance()
-    for line in lines(text):
+    wishes = list(lines(text))
+    if len(wishes) > MOST_LINES:
+        guidance.unknown.append(f"the {len(wishes) - MOST_LINES:,} lines after the first {MOST_LINES}")
+    for line in (wish[:MOST_LETTERS] for wish in wishes[:MOST_LINES]):
         kind = guidance.understood if _read(line.lower(), names, guidance) else guidance.unknown
         kind.append(line)
     return guidance

@@ -19,8 +19,8 @@ def check_columns(data: Path, spec: CompetitionSection) -> None:
         _check_names(key, value if isinstance(value, list) else [value] if value else [], train, spec.train)
     for key in ("text_columns", "date_columns", "drop_columns"):
         _check_names(key, getattr(spec, key), [*train, *test], f"{spec.train} and {spec.test}")
-    for name in set(spec.drop_columns) & set(spec.target_columns):
-        raise BadInput(f"config.json: competition.drop_columns names the target {name!r}: take it out of the list")
+    if len(set(spec.target_columns)) < len(spec.target_columns):
+        raise BadInput("config.json: competition.target_columns names a column twice: name each once")
     shared = set(train) & set(test)
     if not shared - {*spec.target_columns, *spec.drop_columns, *({spec.id_column} - {*spec.date_columns})}:
         if shared & set(spec.drop_columns):

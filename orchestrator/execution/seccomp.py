@@ -33,6 +33,7 @@ chmod 90 -|fchmod 91 52|fchmodat 268 53|fchmodat2 452 452|chown 92 -|fchown 93 5
 setxattr 188 5|lsetxattr 189 6|fsetxattr 190 7|setxattrat 463 463|removexattr 197 14|lremovexattr 198 15
 fremovexattr 199 16|removexattrat 466 466|utime 132 -|utimes 235 -|utimensat 280 88|futimesat 261 -
 file_setattr 469 469
+preadv2 327 286|cachestat 451 451|mincore 27 232|fadvise64 221 223|madvise 28 233
 memfd_create 319 279|memfd_secret 447 447|prctl 157 167
 flock 73 32|fcntl 72 25|inotify_init 253 -|inotify_init1 294 26
 """
@@ -42,15 +43,18 @@ _REFUSED = """ptrace process_vm_readv process_vm_writev pidfd_getfd kcmp unshare
 pivot_root chroot move_mount open_tree fsopen fsconfig fsmount fspick mount_setattr open_tree_attr swapon swapoff
 reboot sethostname setdomainname init_module finit_module delete_module kexec_load kexec_file_load bpf
 perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key
-open_by_handle_at acct quotactl quotactl_fd syslog settimeofday clock_settime clock_adjtime adjtimex vhangup iopl
-ioperm modify_ldt lookup_dcookie nfsservctl move_pages migrate_pages process_madvise process_mrelease inotify_init
+open_by_handle_at mincore acct quotactl quotactl_fd syslog settimeofday clock_settime clock_adjtime adjtimex vhangup
+iopl ioperm modify_ldt lookup_dcookie nfsservctl move_pages migrate_pages process_madvise process_mrelease inotify_init
 inotify_init1 shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd msgrcv msgctl"""
 """System V's memory, semaphores and messages are here since nobody's memory shows what they hold."""
 _REFUSED_STRICT = """socket connect bind pidfd_send_signal ioprio_set mq_open mq_unlink"""
 _PRETENDED = """chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat setxattr lsetxattr fsetxattr
 setxattrat removexattr lremovexattr fremovexattr removexattrat utime utimes utimensat futimesat file_setattr"""
-_UNKNOWN = "clone3 memfd_secret memfd_create"
-"""As on a kernel without them: libc falls back to clone, whose flags are visible, and libraries to files that count."""
+_UNKNOWN = "clone3 memfd_secret memfd_create preadv2 cachestat"
+"""As on a kernel without them: libc falls back to clone, whose flags are visible, and libraries to files that count.
+The last two tell which pages of a file lie in memory, as does mincore: one fold could write so to the next."""
+_COLD = (20, 21)
+"""madvise's MADV_COLD and MADV_PAGEOUT, which push pages out of memory as fadvise64 does."""
 _SELF_ONLY_STRICT = "prlimit64 sched_setaffinity sched_setscheduler sched_setparam sched_setattr"
 _LOCKS = (5, 6, 7, 36, 37, 38, 1024, 1026)
 """fcntl's record locks, open-file locks, leases and notices: two folds could talk by them over a file both may read."""
@@ -113,6 +117,8 @@ def program(
     add("clone", [_argument(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), (_RETURN, 0, 0, refuse), (_RETURN, 0, 0, _ALLOW)])
     add("ioctl", _one_of(1, _TERMINAL_INJECTION, then=refuse, otherwise=_ALLOW))
     add("prctl", _one_of(0, _SET_DUMPABLE, then=refuse, otherwise=_ALLOW))
+    add("fadvise64", [(_RETURN, 0, 0, _ERRNO)])  # only advice: "done"
+    add("madvise", _one_of(2, _COLD, then=_ERRNO, otherwise=_ALLOW))
     add("flock", [(_RETURN, 0, 0, _ERRNO)])  # "done": an experiment is alone in its sandbox
     add("fcntl", _one_of(1, _LOCKS, then=_ERRNO, otherwise=_ALLOW))
     if strict or (os.getuid() if user is None else user) == 0:

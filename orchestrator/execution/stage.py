@@ -67,7 +67,8 @@ class Stage:
 def remove_tree(folder: Path) -> None:
     """Delete a folder that an experiment wrote in, however deep or locked up it is; never follows links."""
     if _shallow(folder):
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(RecursionError):  # long names hide from a walk how deep they lie
+            shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         subprocess.run(["chmod", "-R", "u+rwX", "--", folder], stderr=subprocess.DEVNULL)
         subprocess.run(["rm", "-rf", "--", folder], stderr=subprocess.DEVNULL)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
+HUGE = 1e30
+"""Sums of squares of such numbers leave the range of floats."""
+
+
 def encode(table: pd.DataFrame, spec: CompetitionSection) -> Array:
     """`y` of a labelled table: int64 (rows,) class index, float64 (rows,), or float64 (rows, targets).
 
@@ -101,6 +105,8 @@ def _numbers(column: pd.Series, spec: CompetitionSection) -> Array:
         raise BadInput(f"{spec.train}: {column.name} is not numeric, but competition.task is {spec.task!r}") from None
     if np.isinf(values).any():
         raise BadInput(f"{spec.train}: {column.name} holds infinite values")
+    if (np.abs(values[~np.isnan(values)]) >= HUGE).any():
+        raise BadInput(f"{spec.train}: {column.name} holds values of {HUGE:g} or more: no model can learn them")
     if spec.task == "multilabel" and not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
         raise BadInput(f"{spec.train}: {column.name} holds other values than 0 and 1, but the task is multilabel")
     return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +211,16 @@ def test_submissions_are_forbidden_in_many_words(line: str) -> None:
 )  # fmt: skip
 def test_other_lines_forbid_no_submission(line: str) -> None:
     assert not forbids_submissions(f"<!-- {line}" if "-->" in line else line)
+
+
+def test_a_long_guidance_is_read_in_part_and_quickly(tmp_path: Path) -> None:
+    started = time.process_time()
+    assert not forbids_submissions("<!--" * 250_000)
+    assert forbids_submissions("<!-- " * 50_000 + "-->\n" + "no\n" * 50_000 + "do not submit\n")
+    desk = Desk(tmp_path).played(FIRST)
+    desk.put("guidance.md", "use catboostt\n" * 6000 + "x" * 100_000)
+    desk.plan()
+    assert time.process_time() - started < 10
+    plan = desk.text("plan.md")
+    assert "- not understood: the 5,901 lines after the first 100" in plan
+    assert len(plan) < 50_000

@@ -111,6 +111,8 @@ def test_a_metric_of_ones_own_tells_labels_from_numbers_alone(tmp_path: Path) ->
         ({"group_column": "sit"}, "group_column names 'sit', no column of train.csv; did you mean 'site'"),
         ({"time_column": "then"}, "did you mean 'when'"),
         ({"target_columns": ["Y"]}, "did you mean 'y'"),
+        ({"target_columns": ["y", "y"]}, "target_columns names a column twice"),
+        ({"drop_columns": ["id", "Name", "when", "site"]}, "drop_columns leaves no feature"),
     ],
 )
 def test_a_misspelt_column_is_named(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:

@@ -132,3 +132,9 @@ def test_the_share_of_rows_with_one_of_several_targets(folder):
 
 def test_one_target_has_no_such_share(folder):
     assert profiled(folder)["one_target"] is None
+
+
+@pytest.mark.parametrize("again", [0, 30])
+def test_rows_that_stand_twice_with_their_ids_are_counted(folder, again):
+    folder.train = pd.concat([folder.train, folder.train[:again]])
+    assert profiled(folder)["repeated_rows"] == again

@@ -100,6 +100,25 @@ def test_folds_can_not_talk_by_locks(sandbox: Sandbox, make_job: MakeJob) -> Non
     assert outside.status == "failed" and "BlockingIOError" in outside.log
 
 
+def test_folds_can_not_talk_by_what_lies_in_memory(sandbox: Sandbox, make_job: MakeJob) -> None:
+    """Which pages of a file that every sandbox may read are in memory is not told inside; it is without the filter."""
+    script = """
+        import os
+        file = os.open(SHARED, os.O_RDONLY)
+        os.pread(file, 1, 0)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        try:
+            print("told", os.preadv(file, [bytearray(1)], 0, os.RWF_NOWAIT))
+        except BlockingIOError:
+            print("told", 0)
+        except OSError as error:
+            print("not told", error.errno)
+    """
+    text = "\n".join(line[8:] for line in script.splitlines()).replace("SHARED", repr(json.__file__))
+    assert sandbox.run(make_job(text)).log.startswith("not told")
+    assert sandbox_or_skip("none").run(make_job(text)).log.startswith("told")
+
+
 def test_libraries_and_their_processes_work(sandbox: Sandbox, make_job: MakeJob) -> None:
     job = make_job(LIBRARIES, seconds=60)
     outcome = sandbox.run(job)
@@ -157,13 +176,14 @@ def test_jobs_with_odd_names_are_refused(tmp_path: Path) -> None:
         Job(tmp_path / "missing.py", {}, tmp_path, limits)
 
 
-def test_folders_that_resist_are_removed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["d", "d" * 200])
+def test_folders_that_resist_are_removed(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "deep"
     folder.mkdir()
     here = os.open(folder, os.O_RDONLY)
     for _ in range(1500):
-        os.mkdir("d", dir_fd=here)
-        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = below
     os.close(here)

@@ -48,6 +48,8 @@ def test_decisions(machine: str, strict: bool) -> None:
     assert ask("ptrace") == ask("mount") == ask("bpf") == ask("io_uring_setup") == errno.EPERM
     assert ask("shmget") == ask("semget") == ask("msgget") == errno.EPERM
     assert ask("clone3") == ask("memfd_create") == ask("memfd_secret") == errno.ENOSYS
+    assert ask("preadv2") == ask("cachestat") == errno.ENOSYS and ask("mincore") == errno.EPERM
+    assert ask("fadvise64", 3, 0, 0, 4) == ask("madvise", 0, 0, 21) == 0 and ask("madvise", 0, 0, 4) == ALLOW
     assert ask("prctl", 4, 0) == errno.EPERM and ask("prctl", 15) == ALLOW  # stays visible; may name itself
     assert ask("clone", 17) == ALLOW and ask("clone", 0x10000011) == errno.EPERM
     assert ask("ioctl", 1, 0x5401) == ALLOW and ask("ioctl", 0, 0x5412) == errno.EPERM

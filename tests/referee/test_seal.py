@@ -112,6 +112,23 @@ def test_settings_that_do_not_fit_the_data_are_named(stand: Stand, key: str, val
     assert not (stand.root / "competition" / "sealed").exists()
 
 
+def test_three_labels_are_not_binary(stand: Stand) -> None:
+    cities = sorted(set(pd.read_csv(stand.root / "competition/data/train.csv")["city"]))
+    stand.raw["competition"] |= {"target_columns": ["city"], "classes": cities}
+    with pytest.raises(BadInput, match=f"'binary', but city has {len(cities)} labels: set it to 'multiclass'"):
+        stand.referee().seal()
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1e31, "values of 1e.30 or more"), (np.inf, "infinite values")])
+def test_numbers_that_nothing_can_learn_are_refused(stand: Stand, factor: float, said: str) -> None:
+    table = pd.read_csv(stand.root / "competition/data/train.csv")
+    table["x0"] *= factor
+    table.to_csv(stand.root / "competition/data/train.csv", index=False)
+    stand.raw["competition"] |= {"target_columns": ["x0"], "task": "regression", "metric": "rmse"}
+    with pytest.raises(BadInput, match=said):
+        stand.referee().seal()
+
+
 def test_types_agree_between_train_and_test(make_stand: Callable[..., Stand], tmp_path: Path) -> None:
     stand = make_stand(competition__classes=[False, True])
     n = 40
