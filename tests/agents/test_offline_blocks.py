@@ -18,7 +18,7 @@ from agents.offline.blocks.classic import extra_trees_model
 from agents.offline.blocks.core import Clock, Data, holdout, inner_folds, moments_of, read_column, to_numbers
 from agents.offline.blocks.goals import Goal, goals, predict_goals
 from agents.offline.blocks.language import char_counts, cut, language_model
-from agents.offline.blocks.linear import tamed, tolerance
+from agents.offline.blocks.linear import linear_model, tamed, tolerance
 from agents.offline.defaults import CATBOOST
 
 
@@ -297,3 +297,15 @@ def test_a_forest_is_never_certain() -> None:
     found = extra_trees_model(data, {"trees": 10, "min_leaf": 1, "max_features": 1.0, "most_rows": 1000})
     assert found.min() > 1e-4
     assert np.allclose(found.sum(axis=1), 1.0)
+
+
+def test_a_sparse_linear_model_finds_the_few_columns_that_matter() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(1200, 150))
+    label = (rows[:, :4].sum(axis=1) + 0.3 * rng.normal(size=1200) > 0).astype(float)
+    n, scores = 200, []
+    for ratio in (0.0, 1.0):
+        data = Data({"task": "binary", "metric": "auc"}, Path(), 1, (n, 0, 1000), label[:n], Clock(600))
+        data.numbers = {f"x{i}": rows[:, i] for i in range(150)}
+        scores.append(roc_auc_score(label[n:], linear_model(data, {"l1_ratio": ratio})[:, 0]))
+    assert scores[1] > max(0.95, scores[0] + 0.05)

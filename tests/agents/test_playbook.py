@@ -25,17 +25,17 @@ MAX_BYTES = 100_000
 QUICK = {"rounds": 40, "trees": 30, "epochs": 15, "bags": 1, "max_terms": 3000, "components": 60}
 TABLE = ("lightgbm_default", "lightgbm_encoded")
 RUNS = {
-    "binary": (*TABLE, "xgboost_encoded", "catboost_native", "linear_onehot", "svm_rbf", "extra_trees", "mlp"),
+    "binary": (*TABLE, "xgboost_encoded", "catboost_native", "linear_sparse", "svm_rbf", "extra_trees", "mlp"),
     "rare_classes": (*TABLE, "catboost_native", "svm_rbf", "knn", "kernel_ridge", "linear_onehot", "discriminant"),
     "dates": (*TABLE, "lightgbm_interactions", "xgboost_encoded", "catboost_native", "ridge_log", "linear_onehot"),
     "multilabel": (*TABLE, "catboost_native", "linear_onehot", "knn", "discriminant"),
     "exclusive": ("lightgbm_joint", "xgboost_joint", "mlp"),
-    "many_values": ("mlp", "linear_onehot"),
+    "many_values": ("mlp", "linear_onehot", "linear_sparse"),
     "multiregression": (*TABLE, "xgboost_encoded", "kernel_ridge", "mlp", "extra_trees", "svm_rbf", "knn"),
     "text": ("text_logistic", "text_nbsvm", "text_bayes", "text_stack", "text_svd_boost", "lightgbm_default"),
     "text_pairs": ("lightgbm_default", "text_logistic", "text_stack"),
     "codes": ("lightgbm_encoded", "linear_crosses", "catboost_native"),
-    "pixels": ("lightgbm_default", "xgboost_encoded", "svm_rbf", "knn", "discriminant", "extra_trees", "mlp"),
+    "pixels": ("lightgbm_default", "svm_rbf", "knn", "discriminant", "extra_trees", "mlp", "linear_sparse"),
     "ranking": ("lightgbm_default",),
     "tiny": (*TABLE, "xgboost_encoded", "catboost_native", "svm_rbf", "knn", "mlp", "linear_crosses"),
 }

@@ -98,19 +98,26 @@ def tamed(data: Data, goal: Goal, rows: Any, raw: np.ndarray) -> np.ndarray:
 
 
 def linear_model(data: Data, params: dict[str, Any]) -> np.ndarray:
-    """Logistic regression or ridge / elastic net on scaled numbers and one-hot categories."""
+    """Logistic regression or ridge, sparse where "l1_ratio" is given, on scaled numbers and one-hot categories."""
     from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
 
     rows = linear_design(data, int(params.get("least", 3)), bool(params.get("crosses")))
     print(f"design {rows.shape}", flush=True)
     ratio = float(params.get("l1_ratio") or 0.0)
+    newer = LogisticRegression().penalty == "deprecated"  # scikit-learn 1.8
     if ratio and rows.shape[1] < 2000:
         rows = rows.toarray()
 
     def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
         def make(strength: float) -> Any:
+            if goal.kind != "value" and ratio:  # liblinear knows two classes
+                lasso: dict[str, Any] = {"l1_ratio": 1.0} if newer else {"penalty": "l1"}
+                lasso |= {"solver": "liblinear", "random_state": data.seed % 2**31}
+                return OneVsRestClassifier(LogisticRegression(C=strength, max_iter=200, **lasso))
             if goal.kind != "value":
-                return LogisticRegression(C=strength, max_iter=int(params.get("max_iter", 200)), tol=tolerance(goal.y))
+                most = int(params.get("max_iter", 200))
+                return LogisticRegression(C=strength, max_iter=most, tol=tolerance(goal.y))
             if ratio:
                 return ElasticNet(alpha=0.01 / strength, l1_ratio=ratio, max_iter=2000, tol=1e-3)
             return Ridge(alpha=1.0 / strength, solver="lsqr" if rows.shape[1] > 2000 else "auto")
@@ -119,7 +126,7 @@ def linear_model(data: Data, params: dict[str, Any]) -> np.ndarray:
         if goal.classes >= 10:  # few rows of each are easily told apart
             default += [10.0, 100.0]
         if ratio:
-            default = [0.3, 1.0, 3.0, 10.0]
+            default = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
         return tamed(data, goal, rows, tuned(data, goal, clock, rows, settings_of(params.get("C"), default), make))
 
     return predict_goals(data, fit_one, str(params.get("target", "auto")))
