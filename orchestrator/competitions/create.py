@@ -196,20 +196,27 @@ def summary(config: Config, directory: Path) -> list[str]:
     spec, cv, why = config.competition, config.cv, config.guesses
     direction = "" if spec.maximize is None else (", higher is better" if spec.maximize else ", lower is better")
     lines = [
-        f"task      {spec.task}: {', '.join(spec.target_columns[:6])}{' …' if len(spec.target_columns) > 6 else ''}",
+        f"task      {spec.task}: {_some(spec.target_columns)}",
         f"metric    {spec.metric}{direction}  ({why.get('competition.metric', 'stated')})",
         f"id        {spec.id_column or 'none: rows are matched by their order'}",
-        f"submit    {spec.submission_kind}: {', '.join(spec.submission_columns[:6])}",
+        f"submit    {spec.submission_kind}: {_some(spec.submission_columns)}",
         f"folds     {cv.folds or '5 or 10'} × {cv.strategy}  ({why.get('cv.strategy', 'stated')})",  # noqa: RUF001
     ]
+    if spec.date_columns:
+        lines.append(f"dates     {_some(spec.date_columns)}")
+    if spec.text_columns:
+        lines.append(f"texts     {_some(spec.text_columns)}")
     if spec.drop_columns:
-        lines.append(f"left out  {', '.join(spec.drop_columns[:6])}  (in train only)")
+        lines.append(f"left out  {_some(spec.drop_columns)}  (in train only)")
     if hidden := _hidden(directory / "competition" / "data", config):
-        some = ", ".join(hidden[:6] + ["…"] * (len(hidden) > 6))
-        lines.append(f"hidden    {some}  (from experiments: labels may be in it)")
+        lines.append(f"hidden    {_some(hidden)}  (from experiments: labels may be in it)")
     if why:
         lines.append(f"These are guesses: check them in {CONFIG}, where `guesses` has the reason of each.")
     return [*lines, f"Start: {show.command('loop', directory)}"]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (" …" if len(names) > 6 else "")
 
 
 def _hidden(data: Path, config: Config) -> list[str]:
