@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterator
 
 _PARTS = re.compile(r"[;.!](?:\s|$)|,\s*(?=(?:but|and|then|use|try|no|not|avoid|don'?t|do|stop|tune|blend|never)\b)")
-_HAND_IN = r"(?:submi\w+|uploads?|uploading|hand(?:ing)? (?:anything |it )?in)"
+_NOT = (
+    r"(?:do\s+not|don'?t|not\s+to|never|cannot|can'?t|(?:may|must|should|shall)\s+not|avoid|refrain\s+from|without|no|"
+    r"(?<!not )(?<!n't )(?<!never )(?:stop|pause|skip))"
+)
+_BETWEEN = r"(?:(?:ever|any|more|further|other|new|make|send|the|all|yet|now|again|want|you|to|me|please)\s+){0,5}"
+_HAND_IN = r"(?:submit|submitting|submissions?|upload|uploads|uploading|hand(?:ing)? (?:anything |it )?in)\b"
 _NO_SUBMIT = re.compile(
-    r"\b(?:do not|don\W?t|never|(?<!not )(?<!n't )stop|without|no)\s+"
-    rf"(?:(?!stop|only|tun|blend)\w+\s+){{0,2}}{_HAND_IN}\b"
+    rf"\b{_NOT}\s+{_BETWEEN}{_HAND_IN}(?!\.\w|\s+(?:more than|too|limit))"
     r"|\b(?:submit|upload|hand in) nothing\b"
     r"|\bnothing (?:\w+ ){0,3}(?:submitted|uploaded|handed in)\b"
-    r"|\bhold(?: the| all| every)? ?(?:submi\w+)?$"
+    r"|^(?:please )?hold(?: (?:on|off|back|the|all|every|any|my|further|submi\w+|uploads?))*"
+    r"(?: (?:until|till|for|today|now)\b.*)?$"
 )
 
 
@@ -34,6 +39,11 @@ def _without_comments(text: str) -> str:
     return "".join([*kept, text[place:]])
 
 
+def forbids(line: str) -> bool:
+    """Whether one line says not to submit, as "do not submit" and "no more submissions" do."""
+    return _NO_SUBMIT.search(" ".join(line.lower().replace("\u2019", "'").split())) is not None
+
+
 def forbids_submissions(text: str) -> bool:
-    """Whether one of the lines says not to submit, as "do not submit" and "no more submissions" do."""
-    return any(_NO_SUBMIT.search(line.lower()) for line in lines(text))
+    """Whether one of the lines does."""
+    return any(forbids(line) for line in lines(text))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 _KEY = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk-[\w-]{12,}|AKIA[0-9A-Z]{12,}|AIza[\w-]{30,}|gsk_\w{20,}|hf_\w{20,}|xai-\w{20,}"
-    r"|ghp_\w{20,}|github_pat_\w{20,}|KGAT_\w{16,})"
+    r"(?<![A-Za-z0-9_])(?:sk-(?=[\w-]*\d)[\w-]{16,}|AKIA[0-9A-Z]{16}|AIza[\w-]{35}|(?:gsk|hf)_[A-Za-z0-9]{30,}"
+    r"|xai-[A-Za-z0-9]{30,}|ghp_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9]{20,}|KGAT_[A-Za-z0-9]{16,})"
 )
 
 

@@ -48,7 +48,7 @@ BROKEN = {
     "key as model": ('{"agents": {"builder": {"model": "sk-ant-api03-a1234567"}}}', "agents.builder.model holds what"),
     "key as a name": ('{"sk-ant-api03-a1234567": 1}', "(a key, not shown) holds what looks like a key"),
     "key in an address": ('{"execution": {"address": "ray://sk-ant-api03-a1234567@host"}}', "execution.address holds"),
-    "key in a list": ('{"knowledge_files": ["AKIA1234567890123456"]}', "knowledge_files holds"),
+    "key in a list": ('{"knowledge_files": ["AKIAABCDEFGHIJKLMNOP"]}', "knowledge_files holds"),
 }
 
 
@@ -62,6 +62,15 @@ def test_broken_config_is_one_sentence(tmp_path: Path, text: str, part: str) -> 
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "1234" not in str(caught.value), "what may be a key is not shown"
+
+
+@pytest.mark.parametrize(
+    "name", ["hf_power_spectral_density_mean", "gsk_compound_concentration", "/data/sk-learn-tutorial", "SK_ID_CURR"]
+)
+def test_names_that_begin_like_keys_are_none(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"competition": {"target_columns": [name]}}))
+    assert config.load(path, {}).competition.target_columns == [name]
 
 
 def test_missing_and_unreadable(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import difflib
 import re
 from dataclasses import dataclass, field, replace
 
-from agents.guidance_file import forbids_submissions, lines
+from agents.guidance_file import forbids, lines
 
 FAMILY_WORDS = {
     "lightgbm": ("lightgbm", "lgbm", "lgb"),
@@ -161,7 +161,7 @@ def meant(line: str, names: frozenset[str]) -> str:
 
 
 def _read(line: str, names: frozenset[str], guidance: Guidance) -> bool:
-    if forbids_submissions(line):
+    if forbids(line):
         guidance.hold = True
         return True
     exact = {name for name in names if _has_word(line, name)}

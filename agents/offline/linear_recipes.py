@@ -45,7 +45,7 @@ LINEAR_RECIPES: tuple[Recipe, ...] = (
         params={"shrinkage": None},
         space={"shrinkage": (0.01, 0.9, "log")},
         fits=lambda f: not f.values and f.numbers >= 2 and not lone_text(f) and f.rows > 4 * f.outputs,
-        seconds=lambda f: 0.2 + 1e-7 * f.outputs**0.5 * min(f.rows, 100_000) * (f.columns + 10 * f.categories) ** 1.5,
+        seconds=lambda f: 0.2 + 1e-7 * f.outputs**0.5 * f.rows * (f.columns + 10 * f.categories) ** 1.5,
         hint=lambda f: 0.95 if f.crowded else 0.5 * smooth_hint(f),
     ),
     Recipe(

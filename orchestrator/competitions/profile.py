@@ -189,7 +189,7 @@ def _repeated_rows(train: pd.DataFrame, id_column: str | None) -> int:
     """Rows that are the same as an earlier one to the id: a file put together twice rather than two alike cases."""
     if id_column not in train.columns or not (again := train[id_column].duplicated(keep=False)).any():
         return 0
-    return int(train[again].astype(str).duplicated().sum())
+    return int(_row_hashes(train[again]).duplicated().sum())
 
 
 def _row_hashes(frame: pd.DataFrame) -> pd.Series:

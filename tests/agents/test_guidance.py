@@ -189,28 +189,63 @@ def test_next_means_the_rounds_since_the_line_was_written(tmp_path: Path) -> Non
     assert "- followed: Try catboost next (in [R04] catboost, and done with)" in desk.text("plan.md")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "do not submit", "Don't submit yet", "don\u2019t submit", "no more submissions!", "No submissions", "hold",
-        "stop submitting", "hold all submissions", "please do not hand in anything", "Submit nothing until I say so",
-        "never upload", "nothing is to be submitted", "only linear; do not submit", "no further submissions, please",
-    ],
-)  # fmt: skip
+BANS = """
+do not submit
+Don't submit yet
+don\u2019t submit
+do  not  submit
+do not make any more submissions
+don't make any further submissions
+I do not want you to submit
+avoid submitting
+cannot submit
+no more submissions!
+No submissions
+no further submissions, please
+hold
+hold submissions until Monday
+hold all submissions
+stop submitting
+please do not hand in anything
+Submit nothing until I say so
+never upload
+nothing is to be submitted
+only linear; do not submit
+"""
+NO_BANS = """
+submit the best
+stop exploring and submit the best
+stop and submit
+do not forget to submit
+don't hesitate to submit
+never stop submitting
+don't stop submitting
+don\u2019t stop submitting
+no nets and submit often
+do not overfit and submit
+no limit on submissions
+no submission limit
+don't edit submission.csv
+do not submit more than 3 a day
+do not tune, submit often
+no blends; submit
+hold on to catboost
+keep 10 % as a hold
+keep the threshold
+do not only submit blends
+"""
+
+
+@pytest.mark.parametrize("line", BANS.strip().splitlines())
 def test_submissions_are_forbidden_in_many_words(line: str) -> None:
     assert forbids_submissions(f"# Today\n\n* {line}\n")
     assert parse(line, NAMES).hold
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "submit the best", "don't stop submitting", "no neural nets", "do not tune, submit often", "no blends; submit",
-        "hold on to catboost", "do not submit -->", "keep the threshold", "do not only submit blends",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("line", NO_BANS.strip().splitlines())
 def test_other_lines_forbid_no_submission(line: str) -> None:
-    assert not forbids_submissions(f"<!-- {line}" if "-->" in line else line)
+    assert not forbids_submissions(line)
+    assert not forbids_submissions("<!-- do not submit -->\n" + line)
 
 
 def test_a_long_guidance_is_read_in_part_and_quickly(tmp_path: Path) -> None:

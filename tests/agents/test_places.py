@@ -87,7 +87,7 @@ def test_neighbours_in_a_group_are_those_of_the_same_group() -> None:
     group = np.repeat(np.arange(40)[::-1], 5)
     value = np.arange(200.0)
     value[7] = np.nan
-    data = data_of({"g": group, "value": value}, group_column="g")
+    data = data_of({"g": group, "value": value}, group_column="g", cv_strategy="group")
     group_rows(data, True)
     made = {name.removeprefix("value.group."): values for name, values in data.numbers.items()}
     first, second = slice(10, 15), np.arange(10.0, 15)
@@ -104,12 +104,16 @@ def test_neighbours_in_a_group_are_those_of_the_same_group() -> None:
 
 
 def test_rows_of_a_group_that_stand_apart_have_no_neighbours() -> None:
-    data = data_of({"g": np.random.default_rng(0).integers(0, 20, 400), "v": np.arange(400.0)}, group_column="g")
+    data = data_of(
+        {"g": np.random.default_rng(0).integers(0, 20, 400), "v": np.arange(400.0)},
+        group_column="g",
+        cv_strategy="group",
+    )
     group_rows(data, True)
     assert {name for name in data.numbers if name.startswith("v.")} == {
         f"v.group.{part}" for part in ("mean", "std", "min", "max", "from_mean")
     }
-    assert data.numbers["group.size"].sum() == (np.bincount(np.random.default_rng(0).integers(0, 20, 400)) ** 2).sum()
+    assert data.numbers["group.size"].sum() == (np.bincount(group) ** 2).sum()
 
 
 def test_without_groups_nothing_is_made() -> None:
@@ -120,7 +124,7 @@ def test_without_groups_nothing_is_made() -> None:
 
 def test_a_number_unknown_in_a_whole_group_stays_unknown_there() -> None:
     value = np.where(np.arange(200) < 10, np.nan, np.arange(200.0))
-    data = data_of({"g": np.repeat(np.arange(40), 5), "v": value}, group_column="g")
+    data = data_of({"g": np.repeat(np.arange(40), 5), "v": value}, group_column="g", cv_strategy="group")
     group_rows(data, True)
     assert np.isnan(data.numbers["v.group.mean"][:10]).all()
     assert np.isfinite(data.numbers["v.group.mean"][10:]).all()
@@ -192,3 +196,49 @@ def test_flags_are_counted() -> None:
     data = data_of(one_hot)
     row_stats(data, True)
     assert "row.flags" not in data.numbers, "one of them is always set"
+
+
+def test_statistics_of_a_group_are_exact_and_its_own() -> None:
+    value = 1.6e9 + np.arange(200.0) % 10
+    value[0] = 1e20
+    data = data_of({"g": np.repeat(np.arange(40), 5), "v": value}, group_column="g", cv_strategy="group")
+    group_rows(data, True)
+    assert np.allclose(data.numbers["v.group.std"][5:], np.sqrt(2))
+    assert np.allclose(data.numbers["v.group.so_far"][10:15], np.cumsum(value[10:15]))
+
+
+def test_rows_without_a_group_are_each_their_own() -> None:
+    group = pd.Series([None if i < 90 else f"g{i % 10}" for i in range(200)], dtype=object)
+    data = data_of({"g": group, "v": np.arange(200.0)}, group_column="g", cv_strategy="group")
+    group_rows(data, True)
+    assert set(data.numbers["group.size"][:90]) == {1}
+    assert set(data.numbers["group.size"][90:]) == {11}
+
+
+def test_groups_that_folds_split_tell_nothing() -> None:
+    data = data_of({"g": np.repeat(np.arange(40), 5), "v": np.arange(200.0)}, group_column="g", cv_strategy="kfold")
+    group_rows(data, True)
+    assert not [name for name in data.numbers if "group" in name]
+
+
+def test_the_way_goes_over_the_date_line_and_not_from_a_globe_to_a_plane() -> None:
+    n = 400
+    columns: dict[str, object] = {"from_lat": scattered(n, 1), "from_lon": 179.5 + scattered(n, 2)}
+    columns |= {
+        "to_lat": scattered(n, 3),
+        "to_lon": -179.5 + scattered(n, 4),
+        "X": scattered(n, 5),
+        "Y": scattered(n, 6),
+    }
+    data = data_of(columns)
+    places(data, True)
+    assert data.numbers["from.to.far"].max() < 200
+    assert not [name for name in data.numbers if "place" in name and "far" in name]
+
+
+def test_unknown_places_are_no_spot() -> None:
+    where = np.where(np.arange(400) < 100, np.nan, np.arange(400) % 50)
+    data = data_of({"lat": 40 + where / 100, "lng": -70 - where / 77})
+    places(data, True)
+    assert set(data.crosses["place.spot"][:100]) == {-1}
+    assert np.isnan(data.numbers["place.spot.count"][:100]).all()

@@ -199,7 +199,9 @@ def read_column(data: Data, name: str, column: pd.Series) -> None:
     if name == task.get("id_column"):
         data.ids = column
     if name == task.get("group_column"):
-        data.groups = pd.factorize(column.astype(str))[0]
+        codes = pd.factorize(column.astype(str).where(column.notna()))[0]
+        alone = codes.max() + 1 + np.arange(len(codes))  # a row of no group is one by itself
+        data.groups = np.where(codes < 0, alone, codes)
     if name not in (task.get("id_column"), task.get("group_column")) or column_kind(name, column, task) == "date":
         add_column(data, name, column)
     elif not pd.api.types.is_numeric_dtype(column):

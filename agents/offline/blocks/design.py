@@ -23,8 +23,8 @@ def scaled_numbers(data: Data) -> np.ndarray:
     n, columns = data.n_train, []
     tail = min(0.01, max(0.001, 5 / n))  # a lone extreme value must not pull a linear model far out
     shared = same_scale(data)
-    for values in data.numbers.values():
-        if shared:
+    for name, values in data.numbers.items():
+        if shared and "." not in name:
             columns.append(np.nan_to_num(values / shared))
             continue
         gaps = np.isnan(values)
@@ -45,11 +45,12 @@ def scaled_numbers(data: Data) -> np.ndarray:
 
 def same_scale(data: Data) -> float:
     """The common maximum when the numbers are all of one kind, as pixels are; else 0."""
-    if len(data.numbers) < 16 or data.cats:
+    raw = [values for name, values in data.numbers.items() if "." not in name]
+    if len(raw) < 16 or data.cats:
         return 0.0
     with np.errstate(all="ignore"):
-        tops = np.array([np.nanmax(values) for values in data.numbers.values()])
-        floors = np.array([np.nanmin(values) for values in data.numbers.values()])
+        tops = np.array([np.nanmax(values) for values in raw])
+        floors = np.array([np.nanmin(values) for values in raw])
     alike = (floors >= 0).all() and (floors == 0).mean() > 0.8 and np.median(tops) > 0.8 * tops.max()
     return float(tops.max()) if alike else 0.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from agents.offline.blocks.core import Data
 
@@ -15,10 +16,9 @@ MOST_CELLS = 1e8  # of all new columns together
 def group_rows(data: Data, option: Any) -> None:
     """Per number: how its group is, and where the row stands in it; also its neighbours, where a group's rows follow.
 
-    Labels are not looked at, so groups of train, valid and test are treated alike. Groups are those of the folds: no
-    group is in train and test both.
+    Only where the folds keep groups whole, as those of test are. Labels are not looked at.
     """
-    if data.groups is None or len(data.groups) != sum(data.sizes):
+    if data.groups is None or data.task.get("cv_strategy") != "group":
         return
     order = np.argsort(data.groups, kind="stable")
     sorts = data.groups[order]
@@ -34,7 +34,7 @@ def group_rows(data: Data, option: Any) -> None:
     for name in varying(data, order, starts, sizes)[:MOST_COLUMNS]:
         made = statistics(data.numbers[name][order], starts, sizes)
         if follows:
-            made |= neighbours(data.numbers[name][order], place, sizes, starts)
+            made |= neighbours(data.numbers[name][order], place, sizes)
         room -= len(made)
         if room < 0:
             return
@@ -63,24 +63,19 @@ def varying(data: Data, order: np.ndarray, starts: np.ndarray, sizes: np.ndarray
 
 def statistics(values: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> dict[str, np.ndarray]:
     """Mean, spread and ends of each row's group; how far the row is from the mean."""
-    known = np.isfinite(values)
-    counts = np.add.reduceat(known.astype(float), starts)
+    counts = np.add.reduceat(np.isfinite(values).astype(float), starts)
     with np.errstate(all="ignore"):
-        mean = np.add.reduceat(np.where(known, values, 0.0), starts) / counts
-        square = np.add.reduceat(np.where(known, values, 0.0) ** 2, starts) / counts
-    low = np.fmin.reduceat(values, starts)
-    high = np.fmax.reduceat(values, starts)
-    found = {"mean": mean, "std": np.sqrt(np.clip(square - mean**2, 0.0, None)), "min": low, "max": high}
-    made = {part: np.repeat(each, sizes) for part, each in found.items()}
-    return {**made, "from_mean": values - made["mean"]}
+        mean = np.repeat(np.add.reduceat(np.nan_to_num(values), starts) / counts, sizes)
+        away = values - mean
+        std = np.sqrt(np.add.reduceat(np.nan_to_num(away) ** 2, starts) / counts)
+    found = {"std": std, "min": np.fmin.reduceat(values, starts), "max": np.fmax.reduceat(values, starts)}
+    return {"mean": mean, **{part: np.repeat(each, sizes) for part, each in found.items()}, "from_mean": away}
 
 
-def neighbours(values: np.ndarray, place: np.ndarray, sizes: np.ndarray, starts: np.ndarray) -> dict[str, np.ndarray]:
+def neighbours(values: np.ndarray, place: np.ndarray, sizes: np.ndarray) -> dict[str, np.ndarray]:
     """The values one and two rows before and one after, the step from the one before, and the sum up to here."""
     left = np.repeat(sizes, sizes) - 1 - place  # rows of the group after this one
-    filled = np.nan_to_num(values)
-    total = np.cumsum(filled)
-    before = np.repeat(total[starts] - filled[starts], sizes)
     made = {f"back{k}": np.where(place >= k, np.roll(values, k), np.nan) for k in (1, 2)}
     made["ahead1"] = np.where(left >= 1, np.roll(values, -1), np.nan)
-    return {**made, "step": values - made["back1"], "so_far": total - before}
+    sums = pd.Series(np.nan_to_num(values)).groupby(np.cumsum(place == 0)).cumsum()
+    return {**made, "step": values - made["back1"], "so_far": sums.to_numpy()}

@@ -219,7 +219,7 @@ def smaller_fold(data: Data, most: int) -> Data:
         cats={name: codes[rows] for name, codes in data.cats.items()},
         texts={name: [texts[row] for row in rows] for name, texts in data.texts.items()},
         term_counts={},
-        groups=None if data.groups is None else data.groups[drawn],
+        groups=None if data.groups is None else data.groups[rows],
         times=None if data.times is None else data.times[drawn],
     )
 

@@ -64,7 +64,7 @@ def choose(data: Data, goal: Goal, clock: Clock, rows: Any, grid: Sequence[Any],
 
 
 def tolerance(y: np.ndarray) -> float:
-    """How small a logistic model's gradient must be: it begins as small as its classes are rare."""
+    """How small a logistic model's gradient must be: it begins as small as all but its commonest class are rare."""
     shares = np.unique(y, return_counts=True)[1] / len(y)
     return float(4e-3 * (shares * (1 - shares)).max())
 

@@ -35,12 +35,13 @@ def places(data: Data, option: Any) -> None:
             f"{name}.out": np.hypot(up, right),
         }
         data.crosses[f"{name}.area"] = area_of([up, right], data.n_train)
-        spots = pd.factorize(pd.MultiIndex.from_arrays([np.round(north, 5), np.round(east, 5)]))[0]
+        spots = spots_of(np.round(north, 5), np.round(east, 5))
         if len(np.unique(spots)) < 0.8 * len(spots):
             data.crosses[f"{name}.spot"] = spots
             data.numbers[f"{name}.spot.count"] = counts_of(spots)
     for a, b in combinations(found, 2):
-        data.numbers |= way(f"{a}.{b}", found[a], found[b])
+        if found[a][2] == found[b][2]:
+            data.numbers |= way(f"{a}.{b}", found[a], found[b])
 
 
 def places_of(data: Data) -> dict[str, tuple[np.ndarray, np.ndarray, bool]]:
@@ -67,6 +68,13 @@ def centred(values: np.ndarray, n: int) -> np.ndarray:
     return np.clip((values - middle) / reach, -3.0, 3.0)
 
 
+def spots_of(north: np.ndarray, east: np.ndarray) -> np.ndarray:
+    """Codes of places that are the same, -1 for what is unknown."""
+    up, right = (pd.factorize(side)[0].astype(np.int64) for side in (north, east))
+    codes = pd.factorize(up * (right.max() + 1) + right)[0]
+    return np.where((up < 0) | (right < 0), -1, codes)
+
+
 def area_of(sides: list[np.ndarray], n: int) -> np.ndarray:
     """Codes of the cells of a grid with as many training rows in each of its strips, -1 where a side is unknown."""
     cuts = [np.nanquantile(side[:n], np.linspace(0, 1, STRIPS + 1)[1:-1]) for side in sides]
@@ -81,7 +89,8 @@ def way(
     (north, east, globe), (to_north, to_east, _) = start, end
     if globe:
         middle = np.deg2rad((north + to_north) / 2)
-        up, right = EARTH * np.deg2rad(to_north - north), EARTH * np.deg2rad(to_east - east) * np.cos(middle)
+        around = (to_east - east + 180) % 360 - 180  # the short way
+        up, right = EARTH * np.deg2rad(to_north - north), EARTH * np.deg2rad(around) * np.cos(middle)
     else:
         up, right = to_north - north, to_east - east
     found = {"far": np.hypot(up, right), "blocks": np.abs(up) + np.abs(right), "up": up, "right": right}

@@ -12,6 +12,7 @@ import pandas as pd
 from agents.offline.blocks.core import Data
 from agents.offline.blocks.goals import goals
 
+MOST_CELLS = 5e7  # of a table that is made at once
 FORM = 6  # columns of one kind from which what they have in common is looked at
 
 
@@ -73,21 +74,26 @@ def row_stats(data: Data, option: Any) -> None:
 
 
 def of_a_kind(data: Data) -> dict[str, np.ndarray]:
-    """Mean, spread and ends over a row's numbers of one scale, as of answers to a form; how many of its flags are set.
+    """Mean, spread and quartiles over a row's numbers of one scale, as answers to a form are; how many flags are set.
 
     What adds up over many columns takes trees very many splits.
     """
     raw = {n: v for n, v in data.numbers.items() if "." not in n and n not in data.cats}
-    some = slice(None, None, max(1, sum(data.sizes) // 20_000))
-    flags = [v for v in raw.values() if set(np.unique(v[some])) == {0.0, 1.0}]
-    ends = {n: np.nanquantile(v[some], [0.05, 0.5, 0.95]) for n, v in raw.items() if len(np.unique(v[some])) > 3}
+    some = slice(None, None, max(1, sum(data.sizes) // 2000))
+    ends, flags = {}, []
+    for name, values in raw.items():
+        kinds = np.unique(values[some])
+        if len(kinds) <= 3 and np.isin(values, (0.0, 1.0)).all():
+            flags.append(values)
+        elif len(kinds) > 3:
+            ends[name] = np.nanquantile(values[some], [0.05, 0.5, 0.95])
     spans = {n: low_to_high for n, (low, _, high) in ends.items() if (low_to_high := high - low) > 0}
     middle, span = np.median([ends[n][1] for n in spans] or [0.0]), np.median(list(spans.values()) or [0.0])
     alike = [n for n, own in spans.items() if 0.5 < own / span < 2 and abs(ends[n][1] - middle) < 0.5 * span]
     made: dict[str, np.ndarray] = {}
     if len(flags) >= FORM:
-        made["row.flags"] = np.nansum(flags, axis=0)
-    if len(alike) >= max(FORM, len(spans) / 2):
+        made["row.flags"] = np.sum(flags, axis=0)
+    if len(alike) >= max(FORM, len(spans) / 2) and len(alike) * sum(data.sizes) <= MOST_CELLS:
         table = np.sort(np.column_stack([raw[name] for name in alike]), axis=1)  # what is unknown comes last
         known = np.isfinite(table).sum(axis=1)
         with np.errstate(all="ignore"):
