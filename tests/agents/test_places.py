@@ -104,11 +104,8 @@ def test_neighbours_in_a_group_are_those_of_the_same_group() -> None:
 
 
 def test_rows_of_a_group_that_stand_apart_have_no_neighbours() -> None:
-    data = data_of(
-        {"g": np.random.default_rng(0).integers(0, 20, 400), "v": np.arange(400.0)},
-        group_column="g",
-        cv_strategy="group",
-    )
+    group = np.random.default_rng(0).integers(0, 20, 400)
+    data = data_of({"g": group, "v": np.arange(400.0)}, group_column="g", cv_strategy="group")
     group_rows(data, True)
     assert {name for name in data.numbers if name.startswith("v.")} == {
         f"v.group.{part}" for part in ("mean", "std", "min", "max", "from_mean")
