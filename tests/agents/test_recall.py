@@ -205,7 +205,7 @@ def test_text_models_and_encodings_are_the_same_from_memory(tmp_path: Path) -> N
         scores = stacked_scores(data, goal, views_of(data, members, 300_000, tables=False), params, Clock(60.0))
         found.append((data.numbers, scores, len(hand_over(data))))
     (numbers, scores, kept), (numbers_again, scores_again, kept_again) = found
-    assert kept > 0 == kept_again
+    assert kept > kept_again, "what took just too little time to be kept may take long enough the second time"
     assert list(numbers) == list(numbers_again)
     assert all(np.array_equal(numbers[name], numbers_again[name]) for name in numbers)
     assert all(np.array_equal(one, other) for one, other in zip(scores, scores_again, strict=True))

@@ -168,7 +168,7 @@ def test_a_memory_bomb_is_ended_and_told_as_such(sandbox: Sandbox, make_job: Mak
 
 
 @pytest.mark.parametrize(
-    ("script", "most"), [(FILES_IN_RAM, 1.3), (UNLINKED_FILES_IN_RAM, 2)], ids=["named", "unlinked"]
+    ("script", "most"), [(FILES_IN_RAM, 1.5), (UNLINKED_FILES_IN_RAM, 2)], ids=["named", "unlinked"]
 )
 def test_files_in_memory_count_and_do_not_stay(sandbox: Sandbox, make_job: MakeJob, script: str, most: float) -> None:
     before = set(Path("/dev/shm").iterdir())
