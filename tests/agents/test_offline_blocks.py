@@ -12,6 +12,7 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import roc_auc_score
 
+from agents.offline.blocks import read_blocks
 from agents.offline.blocks.bags import FAST, FASTEST, boost, haste, some_of
 from agents.offline.blocks.boosters import by_order, catboost_model, relevances
 from agents.offline.blocks.classic import extra_trees_model
@@ -309,3 +310,10 @@ def test_a_sparse_linear_model_finds_the_few_columns_that_matter() -> None:
         data.numbers = {f"x{i}": rows[:, i] for i in range(150)}
         scores.append(roc_auc_score(label[n:], linear_model(data, {"l1_ratio": ratio})[:, 0]))
     assert scores[1] > max(0.95, scores[0] + 0.05)
+
+
+def test_no_two_blocks_give_one_name_to_two_things() -> None:
+    """They end up in one file, where the last of them would stand for both."""
+    names = [name for piece in read_blocks()[1] for name in piece.names]
+    assert len(names) > 100
+    assert sorted(names) == sorted(set(names))

@@ -12,7 +12,7 @@ import pandas as pd
 from agents.offline.blocks.core import Data
 from agents.offline.blocks.goals import goals
 
-MOST_CELLS = 5e7  # of a table that is made at once
+MOST_AT_ONCE = 5e7  # cells of a table
 FORM = 6  # columns of one kind from which what they have in common is looked at
 
 
@@ -93,7 +93,7 @@ def of_a_kind(data: Data) -> dict[str, np.ndarray]:
     made: dict[str, np.ndarray] = {}
     if len(flags) >= FORM:
         made["row.flags"] = np.sum(flags, axis=0)
-    if len(alike) >= max(FORM, len(spans) / 2) and len(alike) * sum(data.sizes) <= MOST_CELLS:
+    if len(alike) >= max(FORM, len(spans) / 2) and len(alike) * sum(data.sizes) <= MOST_AT_ONCE:
         table = np.sort(np.column_stack([raw[name] for name in alike]), axis=1)  # what is unknown comes last
         known = np.isfinite(table).sum(axis=1)
         with np.errstate(all="ignore"):
