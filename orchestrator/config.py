@@ -315,7 +315,6 @@ def _with_environment(raw: dict[str, Any], environment: Mapping[str, str]) -> di
 _FORMS: dict[str, Callable[[str], str]] = {
     "list_type": lambda given: json.dumps([given])[:80],
     "model_type": lambda given: f'an object, as in {{"backend": {json.dumps(given)[:60]}}}',
-    "model_attributes_type": lambda given: f'an object, as in {{"backend": {json.dumps(given)[:60]}}}',
 }
 """What to write in place of a mere string."""
 

@@ -118,6 +118,11 @@ def moments_of(column: pd.Series) -> pd.Series:
     return moments.dt.tz_localize(None)
 
 
+def codes_of(column: pd.Series) -> np.ndarray:
+    """An integer for each different text of a column, -1 for what is missing."""
+    return pd.factorize(column.astype(str).where(column.notna()))[0]
+
+
 def add_column(data: Data, name: str, column: pd.Series) -> None:
     """Files one raw column under the kinds that its values really have."""
     if column.dtype == object and column.map(type).isin([list, dict, np.ndarray]).any():
@@ -125,7 +130,7 @@ def add_column(data: Data, name: str, column: pd.Series) -> None:
     kind = column_kind(name, column, data.task)
     if kind == "text":
         data.texts[name] = ["" if pd.isna(value) else str(value) for value in column]
-        codes = pd.factorize(column.astype(str).where(column.notna()))[0]
+        codes = codes_of(column)
         if 1 < codes.max() + 1 < len(codes) / 2:  # as addresses come again
             data.crosses[name] = codes
         return
@@ -144,7 +149,7 @@ def add_column(data: Data, name: str, column: pd.Series) -> None:
             if looks_like_code(values):
                 data.cats[name] = pd.factorize(values)[0]
             return
-    codes = pd.factorize(column.astype(str).where(column.notna()))[0]
+    codes = codes_of(column)
     if len(np.unique(codes[train])) > 1:
         data.cats[name] = codes
     if not pd.api.types.is_numeric_dtype(column):
@@ -199,7 +204,7 @@ def read_column(data: Data, name: str, column: pd.Series) -> None:
     if name == task.get("id_column"):
         data.ids = column
     if name == task.get("group_column"):
-        codes = pd.factorize(column.astype(str).where(column.notna()))[0]
+        codes = codes_of(column)
         alone = codes.max() + 1 + np.arange(len(codes))  # a row of no group is one by itself
         data.groups = np.where(codes < 0, alone, codes)
     if name not in (task.get("id_column"), task.get("group_column")) or column_kind(name, column, task) == "date":
