@@ -7,6 +7,7 @@ from typing import Any
 # What a booster sees: dates, parts of strings and text directions always; encodings when asked.
 PLAIN: dict[str, Any] = {
     "row_files": True,
+    "pixels": 50,
     "date_parts": True,
     "list_counts": True,
     "string_parts": True,
@@ -18,7 +19,7 @@ PLAIN: dict[str, Any] = {
     "text_pairs": True,
 }
 RICH: dict[str, Any] = {**PLAIN, "related_numbers": 40, "crosses": 2, "frequency": 10, "target_encoding": 10}
-LINEAR: dict[str, Any] = {**PLAIN, "date_parts": "categories", "text_svd": 60}
+LINEAR: dict[str, Any] = {**PLAIN, "pixels": 120, "date_parts": "categories", "text_svd": 60}
 DENSE: dict[str, Any] = {**LINEAR, "target_encoding": 10}
 
 TABLE_SPACE: dict[str, list[Any]] = {

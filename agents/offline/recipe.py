@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from agents.offline.blocks.core import CODE_NAME
 
 EXCLUSIVE = 0.8
 """Share of rows with exactly one target of 1 from which the targets are classes in all but name."""
@@ -22,6 +25,11 @@ def _is_code(column: Mapping[str, Any], rows: int) -> bool:
     if not column.get("whole") or not 100 < distinct < 0.3 * rows or (column.get("min") or 0.0) < 0:
         return False
     return bool(most - column["min"] > 20 * distinct and column["p50"] > 0.03 * most)
+
+
+def _called_code(name: str, column: Mapping[str, Any], rows: int) -> bool:
+    """Whole numbers of many levels that repeat and whose name says what they are (`blocks.core.looks_like_code`)."""
+    return bool(column.get("whole") and 100 < column.get("distinct", 0) < rows / 2 and re.search(CODE_NAME, name))
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,7 @@ class Facts:
         """From R00_profile.json and the competition section of config.json."""
         rows, details = profile["rows"], profile["column_details"]
         numeric, categorical = profile["numeric_columns"], profile["categorical_columns"]
+        called = sum(_called_code(name, details[name], rows["train"]) for name in numeric if name in details)
         codes = sum(_is_code(details[name], rows["train"]) for name in numeric if name in details)
         coded = sum(details[name].get("distinct", 0) > 100 for name in categorical if name in details)
         numbers = len(numeric) + len(profile["bool_columns"])
@@ -58,7 +67,7 @@ class Facts:
             categories=len(categorical),
             texts=len(profile["text_columns"]),
             columns=numbers + len(categorical) + 8 * len(profile["date_columns"]),
-            coded=coded + (codes if codes >= 0.6 * len(numeric) else 0),
+            coded=coded + (codes if codes >= 0.6 * len(numeric) else called),
             outputs=outputs.get(task, 1),
             task=task,
             wordiness=max(lengths, default=0.0),

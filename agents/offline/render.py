@@ -14,6 +14,7 @@ from agents.offline.recipe import Recipe
 # Feature switches in the order in which they run; each is a function of the same name in the blocks.
 STEPS = (
     "row_files",
+    "pixels",
     "date_parts",
     "list_counts",
     "string_parts",

@@ -239,3 +239,19 @@ def test_unknown_places_are_no_spot() -> None:
     places(data, True)
     assert set(data.crosses["place.spot"][:100]) == {-1}
     assert np.isnan(data.numbers["place.spot.count"][:100]).all()
+
+
+@pytest.mark.parametrize("name", ["userId", "MGR_ID", "zip code", "zipCode", "Store", "movie_id", "ITEM"])
+def test_numbers_that_are_called_codes_are_categories_too(name: str) -> None:
+    data = data_of({name: np.arange(400) % 60})
+    assert set(data.numbers) == set(data.cats) == {name}
+
+
+@pytest.mark.parametrize("name", ["paid", "grid", "Valid", "VOID", "barcodes", "storeys", "items", "stationary"])
+def test_numbers_that_are_called_otherwise_are_none(name: str) -> None:
+    assert not data_of({name: np.arange(400) % 60}).cats
+
+
+def test_a_code_of_each_row_alone_is_no_category() -> None:
+    data = data_of({"userId": np.arange(400), "shop_id": np.r_[np.nan, 0.5 + np.arange(399) % 60]})
+    assert not data.cats, "no row shares it, and halves are no codes"

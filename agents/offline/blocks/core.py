@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,10 @@ import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 HUGE = 1e30  # a mark for "none" rather than an amount
+CODE_NAME = (  # userId, MGR_ID, zip code; or a thing that has a number
+    r"(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?:[Ii]d|ID|[Cc]ode|CODE|[Zz]ip|ZIP)$"
+    r"|^(?i:store|shop|user|customer|client|item|product|station|device|seller|movie|driver|route|flight)$"
+)
 
 
 class Clock:
@@ -49,6 +54,7 @@ class Data:
     recalls: bool = True  # whether IN/cache is looked at
     recalled: bool = False  # whether something was taken from there
     learned: set[str] = field(default_factory=set)  # names of numbers that were made from labels
+    scaled: set[str] = field(default_factory=set)  # names of numbers of one scale, which tells how much each says
     needed: list[float] = field(default_factory=list)  # boosting rounds times rate, by targets already learned
     paces: list[float] = field(default_factory=list)  # seconds per row that boosting takes to begin, and for a round
     groups: np.ndarray | None = None  # of every row
@@ -78,12 +84,16 @@ def to_numbers(column: pd.Series) -> np.ndarray:
     return np.where(np.abs(values) < HUGE, values, np.nan)
 
 
-def looks_like_code(values: np.ndarray) -> bool:
-    """Integers that are names rather than amounts: repeated, far apart, seldom zero."""
+def looks_like_code(name: str, values: np.ndarray) -> bool:
+    """Integers that are names rather than amounts: repeated, and called so, or far apart and seldom zero."""
     known = values[np.isfinite(values)]
-    if len(known) < 50 or (known != np.round(known)).any() or known.min() < 0:
+    if len(known) < 50 or (known != np.round(known)).any():
         return False
     distinct, span = len(np.unique(known)), known.max() - known.min()
+    if re.search(CODE_NAME, name) and distinct < len(known) / 2:
+        return True
+    if known.min() < 0:
+        return False
     spread = span > 20 * distinct and np.median(known) > 0.03 * known.max()
     return 30 < distinct < len(known) / 2 and bool(spread) and (known == 0).mean() < 0.05
 
@@ -146,7 +156,7 @@ def add_column(data: Data, name: str, column: pd.Series) -> None:
         if np.isfinite(values).sum() >= 0.8 * column.notna().sum():
             if len(np.unique(values[train])) > 1:
                 data.numbers[name] = values
-            if looks_like_code(values):
+            if looks_like_code(name, values):
                 data.cats[name] = pd.factorize(values)[0]
             return
     codes = codes_of(column)

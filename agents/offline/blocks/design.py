@@ -27,6 +27,9 @@ def scaled_numbers(data: Data) -> np.ndarray:
         if shared and "." not in name:
             columns.append(np.nan_to_num(values / shared))
             continue
+        if name in data.scaled:
+            columns.append(values)
+            continue
         gaps = np.isnan(values)
         if 0.002 < gaps[:n].mean() < 0.998:
             columns.append(gaps.astype(float))
