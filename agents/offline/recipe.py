@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agents.offline.blocks.core import CODE_NAME
+from agents.offline.blocks.pixels import FEWEST_PIXELS
 
 EXCLUSIVE = 0.8
 """Share of rows with exactly one target of 1 from which the targets are classes in all but name."""
 
+EDGES = 80
+"""Columns that pictures become, more or less (`defaults`)."""
 MANY_CLASSES = 20
 FEW_EACH = 60
 """Rows per class below which many classes are `crowded`."""
@@ -32,6 +36,24 @@ def _called_code(name: str, column: Mapping[str, Any], rows: int) -> bool:
     return bool(column.get("whole") and 100 < column.get("distinct", 0) < rows / 2 and re.search(CODE_NAME, name))
 
 
+def _thin(details: Mapping[str, Mapping[str, Any]]) -> float:
+    """Share of the numbers that are 0 in nine of ten rows or more."""
+    zeros = [column["zeros"] for column in details.values() if "zeros" in column]
+    return sum(share >= 0.9 for share in zeros) / max(1, len(zeros))
+
+
+def _pixels(numeric: Collection[str], details: Mapping[str, Mapping[str, Any]]) -> int:
+    """How many columns look like a picture's pixels: numbered, none below 0, of one scale (`blocks.pixels`)."""
+    stems = {name: re.sub(r"\d+", "#", name) for name in numeric}
+    stem, count = Counter(stems.values()).most_common(1)[0] if stems else ("", 0)
+    known = [details[name] for name, own in stems.items() if own == stem and name in details]
+    if "#" not in stem or not known or count < max(FEWEST_PIXELS, 0.8 * len(numeric)):
+        return 0
+    tops = sorted(column.get("max") or 0.0 for column in known)
+    alike = min(column.get("min") or 0.0 for column in known) >= 0 and tops[len(tops) // 2] > 0.3 * tops[-1]
+    return count if alike else 0
+
+
 @dataclass(frozen=True)
 class Facts:
     """Sizes and kinds of the tables; `columns` counts a date as eight."""
@@ -46,6 +68,7 @@ class Facts:
     outputs: int  # models to fit: classes or targets
     task: str
     wordiness: float  # mean characters of the longest text column
+    thin: float = 0.0  # columns that are 0 nearly everywhere, as far as the profile tells
     exclusive: bool = False  # whether nearly every row has exactly one of several targets of 0 and 1
 
     @classmethod
@@ -57,6 +80,8 @@ class Facts:
         codes = sum(_is_code(details[name], rows["train"]) for name in numeric if name in details)
         coded = sum(details[name].get("distinct", 0) > 100 for name in categorical if name in details)
         numbers = len(numeric) + len(profile["bool_columns"])
+        pixels = _pixels(numeric, details)
+        numbers -= max(0, pixels - EDGES)
         task, targets = competition["task"], len(competition["target_columns"])
         outputs = {"multiclass": len(competition["classes"]), "multilabel": targets, "multiregression": targets}
         lengths = [column["characters"]["mean"] or 0.0 for column in details.values() if "characters" in column]
@@ -71,6 +96,7 @@ class Facts:
             outputs=outputs.get(task, 1),
             task=task,
             wordiness=max(lengths, default=0.0),
+            thin=0.0 if pixels else _thin(details) * numbers,
             exclusive=task == "multilabel" and targets > 2 and (profile.get("one_target") or 0.0) >= EXCLUSIVE,
         )
 

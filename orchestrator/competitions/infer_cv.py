@@ -116,7 +116,7 @@ def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind])
         if pair is None:
             continue
         left, right = pair
-        if right.quantile(0.01) >= left.quantile(0.99) and right.min() >= left.quantile(0.95) and left.nunique() > 2:
+        if left.nunique() > 2 and _comes_after(left, right):
             return name, True
         if found or kind != "date" or right.isin(left).any():
             continue
@@ -124,6 +124,12 @@ def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind])
         if left.nunique() >= 10 and (not unique or alternates_in_blocks(left.to_numpy(), right.to_numpy())):
             found = name
     return found, False
+
+
+def _comes_after(left: pd.Series, right: pd.Series) -> bool:
+    """Whether test's moments are train's last or later. Days of waiting that are 0 nearly everywhere are not."""
+    meet = right.quantile(0.01) >= left.quantile(0.99) and right.min() >= left.quantile(0.95)
+    return bool(meet and right.median() > left.quantile(0.95))
 
 
 def _runs(left: pd.Series, right: pd.Series, kind: Kind) -> int:

@@ -345,6 +345,11 @@ class TestSplit:
         config = folder.target("sales", folder.rng.gamma(2, 9, 200), 1.5).create()
         assert (config.cv.strategy, config.competition.time_column) == ("time", "week")
 
+    def test_days_that_are_0_nearly_everywhere_are_no_time(self, folder):
+        folder.train["days_waiting"], folder.test["days_waiting"] = np.r_[np.zeros(196), 3, 9, 9, 40], np.zeros(60)
+        config = folder.target("sales", folder.rng.gamma(2, 9, 200), 1.5).create()
+        assert (config.cv.strategy, config.competition.time_column) == ("kfold", None)
+
     def test_monthly_blocks_are_validated_in_blocks(self, tmp_path):
         hours = pd.date_range("2020-01-01", "2020-12-31", freq="8h")
         early = hours.day <= 15
