@@ -48,18 +48,18 @@ def square_seconds(most: int, per_row: float) -> Judge:
 
 
 def tree_hint(high: float) -> Judge:
-    return lambda f: high * (0.45 if lone_text(f) or f.crowded else 1.0)
+    return lambda f: high * (0.45 if lone_text(f) or f.trees_lag else 1.0)
 
 
 def encoded_hint(f: Facts) -> float:
     """Without categories there is nothing to encode."""
-    return 0.4 if lone_text(f) or f.crowded else 0.95 if f.coded else 0.75 if f.categories else 0.5
+    return 0.4 if lone_text(f) or f.trees_lag else 0.95 if f.coded else 0.75 if f.categories else 0.5
 
 
 def net_hint(f: Facts) -> float:
     """One net for many targets sees what they share."""
     many = f.outputs >= MANY_TARGETS and f.task != "multiclass" and not lone_text(f)
-    return 0.9 if many else 0.55 if f.rows > 1000 else 0.35
+    return 0.9 if many else 0.8 if f.pictures else 0.55 if f.rows > 1000 else 0.35
 
 
 def booster(
@@ -116,7 +116,7 @@ RECIPES: tuple[Recipe, ...] = (
         "lightgbm",
         "LightGBM in a hurry on plain columns",
         {"pixels": 50, "date_parts": True, "string_parts": True, "places": True, "group_rows": True},
-        lambda f: 0.3 if lone_text(f) or f.crowded else 0.45,
+        lambda f: 0.3 if lone_text(f) or f.trees_lag else 0.45,
         params={"learning_rate": 0.1, "rounds": 300, "patience": 15, "bags": 1},
         fits=tabular,
         slower=0.2,
@@ -166,7 +166,7 @@ RECIPES: tuple[Recipe, ...] = (
         "catboost",
         "CatBoost with native categories and their combinations",
         PLAIN,
-        lambda f: 0.3 if lone_text(f) or f.crowded else 0.9 if f.categories or f.coded else 0.75,
+        lambda f: 0.3 if lone_text(f) or f.trees_lag else 0.9 if f.categories or f.coded else 0.75,
     ),
     joint("lightgbm", "LightGBM", 0.9),
     joint("xgboost", "XGBoost", 0.85),
@@ -260,7 +260,7 @@ RECIPES: tuple[Recipe, ...] = (
         seconds=lambda f: (
             1.1e-5 * min(f.rows, 300_000) * (f.columns + 5) * (f.outputs if f.task != "multiclass" else 1)
         ),
-        hint=lambda f: 0.5 if f.values or f.crowded else 0.7 if f.numbers >= 10 else 0.6,
+        hint=lambda f: 0.5 if f.values or f.trees_lag else 0.7 if f.numbers >= 10 else 0.6,
     ),
     Recipe(
         "blend_weights",

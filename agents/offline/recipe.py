@@ -69,6 +69,7 @@ class Facts:
     task: str
     wordiness: float  # mean characters of the longest text column
     thin: float = 0.0  # columns that are 0 nearly everywhere, as far as the profile tells
+    pictures: bool = False  # whether the numbers are a picture's pixels
     exclusive: bool = False  # whether nearly every row has exactly one of several targets of 0 and 1
 
     @classmethod
@@ -96,6 +97,7 @@ class Facts:
             outputs=outputs.get(task, 1),
             task=task,
             wordiness=max(lengths, default=0.0),
+            pictures=pixels > 0,
             thin=0.0 if pixels else _thin(details) * numbers,
             exclusive=task == "multilabel" and targets > 2 and (profile.get("one_target") or 0.0) >= EXCLUSIVE,
         )
@@ -109,6 +111,11 @@ class Facts:
     def crowded(self) -> bool:
         """Whether there are many classes of few rows each: too few for trees to tell apart."""
         return self.task == "multiclass" and self.outputs >= MANY_CLASSES and self.rows < FEW_EACH * self.outputs
+
+    @property
+    def trees_lag(self) -> bool:
+        """Whether models without splits are likely to be ahead."""
+        return self.crowded or self.pictures
 
     @property
     def letters(self) -> float:

@@ -32,6 +32,7 @@ def test_a_picture_costs_as_much_as_the_numbers_that_it_becomes() -> None:
     known = {name: number(max=255.0, zeros=0.95) for name in names[:200]}
     picture = facts(known, names)
     assert (picture.numbers, picture.thin) == (80, 0.0)
+    assert BY_NAME["svm_rbf"].hint(picture) > BY_NAME["lightgbm_default"].hint(picture)
     table = facts({name: number(max=10.0**k) for k, name in enumerate(names[:200])}, names)
     assert table.numbers == 784, "columns of many scales are none"
     assert facts(dict(list(known.items())[:100])).numbers == 100

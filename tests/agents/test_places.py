@@ -12,7 +12,7 @@ from agents.offline.blocks.core import Clock, Data, read_column
 from agents.offline.blocks.grouped import group_rows
 from agents.offline.blocks.places import places
 from agents.offline.blocks.strings import string_parts
-from agents.offline.blocks.table import row_stats
+from agents.offline.blocks.table import date_parts, row_stats
 
 
 def data_of(columns: dict[str, object], **task: object) -> Data:
@@ -255,3 +255,15 @@ def test_numbers_that_are_called_otherwise_are_none(name: str) -> None:
 def test_a_code_of_each_row_alone_is_no_category() -> None:
     data = data_of({"userId": np.arange(400), "shop_id": np.r_[np.nan, 0.5 + np.arange(399) % 60]})
     assert not data.cats, "no row shares it, and halves are no codes"
+
+
+def test_days_that_train_and_test_share_are_codes_and_others_are_not() -> None:
+    hours = pd.date_range("2024-01-01", periods=24 * 40, freq="h").repeat(5)
+    order = np.random.default_rng(0).permutation(len(hours))
+    mixed = data_of({"when": hours[order].astype(str)}, date_columns=["when"])
+    date_parts(mixed, True)
+    assert set(mixed.crosses) == {"when.date", "when.moment"}
+    assert (mixed.crosses["when.date"].max(), mixed.crosses["when.moment"].max()) == (39, 24 * 40 - 1)
+    later = data_of({"when": hours.astype(str)}, date_columns=["when"])
+    date_parts(later, True)
+    assert not later.crosses, "test's days come after train's"

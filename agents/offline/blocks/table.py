@@ -35,9 +35,26 @@ def date_parts(data: Data, option: Any) -> None:
             if option == "categories" and part in ("hour", "yearday"):
                 angle = 2 * np.pi * values / (24 if part == "hour" else 365.25)
                 data.numbers[f"{name}.{part}.sin"], data.numbers[f"{name}.{part}.cos"] = np.sin(angle), np.cos(angle)
+        data.crosses |= shared_moments(data, name, moments)
     for a, b in list(combinations(data.dates, 2))[:6]:
         gap = data.dates[a] - data.dates[b]
         data.numbers[f"{a}-{b}"] = (gap.dt.total_seconds() / 86400).to_numpy(dtype=float)
+
+
+def shared_moments(data: Data, name: str, moments: pd.Series) -> dict[str, np.ndarray]:
+    """Codes of a date's days, and of its moments, where rows of train and nearly all others share them.
+
+    What happened on one day, or within one hour, went alike; of days that train does not know nothing is learned.
+    """
+    found: dict[str, np.ndarray] = {}
+    most = 10
+    for kind, when in (("date", moments.dt.normalize()), ("moment", moments)):
+        codes = pd.factorize(when)[0]
+        train, others = codes[: data.n_train], codes[data.n_train :]
+        levels = len(np.unique(train))
+        if most < levels < data.n_train / 4 and np.isin(others, train).mean() > 0.9:
+            most, found[f"{name}.{kind}"] = levels, codes
+    return found
 
 
 def list_counts(data: Data, option: Any) -> None:
