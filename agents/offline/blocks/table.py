@@ -21,8 +21,8 @@ def date_parts(data: Data, option: Any) -> None:
     for name, moments in data.dates.items():
         when = moments.dt
         week = when.isocalendar().week.to_numpy(dtype=float, na_value=np.nan)
-        parts = {"year": when.year, "month": when.month, "day": when.day, "weekday": when.dayofweek}
-        parts |= {"hour": when.hour, "minute": when.minute, "yearday": when.dayofyear}
+        parts = {"year": when.year, "month": when.month, "day": when.day, "weekday": when.day_of_week}
+        parts |= {"hour": when.hour, "minute": when.minute, "yearday": when.day_of_year}
         found = {part: values.to_numpy(dtype=float, na_value=np.nan) for part, values in parts.items()}
         elapsed = ((moments - moments.min()).dt.total_seconds() / 86400).to_numpy(dtype=float)
         found |= {"week": week, "elapsed": elapsed, "workhour": found["hour"] + 24.0 * (found["weekday"] >= 5)}
