@@ -258,7 +258,7 @@ def test_a_code_of_each_row_alone_is_no_category() -> None:
 
 
 def test_days_that_train_and_test_share_are_codes_and_others_are_not() -> None:
-    hours = pd.date_range("2024-01-01", periods=24 * 40, freq="h").repeat(5)
+    hours = pd.date_range("2024-01-01", periods=24 * 40, freq="h").repeat(8)
     order = np.random.default_rng(0).permutation(len(hours))
     mixed = data_of({"when": hours[order].astype(str)}, date_columns=["when"])
     date_parts(mixed, True)
