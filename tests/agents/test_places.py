@@ -267,3 +267,9 @@ def test_days_that_train_and_test_share_are_codes_and_others_are_not() -> None:
     later = data_of({"when": hours.astype(str)}, date_columns=["when"])
     date_parts(later, True)
     assert not later.crosses, "test's days come after train's"
+
+
+@pytest.mark.parametrize(("form", "told"), [("{}", False), ("{}.0", False), ("{:04d}_01", True)])
+def test_an_id_is_a_string_only_where_it_has_parts(form: str, told: bool) -> None:
+    data = data_of({"id": np.array([form.format(k) for k in range(400)], dtype=object)}, id_column="id")
+    assert ("id" in data.strings, data.numbers) == (told, {})

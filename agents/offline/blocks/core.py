@@ -209,7 +209,7 @@ def load(folder: Path, seed: int, seconds: float | None = None) -> Data:
 
 
 def read_column(data: Data, name: str, column: pd.Series) -> None:
-    """Ids are no features, but dates and structured strings in them are; groups and times also steer the folds."""
+    """Ids are no features, but dates and strings with parts in them are; groups and times also steer the folds."""
     task = data.task
     if name == task.get("id_column"):
         data.ids = column
@@ -219,7 +219,7 @@ def read_column(data: Data, name: str, column: pd.Series) -> None:
         data.groups = np.where(codes < 0, alone, codes)
     if name not in (task.get("id_column"), task.get("group_column")) or column_kind(name, column, task) == "date":
         add_column(data, name, column)
-    elif not pd.api.types.is_numeric_dtype(column):
+    elif not column.astype(str).str.fullmatch(r"\d+(\.0)?").all():  # digits of a row's number tell nothing
         data.strings[name] = column.astype(str).where(column.notna())
     if name == task.get("time_column"):
         numeric = pd.api.types.is_numeric_dtype(column)
