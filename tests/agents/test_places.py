@@ -273,3 +273,8 @@ def test_days_that_train_and_test_share_are_codes_and_others_are_not() -> None:
 def test_an_id_is_a_string_only_where_it_has_parts(form: str, told: bool) -> None:
     data = data_of({"id": np.array([form.format(k) for k in range(400)], dtype=object)}, id_column="id")
     assert ("id" in data.strings, data.numbers) == (told, {})
+
+
+@pytest.mark.parametrize("values", [np.r_[np.nan, np.arange(399) // 4], -1.5 * (np.arange(400) // 4)])
+def test_a_group_of_numbers_is_no_string(values: np.ndarray) -> None:
+    assert not data_of({"group": values}, group_column="group").strings

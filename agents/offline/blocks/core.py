@@ -219,8 +219,10 @@ def read_column(data: Data, name: str, column: pd.Series) -> None:
         data.groups = np.where(codes < 0, alone, codes)
     if name not in (task.get("id_column"), task.get("group_column")) or column_kind(name, column, task) == "date":
         add_column(data, name, column)
-    elif not column.astype(str).str.fullmatch(r"\d+(\.0)?").all():  # digits of a row's number tell nothing
-        data.strings[name] = column.astype(str).where(column.notna())
+    elif not pd.api.types.is_numeric_dtype(column):
+        strings = column.astype(str).where(column.notna())
+        if not strings.dropna().str.fullmatch(r"\d+(\.0)?").all():  # digits of a row's number tell nothing
+            data.strings[name] = strings
     if name == task.get("time_column"):
         numeric = pd.api.types.is_numeric_dtype(column)
         dates = None if numeric else data.dates[name] if name in data.dates else moments_of(column)

@@ -25,11 +25,9 @@ def pixels(data: Data, option: Any) -> None:
     places = pixel_places(data)
     if not places:
         return
-    size = max(1, int(PIXELS_AT_ONCE / len(places)))
-    parts = range(0, sum(data.sizes), size)
-    edges = np.vstack(
-        [edge_histograms(pictures(data, places, np.arange(sum(data.sizes))[k : k + size])) for k in parts]
-    )
+    rows, size = np.arange(sum(data.sizes)), max(1, int(PIXELS_AT_ONCE / len(places)))
+    parts = (rows[k : k + size] for k in range(0, len(rows), size))
+    edges = np.vstack([edge_histograms(pictures(data, places, part)) for part in parts])
     kept = min(int(option), *edges.shape)
     found = PCA(kept, svd_solver="randomized", random_state=data.seed % 2**31).fit_transform(edges)
     for name in places:
