@@ -54,6 +54,13 @@ def test_numbered_columns_that_are_no_neighbours_are_no_picture() -> None:
         assert set(data.numbers) == before
 
 
+@pytest.mark.parametrize("form", ["x{}", "x{}_{}", "x1_{}"])
+@pytest.mark.parametrize("start", [20190101, 10**30])
+def test_numbers_far_apart_are_no_places(form: str, start: int) -> None:
+    names = [form.format(start + 97 * k, start - 89 * k) for k in range(SIDE**2)]
+    assert pixel_places(data_of(PIXELS[:300], names)) == {}
+
+
 def test_a_picture_that_is_moved_is_known_by_its_edges() -> None:
     def accuracy(edges: int) -> float:
         rng = np.random.default_rng(0)

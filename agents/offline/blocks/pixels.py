@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -55,6 +56,9 @@ def pixel_places(data: Data) -> dict[str, tuple[int, int]]:
     if min(np.nanmin(data.numbers[name]) for name in names) < 0 or np.median(tops) < 0.3 * tops.max():
         return {}
     places = numbered(names)
+    height, width = (max(place[side] for place in places.values()) + 1 for side in (0, 1))
+    if height * width > 4 * len(names):  # numbers such as 20190101 would ask for a picture of any size
+        return {}
     some = np.random.default_rng(0).choice(sum(data.sizes), min(1000, sum(data.sizes)), replace=False)
     sample = pictures(data, places, some)
     near = min(alike(sample[:, :, 1:], sample[:, :, :-1]), alike(sample[:, 1:], sample[:, :-1]))
@@ -64,15 +68,14 @@ def pixel_places(data: Data) -> dict[str, tuple[int, int]]:
 
 def numbered(names: list[str]) -> dict[str, tuple[int, int]]:
     """Row and column by the one number in each name, as of a square picture read line by line, or by the two."""
-    found = np.array([[int(number) for number in re.findall(r"\d+", name)] for name in names])
-    if found.shape[1] == 1:
-        top = int(found.max())
-        first = int(found.min() > 0 and round(top**0.5) ** 2 == top)  # 1 to 784, or 0 to 783
-        side = int(np.ceil((top - first + 1) ** 0.5))
-        found = np.column_stack(np.divmod(found[:, 0] - first, side))
-    else:
-        found = found - found.min(axis=0)
-    return {name: (int(row), int(column)) for name, (row, column) in zip(names, found, strict=True)}
+    found = {name: [int(number) for number in re.findall(r"\d+", name)] for name in names}
+    low, top = min(found.values()), max(found.values())
+    if len(top) == 1:
+        first = int(low[0] > 0 and math.isqrt(top[0]) ** 2 == top[0])  # 1 to 784, or 0 to 783
+        side = math.isqrt(top[0] - first) + 1
+        return {name: divmod(numbers[0] - first, side) for name, numbers in found.items()}
+    lows = [min(numbers[at] for numbers in found.values()) for at in (0, 1)]
+    return {name: (numbers[0] - lows[0], numbers[1] - lows[1]) for name, numbers in found.items()}
 
 
 def pictures(data: Data, places: dict[str, tuple[int, int]], rows: np.ndarray) -> np.ndarray:
