@@ -97,8 +97,8 @@ class CompetitionSection(Section):
 class CVSection(Section):
     strategy: Literal["stratified", "kfold", "group", "time", "blocks"] = "kfold"
     """stratified: equal shares of each class. kfold: at random. group: no group in two folds (group_column). time:
-    every fold is predicted from what came before it (time_column). blocks: test lies between train's times in runs, and
-    runs as long are kept together."""
+    every fold is predicted from what came before it (time_column), as far ahead as test is. blocks: test lies between
+    train's times in runs, and runs as long are kept together."""
     folds: int | None = Field(default=5, ge=2, le=20)
     """How many parts the training rows are split into; null: 10 where loop.minutes are 8 or more, else 5."""
     rows: int | None = Field(default=None, ge=10)
@@ -276,7 +276,7 @@ def variable_of(key: str) -> str:
     return ENVIRONMENT_PREFIX + key.replace(".", "__").upper()
 
 
-_BROKEN = re.compile(r"[\ud800-\udfff]|(?<!\\)\\u0000")
+_BROKEN = re.compile(r"[\ud800-\udfff]|(?<!\\)(?:\\\\)*\\u0000")
 
 
 class _DuplicateKey(ValueError):

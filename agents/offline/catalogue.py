@@ -94,7 +94,10 @@ def booster(
         ),
         hint=hint,
         fits=fits,
-        feature_space=TABLE_SPACE,
+        # text models and a selection of columns would make a file of more than 100 kB
+        feature_space={
+            name: some for name, some in TABLE_SPACE.items() if name != "selection" or "text_scores" not in features
+        },
     )
 
 
@@ -153,6 +156,16 @@ RECIPES: tuple[Recipe, ...] = (
         fits=lambda f: f.numbers >= 2,
         params={"feature_fraction": 0.35},
         slower=1.8,
+    ),
+    booster(
+        "lightgbm_recent",
+        "lightgbm",
+        "LightGBM on how far the target is from what its series had lately",
+        PLAIN,
+        lambda f: 0.7,
+        label="recent_levels",
+        params={"target": "recent"},
+        fits=lambda f: f.ahead and f.values and tabular(f),
     ),
     booster("xgboost_default", "xgboost", "XGBoost on plain columns, date and string parts", PLAIN, tree_hint(0.75)),
     booster(

@@ -14,6 +14,7 @@ PLAIN: dict[str, Any] = {
     "row_stats": True,
     "places": True,
     "group_rows": True,
+    "recent_levels": True,
     "text_stats": True,
     "text_svd": 24,
     "text_pairs": True,

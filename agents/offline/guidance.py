@@ -138,6 +138,7 @@ def parse(text: str, names: frozenset[str]) -> Guidance:
     wishes = list(lines(text))
     if len(wishes) > MOST_LINES:
         guidance.unknown.append(f"the {len(wishes) - MOST_LINES:,} lines after the first {MOST_LINES}")
+    guidance.hold = any(forbids(wish) for wish in wishes)  # of all lines, as the orchestrator reads them
     for line in (wish[:MOST_LETTERS] for wish in wishes[:MOST_LINES]):
         kind = guidance.understood if _read(line.lower(), names, guidance) else guidance.unknown
         kind.append(line)
@@ -162,7 +163,6 @@ def meant(line: str, names: frozenset[str]) -> str:
 
 def _read(line: str, names: frozenset[str], guidance: Guidance) -> bool:
     if forbids(line):
-        guidance.hold = True
         return True
     exact = {name for name in names if _has_word(line, name)}
     rest = line

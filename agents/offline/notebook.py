@@ -179,7 +179,7 @@ def read(turn: Turn) -> Notebook:
     return Notebook(
         round=turn.round,
         profile=profile,
-        data=Facts.of(profile, turn.facts["competition"]),
+        data=Facts.of(profile, turn.facts["competition"], turn.facts.get("cv_strategy", "")),
         runs=tuple(runs_of(read_json(turn, "registry").get("experiments", []))),
         learnings=read_text(turn, "learnings"),
         knowledge={path.name: read_text(turn, n) for n, path in turn.needs.items() if n.startswith("knowledge_")},

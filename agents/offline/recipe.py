@@ -18,6 +18,8 @@ EXCLUSIVE = 0.8
 
 EDGES = 80
 """Columns that pictures become, more or less (`defaults`)."""
+FEW_SHADES = 16
+"""Values that flags and answers have, and most pixels have more."""
 MANY_CLASSES = 20
 FEW_EACH = 60
 """Rows per class below which many classes are `crowded`."""
@@ -47,16 +49,18 @@ def _pixels(numeric: Collection[str], details: Mapping[str, Mapping[str, Any]]) 
     stems = {name: re.sub(r"\d+", "#", name) for name in numeric}
     stem, count = Counter(stems.values()).most_common(1)[0] if stems else ("", 0)
     known = [details[name] for name, own in stems.items() if own == stem and name in details]
-    if "#" not in stem or not known or count < max(FEWEST_PIXELS, 0.8 * len(numeric)):
+    if stem.count("#") not in (1, 2) or not known or count < max(FEWEST_PIXELS, 0.8 * len(numeric)):
         return 0
     tops = sorted(column.get("max") or 0.0 for column in known)
     alike = min(column.get("min") or 0.0 for column in known) >= 0 and tops[len(tops) // 2] > 0.3 * tops[-1]
-    return count if alike else 0
+    shades = [column.get("distinct", 0) > FEW_SHADES and bool(column.get("whole")) for column in known]
+    various = sum(shades) > len(known) / 2
+    return count if alike and various else 0
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Sizes and kinds of the tables; `columns` counts a date as eight."""
+    """Sizes and kinds of the tables; `columns` counts a date as eight, a picture as EDGES."""
 
     rows: int
     rows_all: int
@@ -69,12 +73,13 @@ class Facts:
     task: str
     wordiness: float  # mean characters of the longest text column
     thin: float = 0.0  # columns that are 0 nearly everywhere, as far as the profile tells
-    pictures: bool = False  # whether the numbers are a picture's pixels
+    ahead: bool = False  # whether test comes after train, by a date
+    pictures: bool = False  # whether the numbers look like a picture's pixels
     exclusive: bool = False  # whether nearly every row has exactly one of several targets of 0 and 1
 
     @classmethod
-    def of(cls, profile: Mapping[str, Any], competition: Mapping[str, Any]) -> Facts:
-        """From R00_profile.json and the competition section of config.json."""
+    def of(cls, profile: Mapping[str, Any], competition: Mapping[str, Any], cv_strategy: str = "") -> Facts:
+        """From R00_profile.json, the competition section of config.json and how it splits."""
         rows, details = profile["rows"], profile["column_details"]
         numeric, categorical = profile["numeric_columns"], profile["categorical_columns"]
         called = sum(_called_code(name, details[name], rows["train"]) for name in numeric if name in details)
@@ -97,6 +102,7 @@ class Facts:
             outputs=outputs.get(task, 1),
             task=task,
             wordiness=max(lengths, default=0.0),
+            ahead=cv_strategy == "time" and competition.get("time_column") in profile["date_columns"],
             pictures=pixels > 0,
             thin=0.0 if pixels else _thin(details) * numbers,
             exclusive=task == "multilabel" and targets > 2 and (profile.get("one_target") or 0.0) >= EXCLUSIVE,

@@ -9,7 +9,7 @@ from pprint import pformat
 from typing import Any
 
 from agents.offline.blocks import assemble
-from agents.offline.recipe import Recipe
+from agents.offline.recipe import Facts, Recipe
 
 # Feature switches in the order in which they run; each is a function of the same name in the blocks.
 STEPS = (
@@ -21,6 +21,7 @@ STEPS = (
     "row_stats",
     "places",
     "group_rows",
+    "recent_levels",
     "related_numbers",
     "interactions",
     "group_means",
@@ -61,6 +62,16 @@ def render(
     call = f"run_experiment(sys.argv[1:], STEPS, {recipe.model}, PARAMS, SEED, SECONDS)"
     foot = f'{plan}\n\nif __name__ == "__main__":\n    {call}'
     return assemble(docstring(recipe, title, hypothesis), constants, foot)
+
+
+def without_idle(features: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """The switches, off where they can't change anything on such data: a file holds what is used, within its 100 kB.
+
+    Beside texts neither pictures nor series are looked for, beside series no likeness of strings.
+    """
+    idle = {"pixels"} if facts.texts else {"text_stats", "text_svd"}
+    idle.add("text_pairs" if facts.ahead and not facts.texts else "recent_levels")
+    return {name: False if name in idle else option for name, option in features.items()}
 
 
 def check_names(kind: str, given: Iterable[str], allowed: Collection[str]) -> None:

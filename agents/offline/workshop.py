@@ -14,7 +14,7 @@ from agents.offline.catalogue import BY_NAME, RECIPES
 from agents.offline.notebook import Notebook, fingerprint, read, read_json
 from agents.offline.options import Costs, applicable
 from agents.offline.recipe import Recipe
-from agents.offline.render import STEPS, render
+from agents.offline.render import STEPS, render, without_idle
 from agents.session import Turn
 
 COSTLY = ("rounds", "trees", "bags", "epochs", "max_iter", "most_rows", "components")
@@ -57,7 +57,7 @@ def build(turn: Turn) -> str:
     script = render(
         recipe,
         blueprint.params,
-        blueprint.features,
+        without_idle(blueprint.features, notebook.data),
         title=f"R{turn.round:02d}: {strategy.get('role', 'improve')} with {recipe.title}",
         hypothesis=f"{strategy['hypothesis']}{note}",
         seed=turn.facts["seed"],

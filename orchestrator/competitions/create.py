@@ -207,7 +207,7 @@ def summary(config: Config, directory: Path) -> list[str]:
     if spec.text_columns:
         lines.append(f"texts     {_some(spec.text_columns)}")
     if spec.drop_columns:
-        lines.append(f"left out  {_some(spec.drop_columns)}  (in train only)")
+        lines.append(f"left out  {_some(spec.drop_columns)}  (no value in test)")
     if hidden := _hidden(directory / "competition" / "data", config):
         lines.append(f"hidden    {_some(hidden)}  (from experiments: labels may be in it)")
     if why:

@@ -231,9 +231,9 @@ def _features(
     """Fill in the columns of the section and choose the split."""
     train, test = tables.train, tables.test
     known, targets = {*test.columns}, {*target.columns}
-    own = known | targets | {tables.id_column}
-    dropped = [name for name in train.columns if name not in own]
-    features = [name for name in train.columns if name in known and name not in targets]
+    kept = targets | {tables.id_column}
+    dropped = [name for name in train.columns if name not in kept and (name not in known or test[name].isna().all())]
+    features = [name for name in train.columns if name in known and name not in {*targets, *dropped}]
     kinds: dict[str, Kind] = kinds_of(train[features])
     dated_id = tables.id_column in features and kinds[str(tables.id_column)] == "date"
     usable = [name for name in features if name != tables.id_column or dated_id]
@@ -244,7 +244,7 @@ def _features(
     ]
     competition["drop_columns"] = dropped
     if dropped:
-        guesses["competition.drop_columns"] = "in train only, so a model for test can't have them"
+        guesses["competition.drop_columns"] = "without a value in test, so no model for test can have them"
     if stated_group is not None and stated_group not in train.columns:
         raise BadInput(f"meta.json: group_column is {stated_group!r}, which {tables.names[0]} lacks: correct it")
     labels = _labels(train[target.columns], scoring)

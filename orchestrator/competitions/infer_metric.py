@@ -34,6 +34,7 @@ PHRASES: list[tuple[str, str]] = [
     (r"average precision|area under the precision|pr[- ]auc|auprc|precision[- ]recall curve", "average_precision"),
     (r"area under (the )?(receiver|roc|curve)[^.,;]*|roc[- ]auc|auc[- ]roc|auroc|\baucs?\b", "auc"),
     (r"\bgini\b", "gini"),
+    (r"balanced[- ]log(arithmic)?[- ]?loss|balanced[- ]cross[- ]entropy", "balanced_log_loss"),
     (r"log(arithmic)?[- ]?loss|multi-?class loss|cross[- ]entropy|negative log[- ]likelihood", "log_loss"),
     (r"brier", "brier"),
     (r"quadratic(ally)?[- ]weighted[- ](cohen'?s )?kappa|quadratic kappa|\bqwk\b|weighted kappa", "qwk"),

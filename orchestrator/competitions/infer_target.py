@@ -50,6 +50,7 @@ def find_target(tables: Tables, meta: dict[str, Any]) -> Target:
     """
     asked = _asked(tables, meta)
     only = [name for name in unknown_in_test(tables) if name not in tables.test.columns or name in asked]
+    only = only or unknown_in_test(tables)
     stated = meta.get("target_columns")
     if stated:
         _check_stated(tables, stated)

@@ -189,6 +189,8 @@ _TABLE: list[tuple[Metric, str]] = [
     (_probability("logloss", False, losses=sf.log_losses),
      "crossentropy binarycrossentropy categoricalcrossentropy binarylog multiclasslog multilog mlogloss "
      "multiclass logarithmic binarylogloss multiclasslogloss logarithmicloss"),
+    (_probability("balanced_logloss", False, whole=sf.balanced_log_loss),
+     "balancedlog balancedlogarithmic balancedcrossentropy balancedlogloss"),
     (_probability("brier", False, losses=sf.brier_losses), "brierscoreloss"),
     (_label("accuracy", sf.count_accuracy, losses=sf.misses, finish=sf.one_minus, joint=True),
      "acc categorizationaccuracy classificationaccuracy"),

@@ -57,6 +57,12 @@ def log_losses(y: Array, p: Array) -> Array:
     return -np.log(np.clip(_of_true_class(y, simplex(p)), eps, 1 - eps))
 
 
+def balanced_log_loss(y: Array, p: Array) -> float:
+    """The mean, over the classes that y has, of the mean log loss in a class."""
+    losses = log_losses(y, p)
+    return float(np.mean([losses[y == label].mean() for label in np.unique(y)])) if len(y) else float("nan")
+
+
 def brier_losses(y: Array, p: Array) -> Array:
     """Squared distance to the one-hot truth; for one column half of that, as is usual for two classes."""
     if p.shape[1] == 1:

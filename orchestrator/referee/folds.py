@@ -26,15 +26,18 @@ def assign(
     task: str,
     groups: Array | None = None,
     times: Array | None = None,
+    stretch: float = 0.0,
     runs: Array | None = None,
 ) -> Array:
     """The fold of each row, int16 (rows,), deterministic for the same arguments.
 
     stratified: each class (each label combination, for multilabel; each run of similar targets, for regression; each
     combination of known targets, for several numbers of which some are nan) is spread evenly, however rare. kfold: a
-    plain shuffle. group: no group is ever split. time: validation blocks in the order of `times`, the rows before the
-    first block have fold -1. blocks: no run of time (`time_blocks`) is ever split.
-    `y` is the encoded target, (rows,) or (rows, targets); `groups`, `runs` are integer codes; `times` sort ascending.
+    plain shuffle. group: no group is ever split. time: the last rows in the order of `times`, in blocks about as long
+    as `stretch` (0: a part of all rows each); the rows before the first block have fold -1. blocks: no run of time
+    (`time_blocks`) is ever split.
+    `y` is the encoded target, (rows,) or (rows, targets); `groups`, `runs` are integer codes; `times` sort ascending,
+    and `stretch` is how far test goes on behind the last of them.
     Raises BadInput when the rows, groups or times are too few for so many folds.
     """
     rows = len(y)
@@ -48,7 +51,7 @@ def assign(
     if strategy == "time":
         if times is None:
             raise BadInput("cv.strategy is 'time': name the column in competition.time_column")
-        return _by_time(times, folds)
+        return _by_time(times, folds, stretch)
     if strategy == "blocks":
         if runs is None:
             raise BadInput("cv.strategy is 'blocks': name a column of train and test in competition.time_column")
@@ -137,15 +140,22 @@ def _by_group(groups: Array, strata: Array | None, folds: int, rng: np.random.Ge
     return home[codes]
 
 
-def _by_time(times: Array, folds: int) -> Array:
-    """`folds` validation blocks of about equal size after a first block that only trains; equal times stay together."""
+def _by_time(times: Array, folds: int, stretch: float) -> Array:
+    """`folds` validation blocks after rows that only train; equal times stay together.
+
+    A block holds as many rows as the last `stretch` of time does, since what is near is easier to foretell; at least
+    a tenth of the rows are validated, and at most `folds` of `folds + 1` equal parts, as where no stretch is known.
+    """
     _, codes, counts = np.unique(times, return_inverse=True, return_counts=True)
     if len(counts) <= folds:
         raise BadInput(
             f"cv.folds = {folds} but competition.time_column has {len(counts)} different values: set cv.folds lower"
         )
+    rows, most = len(times), len(times) / (folds + 1)
+    late = np.count_nonzero(times > times.max() - stretch) if stretch > 0 else rows
+    size = min(most, max(late, rows / (10 * folds)))
     ends = np.cumsum(counts)
-    wanted = len(times) * np.arange(1, folds + 1) / (folds + 1)
+    wanted = rows - size * np.arange(folds, 0, -1)
     edges = np.searchsorted(ends, wanted - 0.5) + 1
     for index in range(folds):
         floor = edges[index - 1] + 1 if index else 1

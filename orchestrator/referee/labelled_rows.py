@@ -32,11 +32,13 @@ class LabelledRows:
     groups: Array | None
     times: Array | None
     runs: Array | None
+    stretch: float = 0.0
+    """How far test goes on behind the last of `times`, in their unit; 0 where it does not or this is not known."""
 
     def at(self, kept: Array) -> LabelledRows:
         """Those rows alone."""
-        others = (None if array is None else array[kept] for array in (self.groups, self.times, self.runs))
-        return LabelledRows(self.y[kept], *others)
+        groups, times, runs = (None if a is None else a[kept] for a in (self.groups, self.times, self.runs))
+        return LabelledRows(self.y[kept], groups, times, runs, self.stretch)
 
     def choose(self, most: int, config: Config) -> Array:
         """Which of them stay where there are more than `most` (`some_rows`)."""
@@ -49,7 +51,8 @@ class LabelledRows:
     def assign(self, config: Config) -> Array:
         """The fold of each."""
         cv, by = config.cv, {"groups": self.groups, "times": self.times, "runs": self.runs}
-        return assign(cv.strategy, cv.count, cv.seed, self.y, task=config.competition.task, **by)
+        task = config.competition.task
+        return assign(cv.strategy, cv.count, cv.seed, self.y, task=task, stretch=self.stretch, **by)
 
 
 def labelled_rows(train: pd.DataFrame, test: pd.DataFrame, config: Config) -> LabelledRows:
@@ -61,7 +64,8 @@ def labelled_rows(train: pd.DataFrame, test: pd.DataFrame, config: Config) -> La
     runs = None
     if config.cv.strategy == "blocks" and times is not None and test_times is not None:
         runs = time_blocks(times, test_times)
-    return LabelledRows(y, groups, times, runs)
+    stretch = 0.0 if times is None or test_times is None else float(test_times.max() - times.max())
+    return LabelledRows(y, groups, times, runs, max(0.0, stretch))
 
 
 def _codes(column: pd.Series) -> Array:

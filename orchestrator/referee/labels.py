@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 
 HUGE = 1e30
-"""Sums of squares of such numbers leave the range of floats."""
+"""Experiments take numbers from here on for missing (`HUGE` of the blocks); their squares leave float32."""
 
 
 def encode(table: pd.DataFrame, spec: CompetitionSection) -> Array:

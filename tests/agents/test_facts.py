@@ -36,6 +36,8 @@ def test_a_picture_costs_as_much_as_the_numbers_that_it_becomes() -> None:
     table = facts({name: number(max=10.0**k) for k, name in enumerate(names[:200])}, names)
     assert table.numbers == 784, "columns of many scales are none"
     assert facts(dict(list(known.items())[:100])).numbers == 100
+    flags = facts({name: number(max=1.0, distinct=2) for name in names[:200]}, names)
+    assert (flags.numbers, flags.pictures) == (784, False)
 
 
 def test_columns_that_are_0_nearly_everywhere_cost_little() -> None:

@@ -20,6 +20,7 @@ from agents.offline.blocks.core import Clock, Data, holdout, inner_folds, moment
 from agents.offline.blocks.goals import Goal, goals, predict_goals
 from agents.offline.blocks.language import char_counts, cut, language_model
 from agents.offline.blocks.linear import linear_model, tamed, tolerance
+from agents.offline.blocks.texts import text_pairs
 from agents.offline.defaults import CATBOOST
 
 
@@ -137,6 +138,25 @@ def test_a_forest_grows_as_long_as_its_clock_lets_it(
     found = extra_trees_model(data, params)
     assert found.shape == (2, 1)
     assert least <= int(capsys.readouterr().out.split()[0]) <= most
+
+
+def test_percentages_are_learned_as_logs_of_what_counts() -> None:
+    data = data_of(6)
+    data.task, data.y = {"task": "regression", "metric": "rmspe"}, np.array([0.0, 1.0, 10.0, 100.0, 0.0, 1000.0])
+    (goal,) = goals(data)
+    assert goal.rows.tolist() == [1, 2, 3, 5]
+    assert np.diff(goal.y) == pytest.approx([np.diff(goal.y)[0]] * 3)
+    assert goal.restore(goal.y).ravel() == pytest.approx([1, 10, 100, 1000])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_balanced_loss_takes_classes_for_equally_frequent(classes: int) -> None:
+    data, share = data_of(60), np.array([0.5, 0.4, 0.1])[-classes:] / np.array([0.5, 0.4, 0.1])[-classes:].sum()
+    kind = "binary" if classes == 2 else "multiclass"
+    data.task = {"task": kind, "metric": "balanced_logloss", "classes": list(range(classes))}
+    data.y = np.repeat(np.arange(classes), np.round(60 * share).astype(int)).astype(float)
+    usual = np.tile(share[1:] if classes == 2 else share, (2, 1))
+    assert predict_goals(data, lambda goal, clock: usual) == pytest.approx(np.full(usual.shape, 1 / classes), abs=1e-6)
 
 
 @pytest.mark.parametrize("task", ["multilabel", "multiregression"])
@@ -317,3 +337,16 @@ def test_no_two_blocks_give_one_name_to_two_things() -> None:
     names = [name for piece in read_blocks()[1] for name in piece.names]
     assert len(names) > 100
     assert sorted(names) == sorted(set(names))
+
+
+def test_what_was_searched_for_is_compared_with_what_was_found() -> None:
+    data, rng = data_of(400), np.random.default_rng(0)
+    words = [f"{a}{b}" for a in ("lamp", "chair", "door", "table") for b in ("ish", "er", "ing", "less", "ful", "y")]
+    asked = [" ".join(rng.choice(words, 2, replace=False)) for _ in range(402)]
+    found = [f"{text} and more" if row % 2 else "something else altogether" for row, text in enumerate(asked)]
+    data.strings = {"query": pd.Series(asked), "colour": pd.Series(rng.choice(["light red", "deep blue"], 402))}
+    data.texts = {"title": found}
+    text_pairs(data, True)
+    assert {name.split(".")[0] for name in data.numbers} == {"query~title"}
+    shared = data.numbers["query~title.shared"]
+    assert set(shared[1::2]) == {2.0} and set(shared[::2]) == {0.0}

@@ -38,6 +38,24 @@ def test_pixels_are_told_by_their_numbers(form: str) -> None:
     assert len(found) > 220, "but for those that are the same in all rows"
 
 
+def test_blank_last_lines_do_not_move_the_others() -> None:
+    table = PIXELS[:300].copy()
+    table[:, -2 * SIDE :] = 0
+    data = data_of(table, [f"pixel{at}" for at in range(SIDE**2)])
+    data.task["numeric_columns"] = [f"pixel{at}" for at in range(SIDE**2)]
+    places = pixel_places(data)
+    assert places and all(place == divmod(int(name[5:]), SIDE) for name, place in places.items())
+
+
+def test_a_strip_is_no_picture() -> None:
+    rows = np.random.default_rng(0).random((300, 1, 1)) + np.linspace(0, 1, 6)[:, None] + np.linspace(0, 1, 40)
+    rows += np.random.default_rng(1).random((300, 1, 1)) * np.linspace(0, 1, 40)
+    names = [f"s{row}_{column}" for row in range(6) for column in range(40)]
+    data = data_of(rows.reshape(300, -1), names)
+    pixels(data, 50)
+    assert set(data.numbers) == set(names)
+
+
 def test_pixels_may_be_counted_from_one() -> None:
     assert numbered([f"p{k}" for k in (2, 3, 784)]) == {"p2": (0, 1), "p3": (0, 2), "p784": (27, 27)}
 

@@ -241,7 +241,7 @@ def test_unknown_places_are_no_spot() -> None:
     assert np.isnan(data.numbers["place.spot.count"][:100]).all()
 
 
-@pytest.mark.parametrize("name", ["userId", "MGR_ID", "zip code", "zipCode", "Store", "movie_id", "ITEM"])
+@pytest.mark.parametrize("name", ["userId", "CLIENT_ID", "zip code", "zipCode", "Store", "movie_id", "ITEM"])
 def test_numbers_that_are_called_codes_are_categories_too(name: str) -> None:
     data = data_of({name: np.arange(400) % 60})
     assert set(data.numbers) == set(data.cats) == {name}

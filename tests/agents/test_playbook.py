@@ -19,7 +19,7 @@ import pytest
 from agents.offline.catalogue import BY_NAME, RECIPES
 from agents.offline.notebook import NO_PROFILE
 from agents.offline.recipe import Facts, Recipe, draw
-from agents.offline.render import render
+from agents.offline.render import render, without_idle
 
 MAX_BYTES = 100_000
 QUICK = {"rounds": 40, "trees": 30, "epochs": 15, "bags": 1, "max_terms": 3000, "components": 60}
@@ -212,10 +212,12 @@ def test_experiments_run_and_beat_a_constant(outcomes: Any, kind: str, name: str
     assert ranks > (0.0 if kind == "tiny" else 0.25)
 
 
+@pytest.mark.parametrize("texts", [0, 1])
 @pytest.mark.parametrize("name", sorted(BY_NAME))
-def test_every_recipe_renders_a_small_clean_file_with_everything_on(name: str, tmp_path: Path) -> None:
-    recipe = BY_NAME[name]
+def test_every_recipe_renders_a_small_clean_file_with_everything_on(name: str, texts: int, tmp_path: Path) -> None:
+    recipe, data = BY_NAME[name], replace(facts("regression"), texts=texts, ahead=True)
     features = {key: choices[-1] for key, choices in recipe.feature_space.items()}
+    features = without_idle({**recipe.features, **features}, data)
     params = sample(recipe, random.Random(7))
     text = render(recipe, params, features, title="A title", hypothesis="Because", seed=1)
     assert text == render(recipe, params, features, title="A title", hypothesis="Because", seed=1)

@@ -124,7 +124,16 @@ class TestLayouts:
         folder.answers, folder.meta = None, {"target_columns": ["y"]} if told else {}
         made, folds = folder.sealed()
         assert (made.competition.target_columns, made.competition.task) == (["y"], "binary")
-        assert folds.manifest["columns"] == ["x1", "x2", "colour", "hollow"]
+        assert folds.manifest["columns"] == ["x1", "x2", "colour"]
+        assert made.competition.drop_columns == ["hollow", "other"], "no test row has a value there"
+
+    def test_the_only_column_that_stands_empty_in_test_is_the_target(self, folder):
+        folder.train = folder.train.rename(columns={"y": "failed_within_two_years"})
+        folder.sample.columns = ["id", "Probability"]
+        folder.test["failed_within_two_years"] = ""
+        folder.answers, folder.meta = None, {}
+        made, _ = folder.sealed()
+        assert (made.competition.target_columns, made.competition.task) == (["failed_within_two_years"], "binary")
 
     def test_an_empty_folder_is_filled(self, folder, target):
         target.mkdir(parents=True)

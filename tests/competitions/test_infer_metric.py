@@ -57,6 +57,7 @@ def flags(folder, rows=200):
         ("MAP@3.", "map@3"),
         ("NDCG@10.", "ndcg@10"),
         ("the Brier score.", "brier"),
+        ("a balanced logarithmic loss: each class is roughly equally important.", "balanced_log_loss"),
         ("AUC instead of accuracy.", "auc"),
         ("not accuracy but AUC.", "auc"),
     ],

@@ -19,16 +19,34 @@ THREE = np.tile([0, 1, 2, 1], N // 4)
 VALUES = RNG.gamma(2.0, 3.0, N) + 0.5
 GRADES = np.tile([1.0, 2.0, 3.0, 5.0], N // 4)
 GROUPS = np.repeat(np.arange(N // 12), 12)
-PROBABLE = ["auc", "gini", "average_precision", "logloss", "brier"]
+PROBABLE = ["auc", "gini", "average_precision", "logloss", "balanced_logloss", "brier"]
 LABELS = ["accuracy", "balanced_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "mcc"]
 VALUED = ["rmse", "mse", "mae", "medae", "rmsle", "rmse_log", "mape", "rmspe", "smape", "r2", "pearson", "spearman"]
 COLUMNS = [f"mean_column_{name}" for name in [*PROBABLE, *LABELS, *VALUED]]
-LOWER = {"logloss", "brier", "rmse", "mse", "mae", "medae", "rmsle", "rmse_log", "mape", "rmspe", "smape"}
+LOWER = {
+    "logloss",
+    "balanced_logloss",
+    "brier",
+    "rmse",
+    "mse",
+    "mae",
+    "medae",
+    "rmsle",
+    "rmse_log",
+    "mape",
+    "rmspe",
+    "smape",
+}
 ALL = [*PROBABLE, *LABELS, *VALUED, "qwk", "map@3", "map@5", "ndcg", "ndcg@4", *COLUMNS]
 
 
 def one_hot(y: np.ndarray, k: int) -> np.ndarray:
     return np.eye(k)[y]
+
+
+def even(y: np.ndarray) -> np.ndarray:
+    """Weights by which every class counts as much."""
+    return 1 / np.bincount(y)[y]
 
 
 def truth(metric: Metric) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +93,9 @@ def test_the_mean_row_loss_is_the_score(name: str) -> None:
     predictions = spoiled(perfect, 0.4)
     losses = metric.row_losses(y, predictions)
     base = name.removeprefix("mean_column_")
-    assert (losses is None) is (base not in LOWER - {"medae", "rmspe"} | {"accuracy", "map@3", "map@5"})
+    assert (losses is None) is (
+        base not in LOWER - {"medae", "rmspe", "balanced_logloss"} | {"accuracy", "map@3", "map@5"}
+    )
     if losses is None:
         return
     assert losses.shape == ((N, 2) if metric.multi else (N,))
@@ -111,6 +131,8 @@ TWO_GUESS = np.where(RNG.random((N, 2)) < 0.3, 1 - TWO, TWO)
         ("average precision", THREE, SOFT, sk.average_precision_score(THREE, SOFT)),
         ("logloss", BINARY, NOISY, sk.log_loss(BINARY, NOISY)),
         ("logloss", THREE, SOFT, sk.log_loss(THREE, SOFT)),
+        ("balanced_logloss", BINARY, NOISY, sk.log_loss(BINARY, NOISY, sample_weight=even(BINARY))),
+        ("balanced_logloss", THREE, SOFT, sk.log_loss(THREE, SOFT, sample_weight=even(THREE))),
         ("brier", BINARY, NOISY, sk.brier_score_loss(BINARY, NOISY)),
         ("brier", THREE, SOFT, ((one_hot(THREE, 3) - SOFT) ** 2).sum(axis=1).mean()),
         ("accuracy", THREE, GUESS, sk.accuracy_score(THREE, GUESS)),

@@ -79,7 +79,7 @@ def test_duplicates_and_columns_of_one_table(folder):
 def test_infinite_and_empty_columns_are_json(folder):
     for frame in (folder.train, folder.test):
         frame["wild"] = [float("inf"), -1.0, 2.0, *range(len(frame) - 3)]
-        frame["empty"] = None
+    folder.train["empty"], folder.test["empty"] = None, 1.0
     record = profiled(folder)
     assert record["column_details"]["wild"]["infinite"] == 1 and record["column_details"]["empty"]["missing"] == 1
 

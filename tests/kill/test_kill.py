@@ -1,4 +1,4 @@
-"""SIGKILL at every write, fsync and rename of a round: the same command ends with the same ledger, nothing twice."""
+"""SIGKILL at every write, rename and third fsync of a round: the same ledger by the same command, nothing twice."""
 
 from __future__ import annotations
 

@@ -83,6 +83,15 @@ def test_time_validates_only_what_comes_later() -> None:
         assert times[learn].max() < times[check].min()
 
 
+@pytest.mark.parametrize(("stretch", "rows"), [(0.0, 100), (500.0, 100), (20.0, 60), (0.5, 12)])
+def test_time_validates_as_far_ahead_as_test_is(stretch: float, rows: int) -> None:
+    """At least a tenth of all rows, at most as many as in equal parts."""
+    times = np.random.default_rng(0).permutation(600) // 3
+    assignment = assign("time", 5, 0, np.zeros(600), task="regression", times=times, stretch=stretch)
+    assert np.bincount(assignment + 1)[1:].tolist() == pytest.approx([rows] * 5, abs=3)
+    assert times[assignment == -1].max() < times[assignment >= 0].min()
+
+
 def test_time_with_one_crowded_moment_still_fills_every_fold() -> None:
     times = np.concatenate([np.zeros(90), np.arange(1, 11)])
     assignment = assign("time", 4, 0, np.zeros(100), task="regression", times=times)

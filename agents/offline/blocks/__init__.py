@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 ORDER = (
-    "core", "goals", "recall", "table", "strings", "places", "grouped", "pixels", "texts", "files", "design",
+    "core", "goals", "recall", "table", "strings", "places", "grouped", "series", "pixels", "texts", "files", "design",
     "pace", "bags", "boosters", "select", "linear", "language", "classic", "nets", "blend",
 )  # fmt: skip
 OWN = "agents.offline.blocks"

@@ -16,9 +16,10 @@ import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 HUGE = 1e30  # a mark for "none" rather than an amount
-CODE_NAME = (  # userId, MGR_ID, zip code; or a thing that has a number
+CODE_NAME = (  # userId, CLIENT_ID, zip code; or a thing that has a number
     r"(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?:[Ii]d|ID|[Cc]ode|CODE|[Zz]ip|ZIP)$"
-    r"|^(?i:store|shop|user|customer|client|item|product|station|device|seller|movie|driver|route|flight)$"
+    r"|(?:^|_)(?i:store|shop|user|customer|client|item|product|station|device|seller|movie|driver|route|flight|nbr)$"
+    r"|(?:^|_)(?i:dept|department|market|country|region|city|district|cluster|channel|site|meter|brand)$"
 )
 
 
@@ -54,6 +55,7 @@ class Data:
     recalls: bool = True  # whether IN/cache is looked at
     recalled: bool = False  # whether something was taken from there
     learned: set[str] = field(default_factory=set)  # names of numbers that were made from labels
+    levels: list[np.ndarray] = field(default_factory=list)  # of each target, of every row: what its series was lately
     scaled: set[str] = field(default_factory=set)  # names of numbers of one scale, which tells how much each says
     needed: list[float] = field(default_factory=list)  # boosting rounds times rate, by targets already learned
     paces: list[float] = field(default_factory=list)  # seconds per row that boosting takes to begin, and for a round

@@ -19,7 +19,10 @@ def tree_table(data: Data) -> tuple[pd.DataFrame, list[str]]:
 
 
 def scaled_numbers(data: Data) -> np.ndarray:
-    """float32 (rows, columns): skew tamed, standardised on the training rows, gaps at 0 with a flag of their own."""
+    """float32 (rows, columns): skew tamed, standardised on the training rows, gaps at 0 with a flag of their own.
+
+    Numbers of one kind are only divided by their maximum; those in `data.scaled` stay as they are.
+    """
     n, columns = data.n_train, []
     tail = min(0.01, max(0.001, 5 / n))  # a lone extreme value must not pull a linear model far out
     shared = same_scale(data)
@@ -47,7 +50,7 @@ def scaled_numbers(data: Data) -> np.ndarray:
 
 
 def same_scale(data: Data) -> float:
-    """The common maximum when the numbers are all of one kind, as pixels are; else 0."""
+    """The common maximum when the raw numbers are all of one kind, as pixels are; else 0."""
     raw = [values for name, values in data.numbers.items() if "." not in name]
     if len(raw) < 16 or data.cats:
         return 0.0

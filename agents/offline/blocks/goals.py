@@ -34,7 +34,14 @@ def class_goal(y: np.ndarray, rows: np.ndarray, outputs: int) -> Goal:
 
 
 def value_goal(y: np.ndarray, rows: np.ndarray, metric: str, target: str) -> Goal:
-    """Logs for metrics of relative error (or when asked), absolute loss for mae; the model's units are standard."""
+    """Logs for metrics of relative error (or when asked), absolute loss for mae; the model's units are standard.
+
+    Errors of root mean squared percentage are those of logs, nearly; values of 0 do not count there.
+    """
+    counted = y > 0
+    if "rmspe" in metric and target != "raw" and (y >= 0).all() and counted.any():
+        y, rows = y[counted], rows[counted]
+        metric = "rmse_log"
     relative = "msle" in metric or "mape" in metric
     plain_log = "log" in metric and "msle" not in metric and y.min() > 0
     forward, back = (lambda v: v), (lambda v: v)
@@ -79,7 +86,17 @@ def goals(data: Data, target: str = "auto") -> list[Goal]:
             found.append(Goal("binary", column[rows].astype(int), rows, "l2", lambda raw: raw.reshape(-1, 1)))
         else:
             found.append(value_goal(column[rows], rows, data.metric, target))
+    if target == "recent" and data.levels:
+        return [from_level(goal, level, data.n_train) for goal, level in zip(found, data.levels, strict=True)]
     return found
+
+
+def from_level(goal: Goal, level: np.ndarray, n: int) -> Goal:
+    """How far values are from what their series were lately (`series.recent_levels`), which may leave the old range."""
+    if goal.kind != "value":
+        return goal
+    apart = goal.y - level[goal.rows]
+    return replace(goal, y=apart, restore=lambda raw: goal.restore(raw.reshape(-1) + level[n:]))
 
 
 def predict_goals(data: Data, fit_one: Callable[[Goal, Clock], np.ndarray], target: str = "auto") -> np.ndarray:
@@ -92,4 +109,16 @@ def predict_goals(data: Data, fit_one: Callable[[Goal, Clock], np.ndarray], targ
         else:
             raw = fit_one(goal, Clock(1.25 * data.clock.left() / (len(problems) - i)))
         parts.append(goal.restore(np.asarray(raw, dtype=float)))
-    return np.hstack(parts)
+    found = np.hstack(parts)
+    return evened(data, found) if "balanced" in data.metric and "log" in data.metric else found
+
+
+def evened(data: Data, found: np.ndarray) -> np.ndarray:
+    """Probabilities of classes as they were if all classes were as frequent."""
+    if data.task["task"] not in ("binary", "multiclass"):
+        return found
+    two = found if found.shape[1] > 1 else np.hstack([1 - found, found])
+    share = np.bincount(data.y.astype(int), minlength=two.shape[1]) / len(data.y)
+    weighed = two / np.maximum(share, 0.5 / len(data.y))
+    weighed /= np.maximum(weighed.sum(axis=1, keepdims=True), 1e-12)
+    return np.asarray(weighed if found.shape[1] > 1 else weighed[:, 1:])

@@ -98,13 +98,17 @@ def tamed(data: Data, goal: Goal, rows: Any, raw: np.ndarray) -> np.ndarray:
 
 
 def linear_model(data: Data, params: dict[str, Any]) -> np.ndarray:
-    """Logistic regression or ridge, sparse where "l1_ratio" is given, on scaled numbers and one-hot categories."""
+    """Logistic regression or ridge on scaled numbers and one-hot categories.
+
+    With "l1_ratio" above 0 a lasso for classes, whatever the ratio, and an elastic net of that ratio for values.
+    """
     from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
     from sklearn.multiclass import OneVsRestClassifier
 
     rows = linear_design(data, int(params.get("least", 3)), bool(params.get("crosses")))
     print(f"design {rows.shape}", flush=True)
     ratio = float(params.get("l1_ratio") or 0.0)
+    most = int(params.get("max_iter", 200))
     newer = LogisticRegression().penalty == "deprecated"  # scikit-learn 1.8
     if ratio and rows.shape[1] < 2000:
         rows = rows.toarray()
@@ -114,9 +118,8 @@ def linear_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             if goal.kind != "value" and ratio:  # liblinear knows two classes
                 lasso: dict[str, Any] = {"l1_ratio": 1.0} if newer else {"penalty": "l1"}
                 lasso |= {"solver": "liblinear", "random_state": data.seed % 2**31}
-                return OneVsRestClassifier(LogisticRegression(C=strength, max_iter=200, **lasso))
+                return OneVsRestClassifier(LogisticRegression(C=strength, max_iter=most, **lasso))
             if goal.kind != "value":
-                most = int(params.get("max_iter", 200))
                 return LogisticRegression(C=strength, max_iter=most, tol=tolerance(goal.y))
             if ratio:
                 return ElasticNet(alpha=0.01 / strength, l1_ratio=ratio, max_iter=2000, tol=1e-3)

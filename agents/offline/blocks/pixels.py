@@ -13,6 +13,7 @@ from agents.offline.blocks.core import Data
 FEWEST_PIXELS = 144  # smaller pictures show no more by their edges than by their pixels
 DIRECTIONS = 9  # of edges, over half a turn
 PARTS = 7  # into which a side is cut
+MOST_OBLONG = 4  # times the short side
 PIXELS_AT_ONCE = 2e7
 
 
@@ -43,8 +44,7 @@ def pixels(data: Data, option: Any) -> None:
 def pixel_places(data: Data) -> dict[str, tuple[int, int]]:
     """Row and column of each pixel, by column's name; nothing where nearly all columns are not those of one picture.
 
-    Pixels go from 0 to one maximum and are alike to their neighbours in both directions. One that is the same in all
-    training rows is no column of `data`.
+    Pixels go from 0 to one maximum and are alike to their neighbours in both directions.
     """
     stems: dict[str, list[str]] = {}
     for name in data.numbers:
@@ -55,10 +55,14 @@ def pixel_places(data: Data) -> dict[str, tuple[int, int]]:
     tops = np.array([np.nanmax(data.numbers[name]) for name in names])
     if min(np.nanmin(data.numbers[name]) for name in names) < 0 or np.median(tops) < 0.3 * tops.max():
         return {}
-    places = numbered(names)
-    height, width = (max(place[side] for place in places.values()) + 1 for side in (0, 1))
-    if height * width > 4 * len(names):  # numbers such as 20190101 would ask for a picture of any size
+    # pixels that are the same in all rows are no columns of `data`, but places, too
+    every = {*names, *(n for n in data.task.get("numeric_columns") or [] if re.sub(r"\d+", "#", n) == stem)}
+    found = numbered(sorted(every))
+    height, width = (max(place[side] for place in found.values()) + 1 for side in (0, 1))
+    # numbers such as 20190101 would ask for a picture of any size
+    if height * width > 4 * len(names) or max(height, width) > MOST_OBLONG * min(height, width):
         return {}
+    places = {name: found[name] for name in names}
     some = np.random.default_rng(0).choice(sum(data.sizes), min(1000, sum(data.sizes)), replace=False)
     sample = pictures(data, places, some)
     near = min(alike(sample[:, :, 1:], sample[:, :, :-1]), alike(sample[:, 1:], sample[:, :-1]))
@@ -95,7 +99,10 @@ def alike(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def edge_histograms(found: np.ndarray) -> np.ndarray:
-    """float32 (rows, edges): how strong a part's edges are by direction, scaled over each 2 x 2 parts."""
+    """Of pictures (rows, height, width) float32 (rows, edges).
+
+    How strong a part's edges are by direction, scaled over each 2 x 2 parts.
+    """
     cell = max(2, -(-max(found.shape[1:]) // PARTS))
     margins = [(1 + (-side % cell) // 2, 1 - (-side % cell) // -2) for side in found.shape[1:]]
     found = np.pad(found, ((0, 0), *margins))

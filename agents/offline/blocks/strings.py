@@ -38,7 +38,7 @@ def counts_of(codes: np.ndarray) -> np.ndarray:
 
 
 def string_parts(data: Data, option: Any) -> None:
-    """Parts of structured strings: "G/734/S", "9_01", "Braund, Mr. Owen", "PC 17599", "C85"."""
+    """Parts of structured strings: "A/12/B", "9_01", "Doe, Dr. Jane", "AB 123", "C85"."""
     for name, column in list(data.strings.items()):
         known = column.dropna()
         if known.nunique() < max(20, 0.02 * len(known)) or known.str.len().mean() > 120:
@@ -61,7 +61,7 @@ def string_parts(data: Data, option: Any) -> None:
 
 
 def add_letters(data: Data, name: str, column: pd.Series) -> None:
-    """Codes of one length ("ABABDADBAB"): the letter at each position, and how many different ones there are."""
+    """Codes of one length ("ABCABD"): the letter at each position, and how many different ones there are."""
     known = column.dropna()
     length = known.str.len()
     if not 3 <= length.iloc[0] <= 24 or length.nunique() > 1 or not known.str.fullmatch(r"[A-Za-z]+").all():

@@ -44,16 +44,16 @@ def date_parts(data: Data, option: Any) -> None:
 def shared_moments(data: Data, name: str, moments: pd.Series) -> dict[str, np.ndarray]:
     """Codes of a date's days, and of its moments, where rows of train and nearly all others share them.
 
-    What happened on one day, or within one hour, went alike; of days that train does not know nothing is learned.
+    What happened on one day, or at one moment, went alike; of days that train does not know nothing is learned.
     """
     found: dict[str, np.ndarray] = {}
-    most = 10
+    fewest = 10
     for kind, when in (("date", moments.dt.normalize()), ("moment", moments)):
         codes = pd.factorize(when)[0]
         train, others = codes[: data.n_train], codes[data.n_train :]
         levels = len(np.unique(train))
-        if most < levels < data.n_train / 4 and np.isin(others, train).mean() > 0.9:
-            most, found[f"{name}.{kind}"] = levels, codes
+        if fewest < levels < data.n_train / 4 and np.isin(others, train).mean() > 0.9:
+            fewest, found[f"{name}.{kind}"] = levels, codes
     return found
 
 

@@ -7,11 +7,15 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from agents.offline.blocks.core import Clock, Data
 from agents.offline.blocks.goals import goals
 from agents.offline.blocks.language import counts, stacked_scores, vectors, views_of, weighed
 from agents.offline.blocks.recall import recall
+
+MOST_PAIRS = 6
+FEWEST_STRINGS = 100  # different ones, of which some may be like a text
 
 
 def text_stats(data: Data, option: Any) -> None:
@@ -60,11 +64,23 @@ def directions(data: Data, name: str, kind: str, most: int) -> dict[str, np.ndar
 
 
 def text_pairs(data: Data, option: Any) -> None:
-    """Similarity of each pair of text columns: shared words, shared share, length gap, TF-IDF cosine."""
-    for a, b in list(combinations(data.texts, 2))[:6]:
-        left, right = data.texts[a], data.texts[b]
+    """Similarity of each pair of columns of words: shared words, shared share, length gap, TF-IDF cosine.
+
+    Short strings of several words are such columns, too, as what was searched for stands beside what was found.
+    """
+    short = {name: column.fillna("").tolist() for name, column in data.strings.items() if of_words(column)}
+    every = {**short, **data.texts}
+    pairs = sorted(combinations(every, 2), key=lambda pair: (pair[0] in short) == (pair[1] in short))  # unlike first
+    for a, b in pairs[:MOST_PAIRS]:
+        left, right = every[a], every[b]
         found = recall(data, "pair", [*left, *right], partial(likeness, left, right))
         data.numbers |= {f"{a}~{b}.{key}": values for key, values in found.items()}
+
+
+def of_words(column: pd.Series) -> bool:
+    """Whether strings are often of several words, and of many kinds."""
+    levels = column.dropna().drop_duplicates()
+    return len(levels) >= FEWEST_STRINGS and levels.str.strip().str.contains(r"[^\W\d_]\s+[^\W\d_]").mean() > 0.5
 
 
 def likeness(left: list[str], right: list[str]) -> dict[str, np.ndarray]:

@@ -1,0 +1,129 @@
+"""Series in time: what the target of a shop, a sensor or a product was lately, as far as that could be known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agents.offline.blocks.core import Data
+from agents.offline.blocks.goals import goals
+
+WINDOWS = (7, 28, 91, 364)  # days
+WEEKS = 56  # days over which the same hour of the same weekday is averaged
+YEAR = 364  # days: the same weekday
+ROOM = 1000.0  # days between the ends of two series on one line, more than any window
+MOST_SERIES_GOALS = 4
+ASKED_ROWS = 100_000  # latest ones, by which the columns that name a series are found
+ALONE = 0.9  # share of the rows that are their series' only one at a moment
+
+
+def recent_levels(data: Data, option: Any) -> None:
+    """Means of the target of a row's series: of the last days, of this weekday and hour, of a year ago.
+
+    Only where the folds go on in time. A training row is told what a row of test is: what was known when a stretch as
+    long as test's began, so that the label of no row that is as late as itself is looked at.
+    """
+    days = days_of(data)
+    if days is None:
+        return
+    stretch = stretch_of(data, days)
+    series = None if stretch <= 0 else series_of(data, days)
+    if series is None:
+        return
+    n = data.n_train
+    end = days[:n].max()
+    behind = np.maximum(np.floor((end - days) / stretch), -1.0)
+    cut = end - (behind + 1) * stretch
+    slot = series * 168 + np.floor(days * 24 + 1e-6).astype(np.int64) % 168
+    data.numbers["series.ahead"] = days - cut
+    for number, goal in enumerate([goal for goal in goals(data) if goal.kind != "multiclass"][:MOST_SERIES_GOALS]):
+        line, slots = Line(series, days, goal.rows, goal.y), Line(slot, days, goal.rows, goal.y)
+        made = {f"{window}d": line.mean(series, cut - window, cut) for window in WINDOWS}
+        made["slot"] = slots.mean(slot, cut - WEEKS, cut)
+        made["year"] = line.mean(series, days - YEAR - 3.5, np.minimum(cut, days - YEAR + 3.5))
+        found = {f"series.{part}{number}": values for part, values in made.items() if np.isfinite(values[:n]).any()}
+        data.numbers |= found
+        data.learned |= set(found)
+        level = np.full(len(days), goal.y.mean())
+        for part in ("364d", "91d", "28d", "slot"):
+            level = np.where(np.isfinite(made[part]), made[part], level)
+        data.levels.append(level)
+
+
+def days_of(data: Data) -> np.ndarray | None:
+    """Days since the first Monday before the first moment, of every row; None unless folds go on in time."""
+    name = str(data.task.get("time_column"))
+    moments = data.dates.get(name)
+    if data.task.get("cv_strategy") != "time" or moments is None or moments.isna().any():
+        return None
+    first = moments.min().normalize()
+    first -= pd.Timedelta(days=first.weekday())
+    return ((moments - first).dt.total_seconds() / 86400).to_numpy(dtype=float)
+
+
+def stretch_of(data: Data, days: np.ndarray) -> float:
+    """Days from the last training row to the last row to predict; 0 where there is too little before to learn from."""
+    n, valid, _ = data.sizes
+    ahead = days[n : n + valid] if valid else days[n:]
+    stretch = float(ahead.max() - days[:n].max()) if len(ahead) else 0.0
+    return stretch if stretch > 0 and np.ptp(days[:n]) > 3 * stretch else 0.0
+
+
+def series_of(data: Data, days: np.ndarray) -> np.ndarray | None:
+    """A number for each row's series: the fewest columns by which nearly every row has a moment of its own.
+
+    First those whose values are there at most moments, as shops and products are and prices are not.
+    """
+    n = data.n_train
+    late = np.argsort(-days[:n], kind="stable")[:ASKED_ROWS]
+    moments = pd.factorize(days[late])[0].astype(np.int64)
+    named, series = names_of_series(data), np.zeros(len(days), dtype=np.int64)
+    alone, _ = alone_at(series[late], moments)
+    while alone < ALONE and named:
+        found = {name: alone_at(joined(series, codes)[late], moments) for name, codes in named.items()}
+        better = [name for name in named if found[name][0] > 1.1 * alone and (name in data.cats or found[name][1])]
+        if not better:
+            return None
+        best = max(better, key=lambda name: (found[name][1], found[name][0]))
+        alone, series = found[best][0], joined(series, named.pop(best))
+    known = np.isin(series[n:], series[:n]).mean()
+    return series if alone >= ALONE and known > 0.5 else None
+
+
+def names_of_series(data: Data) -> dict[str, np.ndarray]:
+    """Codes of the categories and whole numbers that repeat: of what a series' name may be made."""
+    named = dict(data.cats)
+    for name, values in data.numbers.items():
+        if "." not in name and name not in named and np.isfinite(values).all() and (values == np.round(values)).all():
+            named[name] = pd.factorize(values)[0]
+    return {name: codes for name, codes in named.items() if codes.max() < data.n_train / 10}
+
+
+def joined(series: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Numbers of the pairs."""
+    return pd.factorize(series * (codes.max() + 2) + codes + 1)[0].astype(np.int64)
+
+
+def alone_at(series: np.ndarray, moments: np.ndarray) -> tuple[float, bool]:
+    """Pairs of series and moment as a share of the rows; whether a series is there at most moments."""
+    pairs = len(np.unique(series * (moments.max() + 1) + moments))
+    return pairs / len(moments), pairs > 0.5 * len(np.unique(series)) * (moments.max() + 1)
+
+
+class Line:
+    """Labels of all series one after the other in time, so that the mean between two moments is two look-ups."""
+
+    def __init__(self, series: np.ndarray, days: np.ndarray, rows: np.ndarray, y: np.ndarray) -> None:
+        self.room = float(days.max()) + ROOM
+        places = series[rows] * self.room + days[rows]
+        order = np.argsort(places, kind="stable")
+        self.places, self.sums = places[order], np.concatenate([[0.0], np.cumsum(y[order])])
+
+    def mean(self, series: np.ndarray, after: np.ndarray, until: np.ndarray) -> np.ndarray:
+        """Of the labels of `series` later than `after` and not later than `until`, in days; NaN where there is none."""
+        start = np.searchsorted(self.places, series * self.room + np.maximum(after, -ROOM / 2), "right")
+        stop = np.searchsorted(self.places, series * self.room + np.maximum(until, -ROOM / 2), "right")
+        with np.errstate(all="ignore"):
+            return np.where(stop > start, (self.sums[stop] - self.sums[start]) / (stop - start), np.nan)

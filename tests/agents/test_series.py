@@ -1,0 +1,109 @@
+"""What the target of a series was lately: known before, of its own series, and only where folds go on in time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agents.offline.blocks.boosters import lightgbm_model
+from agents.offline.blocks.core import Clock, Data, read_column
+from agents.offline.blocks.goals import goals
+from agents.offline.blocks.series import recent_levels, series_of
+from agents.offline.blocks.table import date_parts
+from agents.offline.catalogue import BY_NAME
+
+DAYS, AHEAD, SHOPS, ITEMS = 420, 28, 3, 4
+
+
+def sales(growth: float = 0.0) -> pd.DataFrame:
+    """One row per day, shop and item; more on some weekdays; `growth` per day; a price and a word that tell little."""
+    rng, days = np.random.default_rng(0), np.arange(DAYS + AHEAD)
+    keys = pd.MultiIndex.from_product([days, range(SHOPS), range(ITEMS)], names=["day", "shop", "item"])
+    table = keys.to_frame(index=False)
+    table["price"] = rng.integers(1, 30, len(table))
+    table["weather"] = rng.choice(["sun", "rain"], len(table))
+    table["date"] = (pd.Timestamp("2021-01-04") + pd.to_timedelta(table.day, unit="D")).dt.strftime("%Y-%m-%d")
+    level = 20.0 + 10 * table["shop"] + 5 * table["item"] + 8 * (table["day"] % 7 >= 5) + growth * table["day"]
+    return table.assign(sold=level + rng.normal(0, 1, len(table)))
+
+
+def data_of(table: pd.DataFrame, y: np.ndarray | None = None, **task: Any) -> Data:
+    n = DAYS * SHOPS * ITEMS
+    usual = {"task": "regression", "metric": "rmse", "target_columns": ["sold"], "date_columns": ["date"]}
+    usual |= {"time_column": "date", "cv_strategy": "time", "cores": 2}
+    labels = table["sold"].to_numpy()[:n] if y is None else y
+    data = Data({**usual, **task}, Path(), 1, (n, len(table) - n, 0), labels, Clock(600))
+    for name in ("shop", "item", "price", "weather", "date"):
+        read_column(data, name, table[name])
+    return data
+
+
+def test_a_series_is_what_has_one_row_at_a_time() -> None:
+    table = sales()
+    data = data_of(table)
+    days = table["day"].to_numpy(dtype=float)
+    found = series_of(data, days)
+    assert found is not None
+    assert len(np.unique(found)) == SHOPS * ITEMS
+    assert pd.Series(found).groupby([table["shop"], table["item"]]).nunique().max() == 1
+    assert series_of(data, np.zeros(len(days))) is None, "rows of one moment that nothing tells apart"
+
+
+def test_rows_to_predict_are_told_the_last_days() -> None:
+    table = sales()
+    data = data_of(table)
+    recent_levels(data, True)
+    own = table[(table["shop"] == 2) & (table["item"] == 3)]
+    last, row = own[own["day"].between(DAYS - 7, DAYS - 1)], own[own["day"] == DAYS + 10].index[0]
+    z = goals(data)[0].y
+    assert data.numbers["series.7d0"][row] == pytest.approx(z[last.index].mean())
+    same = own[own["day"].between(DAYS - 56, DAYS - 1) & (own["day"] % 7 == (DAYS + 10) % 7)]
+    assert data.numbers["series.slot0"][row] == pytest.approx(z[same.index].mean())
+    year = own[(own["day"] - (DAYS + 10 - 364)).abs() <= 3]
+    assert data.numbers["series.year0"][row] == pytest.approx(z[year.index].mean())
+    assert data.numbers["series.ahead"][row] == 11
+    assert data.numbers["series.ahead"].max() == AHEAD
+
+
+def test_no_row_is_told_of_labels_as_late_as_its_own() -> None:
+    table = sales()
+    y = table["sold"].to_numpy()[: DAYS * SHOPS * ITEMS]
+    whole = data_of(table, y)
+    recent_levels(whole, True)
+    made = [name for name in whole.numbers if name in whole.learned]
+    assert len(made) == 6
+    for day in (150, 300, DAYS - 1):
+        late = np.flatnonzero(table["day"].to_numpy()[: len(y)] >= day)
+        mixed = y.copy()
+        mixed[late] = y[np.random.default_rng(1).permutation(late)]  # of one mean and spread with the others
+        other = data_of(table, mixed)
+        recent_levels(other, True)
+        told = table["day"].to_numpy() <= day
+        for name in made:
+            assert np.allclose(whole.numbers[name][told], other.numbers[name][told], equal_nan=True), (day, name)
+
+
+@pytest.mark.parametrize(
+    "change", [{"cv_strategy": "kfold"}, {"time_column": None}, {"task": "multiclass", "classes": [20, 30]}]
+)
+def test_without_an_order_or_a_value_there_is_no_level(change: dict[str, Any]) -> None:
+    data = data_of(sales(), np.tile([0.0, 1.0], DAYS * SHOPS * ITEMS // 2), **change)
+    recent_levels(data, True)
+    assert not data.learned and not data.levels
+
+
+def test_what_grows_is_foretold_from_its_level() -> None:
+    """Trees alone can't predict what they never saw."""
+    table, errors = sales(growth=0.5), {}
+    for target in ("auto", "recent"):
+        data = data_of(table)
+        date_parts(data, True)
+        recent_levels(data, True)
+        params = {**BY_NAME["lightgbm_default"].params, "target": target}
+        wanted = table["sold"].to_numpy()[data.n_train :]
+        errors[target] = float(np.sqrt(np.mean((lightgbm_model(data, params).ravel() - wanted) ** 2)))
+    assert errors["recent"] < 0.5 * errors["auto"], errors
