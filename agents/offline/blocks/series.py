@@ -38,11 +38,13 @@ def recent_levels(data: Data, option: Any) -> None:
     cut = end - (behind + 1) * stretch
     slot = series * 168 + np.floor(days * 24 + 1e-6).astype(np.int64) % 168
     data.numbers["series.ahead"] = days - cut
+    line, slots = Line(series, days), Line(slot, days)
     for number, goal in enumerate([goal for goal in goals(data) if goal.kind != "multiclass"][:MOST_SERIES_GOALS]):
-        line, slots = Line(series, days, goal.rows, goal.y), Line(slot, days, goal.rows, goal.y)
-        made = {f"{window}d": line.mean(series, cut - window, cut) for window in WINDOWS}
-        made["slot"] = slots.mean(slot, cut - WEEKS, cut)
-        made["year"] = line.mean(series, days - YEAR - 3.5, np.minimum(cut, days - YEAR + 3.5))
+        line.put(goal.rows, goal.y)
+        slots.put(goal.rows, goal.y)
+        made = {f"{window}d": line.mean(cut - window, cut) for window in WINDOWS}
+        made["slot"] = slots.mean(cut - WEEKS, cut)
+        made["year"] = line.mean(days - YEAR - 3.5, np.minimum(cut, days - YEAR + 3.5))
         found = {f"series.{part}{number}": values for part, values in made.items() if np.isfinite(values[:n]).any()}
         data.numbers |= found
         data.learned |= set(found)
@@ -115,15 +117,22 @@ def alone_at(series: np.ndarray, moments: np.ndarray) -> tuple[float, bool]:
 class Line:
     """Labels of all series one after the other in time, so that the mean between two moments is two look-ups."""
 
-    def __init__(self, series: np.ndarray, days: np.ndarray, rows: np.ndarray, y: np.ndarray) -> None:
+    def __init__(self, series: np.ndarray, days: np.ndarray) -> None:
         self.room = float(days.max()) + ROOM
-        places = series[rows] * self.room + days[rows]
-        order = np.argsort(places, kind="stable")
-        self.places, self.sums = places[order], np.concatenate([[0.0], np.cumsum(y[order])])
+        places = series * self.room + days
+        self.order = np.argsort(places, kind="stable")  # look-ups one after the other are quick
+        self.series, self.places = series[self.order], places
 
-    def mean(self, series: np.ndarray, after: np.ndarray, until: np.ndarray) -> np.ndarray:
-        """Of the labels of `series` later than `after` and not later than `until`, in days; NaN where there is none."""
-        start = np.searchsorted(self.places, series * self.room + np.maximum(after, -ROOM / 2), "right")
-        stop = np.searchsorted(self.places, series * self.room + np.maximum(until, -ROOM / 2), "right")
+    def put(self, rows: np.ndarray, y: np.ndarray) -> None:
+        """The labels of those rows."""
+        order = np.argsort(self.places[rows], kind="stable")
+        self.known, self.sums = self.places[rows][order], np.concatenate([[0.0], np.cumsum(y[order])])
+
+    def mean(self, after: np.ndarray, until: np.ndarray) -> np.ndarray:
+        """Of each row's series, the labels later than `after` and not later than `until`, in days; NaN without any."""
+        ends = (self.series * self.room + np.maximum(when[self.order], -ROOM / 2) for when in (after, until))
+        start, stop = (np.searchsorted(self.known, end, "right") for end in ends)
+        found = np.empty(len(self.order))
         with np.errstate(all="ignore"):
-            return np.where(stop > start, (self.sums[stop] - self.sums[start]) / (stop - start), np.nan)
+            found[self.order] = np.where(stop > start, (self.sums[stop] - self.sums[start]) / (stop - start), np.nan)
+        return found
