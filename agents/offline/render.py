@@ -70,7 +70,8 @@ def without_idle(features: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     Beside texts neither pictures nor series are looked for, beside series no likeness of strings.
     """
     idle = {"pixels"} if facts.texts else {"text_stats", "text_svd"}
-    idle.add("text_pairs" if facts.ahead and not facts.texts else "recent_levels")
+    idle |= {"group_rows"} if facts.ahead else {"recent_levels"}
+    idle |= {"recent_levels"} if facts.texts else {"text_pairs"} if facts.ahead else set()
     return {name: False if name in idle else option for name, option in features.items()}
 
 

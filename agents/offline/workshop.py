@@ -31,6 +31,11 @@ SHARE_OF_LEFT = 0.8
 FALLBACK_TRY = 3
 """From this try on the simplest recipe is played instead."""
 
+MOST_BYTES = 100_000
+"""Of an experiment's file."""
+SPARED = ("selection", "places", "pixels")
+"""Blocks that it may do without."""
+
 
 @dataclass(frozen=True)
 class Blueprint:
@@ -53,12 +58,11 @@ def build(turn: Turn) -> str:
         if healed is None:
             return f"FAILED: {text.one_line(failure.get('message', ''), 120)}; nothing fits in the time that is left"
         blueprint = healed
-    recipe, note = blueprint.recipe, f" ({blueprint.note})" if blueprint.note else ""
-    script = render(
-        recipe,
-        blueprint.params,
-        without_idle(blueprint.features, notebook.data),
-        title=f"R{turn.round:02d}: {strategy.get('role', 'improve')} with {recipe.title}",
+    note = f" ({blueprint.note})" if blueprint.note else ""
+    title = f"R{turn.round:02d}: {strategy.get('role', 'improve')} with {blueprint.recipe.title}"
+    script = fitting_script(
+        replace(blueprint, features=without_idle(blueprint.features, notebook.data)),
+        title=title,
         hypothesis=f"{strategy['hypothesis']}{note}",
         seed=turn.facts["seed"],
         seconds=strategy.get("fold_seconds"),
@@ -68,6 +72,17 @@ def build(turn: Turn) -> str:
     if report["cv"] is not None:
         return f"CV_SCORE={float(report['cv'])!r}"
     return f"FAILED: {text.one_line(report['reason'])}"
+
+
+def fitting_script(blueprint: Blueprint, **rest: Any) -> str:
+    """The experiment, without the first of `SPARED` where it would be larger than the host takes."""
+    features, script = dict(blueprint.features), ""
+    for name in ("", *SPARED):
+        features = {**features, name: False} if name else features
+        script = render(blueprint.recipe, blueprint.params, features, **rest)
+        if len(script.encode()) <= MOST_BYTES:
+            break
+    return script
 
 
 def draft(notebook: Notebook, strategy: Mapping[str, Any]) -> Blueprint:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FOLDS = 5
 TIME_NAME = re.compile(
     r"(?i)(^|[_ ])(date|time|timestamp|datetime|year|yr|month|week|day|hour|quarter|period|epoch|step)s?($|[_ ])"
+    r"|(^|[_ ])(ts|stamp|unix|yyyymm(dd)?)($|[_ ])"
     r"|[a-z](Date|Time|Year|Month|Week|Day|DT)$|date(time)?_?block|^(date|time)"
 )
 GROUP_NAME = re.compile(

@@ -34,7 +34,10 @@ PHRASES: list[tuple[str, str]] = [
     (r"average precision|area under the precision|pr[- ]auc|auprc|precision[- ]recall curve", "average_precision"),
     (r"area under (the )?(receiver|roc|curve)[^.,;]*|roc[- ]auc|auc[- ]roc|auroc|\baucs?\b", "auc"),
     (r"\bgini\b", "gini"),
-    (r"balanced[- ]log(arithmic)?[- ]?loss|balanced[- ]cross[- ]entropy", "balanced_log_loss"),
+    (
+        r"balanced[- ](multi-?class[- ]|binary[- ])?log(arithmic)?[- ]?loss|balanced[- ]cross[- ]entropy",
+        "balanced_log_loss",
+    ),
     (r"log(arithmic)?[- ]?loss|multi-?class loss|cross[- ]entropy|negative log[- ]likelihood", "log_loss"),
     (r"brier", "brier"),
     (r"quadratic(ally)?[- ]weighted[- ](cohen'?s )?kappa|quadratic kappa|\bqwk\b|weighted kappa", "qwk"),
@@ -116,7 +119,7 @@ def _sentences(text: str) -> list[str]:
     plain = re.sub(r"```.*?```|\$\$.*?\$\$", " ", text, flags=re.DOTALL)
     plain = re.sub(r"\]\([^)]*\)|https?://\S+", "] ", plain)
     plain = re.sub(r"[*_`\[\]]", "", plain.replace("’", "'").replace("–", "-")).lower()  # noqa: RUF001
-    parts = re.split(r"(?<=[.!?:])\s+|\n\s*\n|\n(?=[-#|])", plain)
+    parts = re.split(r"(?<=[.!?])\s+|\n\s*\n|\n(?=[-#|])", plain)
     return [_ASIDE.sub(" ", " ".join(part.split())) for part in parts if part.strip()]
 
 

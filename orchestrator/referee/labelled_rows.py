@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = np.ndarray[Any, Any]
+_SPANS = 1000
+"""Of time in all of train: some twenty in each fold at least."""
 _NO_DATES = "competition.time_column {!r} can't be read as dates: write them as 2020-12-31"
 
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Arrays as long as the training table, as `labels.encode` and `folds.assign` have them; None: there are none."""
+    """Arrays as long as the training table, as `labels.encode` and `folds.assign` have them; None: there are none.
+
+    `runs` stay together, in the folds (blocks) or where errors are resampled (time).
+    """
 
     y: Array
     groups: Array | None
@@ -64,8 +69,17 @@ def labelled_rows(train: pd.DataFrame, test: pd.DataFrame, config: Config) -> La
     runs = None
     if config.cv.strategy == "blocks" and times is not None and test_times is not None:
         runs = time_blocks(times, test_times)
+    if config.cv.strategy == "time" and times is not None:
+        runs = _spans(times)
     stretch = 0.0 if times is None or test_times is None else float(test_times.max() - times.max())
     return LabelledRows(y, groups, times, runs, max(0.0, stretch))
+
+
+def _spans(times: Array) -> Array:
+    """Numbers of spans of time of about as many rows each, equal times together: what happens then goes alike."""
+    order = np.sort(times)
+    found: Array = np.searchsorted(order, times) * _SPANS // len(times)
+    return np.asarray(np.unique(found, return_inverse=True)[1])
 
 
 def _codes(column: pd.Series) -> Array:

@@ -12,6 +12,8 @@ import pytest
 from agents.offline.blocks.boosters import lightgbm_model
 from agents.offline.blocks.core import Clock, Data, read_column
 from agents.offline.blocks.goals import goals
+from agents.offline.blocks.linear import linear_model
+from agents.offline.blocks.seasons import seasonal_model
 from agents.offline.blocks.series import recent_levels, series_of
 from agents.offline.blocks.table import date_parts
 from agents.offline.catalogue import BY_NAME
@@ -48,8 +50,9 @@ def test_a_series_is_what_has_one_row_at_a_time() -> None:
     days = table["day"].to_numpy(dtype=float)
     found = series_of(data, days)
     assert found is not None
-    assert len(np.unique(found)) == SHOPS * ITEMS
-    assert pd.Series(found).groupby([table["shop"], table["item"]]).nunique().max() == 1
+    series, names = found
+    assert len(np.unique(series)) == SHOPS * ITEMS and len(names) == 2
+    assert pd.Series(series).groupby([table["shop"], table["item"]]).nunique().max() == 1
     assert series_of(data, np.zeros(len(days))) is None, "rows of one moment that nothing tells apart"
 
 
@@ -94,6 +97,25 @@ def test_without_an_order_or_a_value_there_is_no_level(change: dict[str, Any]) -
     data = data_of(sales(), np.tile([0.0, 1.0], DAYS * SHOPS * ITEMS // 2), **change)
     recent_levels(data, True)
     assert not data.learned and not data.levels
+
+
+def test_each_series_has_its_own_week_and_slope() -> None:
+    """Sales by shares: a shop that grows, weekdays that differ by item, a price that counts everywhere alike."""
+    table = sales()
+    shop, item, day = table["shop"], table["item"], table["day"]
+    share = 0.002 * day * (shop - 1) + 0.5 * np.sin(2 * np.pi * day / 365.25) + 0.4 * (day % 7 == item) + 0.3 * item
+    table["sold"] = np.exp(3 + share + 0.05 * np.random.default_rng(1).normal(size=len(table)))
+    data = data_of(table)
+    date_parts(data, "categories")
+    wanted = table["sold"].to_numpy()[data.n_train :]
+    log_error = np.log(seasonal_model(data, {"target": "log"}).ravel()) - np.log(wanted)
+    assert np.sqrt(np.mean(log_error**2)) < 0.1
+
+
+def test_without_series_seasons_are_a_plain_linear_model() -> None:
+    data = data_of(sales(), cv_strategy="kfold")
+    date_parts(data, "categories")
+    assert np.allclose(seasonal_model(data, {"C": 0.1}), linear_model(data, {"C": 0.1}))
 
 
 def test_what_grows_is_foretold_from_its_level() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agents.offline.catalogue import RECIPES
+from agents.offline.catalogue import BY_NAME, RECIPES
+from orchestrator.referee.workdir import MAX_SCRIPT_BYTES
 from tests.agents.desk import Desk, crash, entry, strategy
 
 FIRST = entry(1, "lightgbm_encoded", 0.80, status="keep", role="improve", expected_gain=0.0)
@@ -31,6 +32,14 @@ def test_a_plan_of_another_player_is_built_as_far_as_it_is_known(tmp_path: Path)
     desk = Desk(tmp_path)
     assert desk.build(foreign) == "CV_SCORE=0.5"
     assert "lightgbm" in desk.text("experiment.py")
+
+
+@pytest.mark.parametrize("name", [recipe.name for recipe in RECIPES])
+def test_a_bold_script_with_a_long_hypothesis_is_no_larger_than_the_host_takes(tmp_path: Path, name: str) -> None:
+    recipe, desk = BY_NAME[name], Desk(tmp_path)
+    features = {key: choices[-1] for key, choices in recipe.feature_space.items()}
+    assert desk.build(strategy(name, features=features, hypothesis="because of much " * 500)) == "CV_SCORE=0.5"
+    assert 10_000 < len(desk.text("experiment.py").encode()) <= MAX_SCRIPT_BYTES
 
 
 def test_a_run_without_a_score_is_reported_as_failed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ORDER = (
     "core", "goals", "recall", "table", "strings", "places", "grouped", "series", "pixels", "texts", "files", "design",
-    "pace", "bags", "boosters", "select", "linear", "language", "classic", "nets", "blend",
+    "pace", "bags", "boosters", "select", "linear", "seasons", "language", "classic", "nets", "blend",
 )  # fmt: skip
 OWN = "agents.offline.blocks"
 

@@ -87,7 +87,8 @@ def goals(data: Data, target: str = "auto") -> list[Goal]:
         else:
             found.append(value_goal(column[rows], rows, data.metric, target))
     if target == "recent" and data.levels:
-        return [from_level(goal, level, data.n_train) for goal, level in zip(found, data.levels, strict=True)]
+        near = [from_level(goal, level, data.n_train) for goal, level in zip(found, data.levels, strict=False)]
+        return near + found[len(near) :]  # only the first targets have levels
     return found
 
 

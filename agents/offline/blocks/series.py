@@ -14,7 +14,7 @@ WINDOWS = (7, 28, 91, 364)  # days
 WEEKS = 56  # days over which the same hour of the same weekday is averaged
 YEAR = 364  # days: the same weekday
 ROOM = 1000.0  # days between the ends of two series on one line, more than any window
-MOST_SERIES_GOALS = 4
+MOST_SERIES_GOALS = 12
 ASKED_ROWS = 100_000  # latest ones, by which the columns that name a series are found
 ALONE = 0.9  # share of the rows that are their series' only one at a moment
 
@@ -29,27 +29,29 @@ def recent_levels(data: Data, option: Any) -> None:
     if days is None:
         return
     stretch = stretch_of(data, days)
-    series = None if stretch <= 0 else series_of(data, days)
-    if series is None:
+    found = series_of(data, days) if stretch > 0 else None
+    if found is None:
         return
-    n = data.n_train
+    (series, _), n = found, data.n_train
     end = days[:n].max()
     behind = np.maximum(np.floor((end - days) / stretch), -1.0)
     cut = end - (behind + 1) * stretch
     slot = series * 168 + np.floor(days * 24 + 1e-6).astype(np.int64) % 168
     data.numbers["series.ahead"] = days - cut
-    line, slots = Line(series, days), Line(slot, days)
+    line, slots, every = Line(series, days), Line(slot, days), Line(np.zeros_like(series), days)
     for number, goal in enumerate([goal for goal in goals(data) if goal.kind != "multiclass"][:MOST_SERIES_GOALS]):
         line.put(goal.rows, goal.y)
         slots.put(goal.rows, goal.y)
+        every.put(goal.rows, goal.y)
         made = {f"{window}d": line.mean(cut - window, cut) for window in WINDOWS}
         made["slot"] = slots.mean(cut - WEEKS, cut)
         made["year"] = line.mean(days - YEAR - 3.5, np.minimum(cut, days - YEAR + 3.5))
-        found = {f"series.{part}{number}": values for part, values in made.items() if np.isfinite(values[:n]).any()}
-        data.numbers |= found
-        data.learned |= set(found)
+        told = {f"series.{part}{number}": values for part, values in made.items() if np.isfinite(values[:n]).any()}
+        data.numbers |= told
+        data.learned |= set(told)
         level = np.full(len(days), goal.y.mean())
-        for part in ("364d", "91d", "28d", "slot"):
+        made["every"] = every.mean(cut - 91, cut)  # a new series is like the others
+        for part in ("every", "364d", "91d", "28d", "slot"):
             level = np.where(np.isfinite(made[part]), made[part], level)
         data.levels.append(level)
 
@@ -66,15 +68,15 @@ def days_of(data: Data) -> np.ndarray | None:
 
 
 def stretch_of(data: Data, days: np.ndarray) -> float:
-    """Days from the last training row to the last row to predict; 0 where there is too little before to learn from."""
+    """Days from the last training row to the last row to predict, at most a third of the time before; 0 if none."""
     n, valid, _ = data.sizes
     ahead = days[n : n + valid] if valid else days[n:]
     stretch = float(ahead.max() - days[:n].max()) if len(ahead) else 0.0
-    return stretch if stretch > 0 and np.ptp(days[:n]) > 3 * stretch else 0.0
+    return max(0.0, min(stretch, float(np.ptp(days[:n])) / 3))
 
 
-def series_of(data: Data, days: np.ndarray) -> np.ndarray | None:
-    """A number for each row's series: the fewest columns by which nearly every row has a moment of its own.
+def series_of(data: Data, days: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]] | None:
+    """A number for each row's series, and the codes that name it: the fewest columns by which a row is alone in time.
 
     First those whose values are there at most moments, as shops and products are and prices are not.
     """
@@ -82,6 +84,7 @@ def series_of(data: Data, days: np.ndarray) -> np.ndarray | None:
     late = np.argsort(-days[:n], kind="stable")[:ASKED_ROWS]
     moments = pd.factorize(days[late])[0].astype(np.int64)
     named, series = names_of_series(data), np.zeros(len(days), dtype=np.int64)
+    names: list[np.ndarray] = []
     alone, _ = alone_at(series[late], moments)
     while alone < ALONE and named:
         found = {name: alone_at(joined(series, codes)[late], moments) for name, codes in named.items()}
@@ -89,9 +92,10 @@ def series_of(data: Data, days: np.ndarray) -> np.ndarray | None:
         if not better:
             return None
         best = max(better, key=lambda name: (found[name][1], found[name][0]))
-        alone, series = found[best][0], joined(series, named.pop(best))
+        names.append(named.pop(best))
+        alone, series = found[best][0], joined(series, names[-1])
     known = np.isin(series[n:], series[:n]).mean()
-    return series if alone >= ALONE and known > 0.5 else None
+    return (series, names) if alone >= ALONE and known > 0.5 else None
 
 
 def names_of_series(data: Data) -> dict[str, np.ndarray]:
