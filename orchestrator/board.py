@@ -171,8 +171,7 @@ def describe(event: str, fields: dict[str, Any], board: Board) -> Line:
         took = show.duration(fields.get("seconds"))
         return Line(named(phase, f"{reply}  ({took})"), where="quiet" if told else "all")
     if event == "fold_done":
-        result = fields.get("failure") or show.short(fields.get("score"))
-        return Line(named("", f"{board.folds_done} of {board.folds} folds, {result}"), where="steps")
+        return Line(named("", _fold(fields, board)), where="steps")
     if event == "gate" and fields.get("passed"):
         if "(gain -" in text:
             text = f"fold 1 is worse ({text.partition('(')[2].rstrip(')')}), played on: it may pay in a blend"
@@ -203,6 +202,14 @@ def _what(fields: dict[str, Any]) -> str:
     names = dict.fromkeys(show.one_line(fields[key], 30) for key in ("recipe", "family", "role") if fields.get(key))
     first, *others = names or ["?"]
     return f"{first} ({', '.join(others)})" if others else first
+
+
+def _fold(fields: dict[str, Any], board: Board) -> str:
+    """How one fold ended, or the refit on all rows, which has no score."""
+    fold, failure = fields.get("fold"), fields.get("failure")
+    if isinstance(fold, int):
+        return f"fold {fold}: {failure or show.short(fields.get('score'))}  ({board.folds_done} of {board.folds})"
+    return f"refit on all rows: {failure + ', so the models of the folds predict test' if failure else 'done'}"
 
 
 def _ending(fields: dict[str, Any], metric: str) -> str:

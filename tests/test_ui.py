@@ -45,7 +45,7 @@ with Display(Path(sys.argv[1]), now=lambda: datetime(2025, 3, 1, 12, tzinfo=UTC)
     show("round", round=1)
     show("phase", round=1, phase="build")
     show("experiment", round=1, recipe="ridge_default", family="ridge", role="improve")
-    for fold in range(2):
+    for fold in (1, 2):
         show("fold_start", fold=fold, folds=3)
         show("fold_done", fold=fold, folds=3, score=0.9 + fold / 100)
     time.sleep(float(sys.argv[3]))
@@ -89,7 +89,7 @@ def test_terminal_shows_the_panel_and_the_lines(tmp_path: Path) -> None:
     assert "digits · maximize accuracy" in text
     assert "R01 of 3  build" in text
     assert "2 of 3 folds" in text
-    assert "trying ridge_default (ridge, improve)   so far 0.905 on 2 folds" in text
+    assert "trying ridge_default (ridge, improve)   so far 0.915 on 2 folds" in text
     assert "none kept yet" in text
     assert "time left 29 min 59 s" in text
     assert "of $10.00" in text
@@ -121,8 +121,8 @@ def test_pipe_gets_plain_lines(tmp_path: Path) -> None:
         "12:00:00 digits: maximize accuracy, sandbox A, from R01",
         "12:00:00 R01 begins",
         "12:00:00 R01           trying ridge_default (ridge, improve)",
-        "12:00:00 R01           1 of 3 folds, 0.9",
-        "12:00:00 R01           2 of 3 folds, 0.91",
+        "12:00:00 R01           fold 1: 0.91  (1 of 3)",
+        "12:00:00 R01           fold 2: 0.92  (2 of 3)",
         "12:00:00 R01 build     CV_SCORE=0.905  (1 min 01 s)",
         "12:00:00 warning: it says [red]danger[/red]",
         "12:00:00 R01 KEEP      0.9050 ± 0.0042  first complete run",
@@ -231,7 +231,7 @@ def test_second_script_of_a_phase_starts_its_folds_anew() -> None:
         board.apply("fold_start", {"fold": fold, "folds": 2})
         board.apply("fold_done", {"fold": fold, "folds": 2, "score": 0.5})
     assert board.fold_scores == {(0, 0): 0.5}
-    assert "1 of 2 folds" in describe("fold_done", {"score": 0.5}, board).text
+    assert "fold 0: 0.5  (1 of 2)" in describe("fold_done", {"fold": 0, "score": 0.5}, board).text
 
 
 def test_strategies_side_by_side_share_the_bar() -> None:
@@ -245,7 +245,7 @@ def test_strategies_side_by_side_share_the_bar() -> None:
         board.apply("fold_start", {"variant": variant, "fold": 1, "folds": 5})
     done = {"round": 3, "variant": 2, "fold": 1, "folds": 5, "score": 0.5}
     board.apply("fold_done", done)
-    assert describe("fold_done", done, board).text == "R03_v2           1 of 10 folds, 0.5"
+    assert describe("fold_done", done, board).text == "R03_v2           fold 1: 0.5  (1 of 10)"
     board.apply("experiment", {"variant": 1, "recipe": "alone"})
     assert (board.trying, board.folds, board.folds_done) == ("alone", 0, 0)
 
@@ -268,7 +268,19 @@ def test_long_lines_go_on_beside_the_column_of_phases() -> None:
             "steps",
         ),
         ("gate", {"passed": False, "text": "4 se worse"}, "R02           stopped early: 4 se worse", "all"),
-        ("fold_done", {"fold": 1, "folds": 5, "failure": "timeout"}, "R02           1 of 5 folds, timeout", "steps"),
+        (
+            "fold_done",
+            {"fold": 1, "folds": 5, "failure": "timeout"},
+            "R02           fold 1: timeout  (1 of 5)",
+            "steps",
+        ),
+        ("fold_done", {"fold": "full"}, "R02           refit on all rows: done", "steps"),
+        (
+            "fold_done",
+            {"fold": "full", "failure": "timeout"},
+            "R02           refit on all rows: timeout, so the models of the folds predict test",
+            "steps",
+        ),
         ("phase_done", {"phase": "submit", "reply": "none: no slot"}, "R02 submit    none: no slot  (–)", "all"),  # noqa: RUF001
         ("phase_done", {"phase": "submit", "reply": "R02 accepted: x"}, "R02 submit    R02 accepted: x  (–)", "quiet"),  # noqa: RUF001
         ("phase_done", {"phase": "build", "reply": "CV_SCORE=0.123456"}, "R02 build     CV_SCORE=0.1235  (–)", "all"),  # noqa: RUF001

@@ -135,6 +135,15 @@ class TestLayouts:
         made, _ = folder.sealed()
         assert (made.competition.target_columns, made.competition.task) == (["failed_within_two_years"], "binary")
 
+    def test_an_id_that_is_a_date_is_something_to_learn_from(self, folder):
+        days = pd.date_range("2020-01-01", periods=260).strftime("%Y-%m-%d")
+        folder.train = pd.DataFrame({"date": days[:200], "sales": range(200)})
+        folder.test = pd.DataFrame({"date": days[200:]})
+        folder.sample = folder.test.assign(sales=1.5)
+        folder.answers, folder.meta = None, {}
+        made, _ = folder.sealed()
+        assert (made.cv.strategy, made.competition.time_column) == ("time", "date")
+
     def test_an_empty_folder_is_filled(self, folder, target):
         target.mkdir(parents=True)
         create(target, folder.write())

@@ -68,6 +68,11 @@ def test_phrases(sentence, metric):
     assert get_metric(metric).name.replace("logloss", "log_loss") == metric
 
 
+@pytest.mark.parametrize("line", ["Metric: RMSLE", "Evaluation metric: RMSLE.", "Evaluation: the RMSLE."])
+def test_a_metric_behind_a_colon(line):
+    assert read_description(f"# T\n\nSales of shops.\n\n{line}\n").metric == "rmsle"
+
+
 def test_a_metric_named_in_passing_does_not_count():
     text = "# T\n\nWe once had a log loss challenge.\n\n## Evaluation\n\nThe metric is AUC.\n\nRMSE is not used.\n"
     assert read_description(text).metric == "auc"
