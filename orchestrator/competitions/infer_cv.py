@@ -24,6 +24,8 @@ GROUP_NAME = re.compile(
 TINY = 300
 FEW = 20_000
 """Rows; with more a model has little to gain from a tenth of them."""
+FEWEST_WHOLES = 50
+"""Groups, of which parts are groups, too."""
 FEW_CELLS = 1_000_000
 """With more, twice the folds cost more rounds than they bring."""
 
@@ -156,7 +158,7 @@ def _moments(left: pd.Series, right: pd.Series, kind: Kind) -> tuple[pd.Series, 
 
 
 def _group(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind], *, needed: bool) -> str | None:
-    """A column whose values repeat in train and never come back in test; a likely name wins."""
+    """A column whose values repeat in train and never come back in test; a likely name wins, and what it is part of."""
     candidates = []
     for name in [name for name in train.columns if name in test.columns]:
         if kinds.get(name) not in ("number", "category") or train[name].dtype.kind == "f":
@@ -170,4 +172,17 @@ def _group(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind], *, n
         apart = not left.isin(values).any() and (len(values) >= 3 or named)
         if apart or (needed and named):
             candidates.append((not apart, not named, -distinct, str(name)))
-    return min(candidates)[3] if candidates else None
+    if not candidates:
+        return None
+    best = min(candidates)
+    return _whole(train, best[3], [name for shared, _, _, name in candidates if shared == best[0]])
+
+
+def _whole(train: pd.DataFrame, part: str, names: list[str]) -> str:
+    """The coarsest of the names that `part` lies within, as a team within a match: rows of one match hang together."""
+    sizes = {name: train[name].nunique() for name in names}
+    for name in sorted(names, key=lambda name: sizes[name]):
+        inside = FEWEST_WHOLES <= sizes[name] < sizes[part]
+        if inside and (train[[part, name]].dropna().groupby(part)[name].nunique() == 1).all():
+            return name
+    return part

@@ -329,6 +329,15 @@ class TestSplit:
         assert (config.cv.strategy, config.competition.group_column) == ("group", "patient")
         assert "patient" in config.guesses["cv.strategy"]
 
+    @pytest.mark.parametrize(("matches", "chosen"), [(50, "matchId"), (10, "teamId")])
+    def test_parts_of_groups_stay_with_the_whole(self, folder, matches, chosen):
+        rows, others = np.arange(200), np.arange(60)
+        team, match = np.arange(100).repeat(2), (np.arange(100) * matches // 100).repeat(2)
+        folder.train["teamId"], folder.train["matchId"] = team[rows], match[rows]
+        folder.test["teamId"], folder.test["matchId"] = 1000 + others // 2, 1000 + others // 4
+        config = folder.target("y", flags(folder), 0.5).create()
+        assert (config.cv.strategy, config.competition.group_column) == ("group", chosen)
+
     def test_groups_that_come_back_are_a_feature(self, folder):
         folder.train["shop"], folder.test["shop"] = np.repeat(range(40), 5), np.repeat(range(12), 5)
         config = folder.target("y", flags(folder), 0.5).create()
