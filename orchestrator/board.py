@@ -209,7 +209,7 @@ def _fold(fields: dict[str, Any], board: Board) -> str:
     fold, failure = fields.get("fold"), fields.get("failure")
     if isinstance(fold, int):
         return f"fold {fold}: {failure or show.short(fields.get('score'))}  ({board.folds_done} of {board.folds})"
-    return f"refit on all rows: {failure + ', so the models of the folds predict test' if failure else 'done'}"
+    return f"refit on all rows: {failure + ', so models of the folds predict test' if failure else 'done'}"
 
 
 def _ending(fields: dict[str, Any], metric: str) -> str:

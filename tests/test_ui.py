@@ -278,7 +278,7 @@ def test_long_lines_go_on_beside_the_column_of_phases() -> None:
         (
             "fold_done",
             {"fold": "full", "failure": "timeout"},
-            "R02           refit on all rows: timeout, so the models of the folds predict test",
+            "R02           refit on all rows: timeout, so models of the folds predict test",
             "steps",
         ),
         ("phase_done", {"phase": "submit", "reply": "none: no slot"}, "R02 submit    none: no slot  (–)", "all"),  # noqa: RUF001

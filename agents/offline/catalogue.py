@@ -165,7 +165,7 @@ RECIPES: tuple[Recipe, ...] = (
         lambda f: 0.7,
         label="recent_levels",
         params={"target": "recent"},
-        fits=lambda f: f.ahead and f.values and tabular(f),
+        fits=lambda f: f.in_series and f.values and tabular(f),
     ),
     booster("xgboost_default", "xgboost", "XGBoost on plain columns, date and string parts", PLAIN, tree_hint(0.75)),
     booster(

@@ -72,8 +72,8 @@ LINEAR_RECIPES: tuple[Recipe, ...] = (
         params={"C": None, "target": "auto"},
         space={"C": (0.003, 10.0, "log"), "target": ["auto", "log"]},
         feature_space={"recent_levels": [True, False]},
-        fits=lambda f: f.ahead and f.values and f.columns > 0,
-        seconds=lambda f: 0.5 + 8e-5 * min(f.rows, 1_000_000) * f.outputs,
+        fits=lambda f: f.in_series and f.values and f.columns > 0 and f.rows <= 500_000,  # 3 kB of memory for each
+        seconds=lambda f: 0.5 + 8e-5 * f.rows * f.outputs,
         hint=lambda f: 0.8,
     ),
     Recipe(

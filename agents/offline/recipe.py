@@ -114,6 +114,11 @@ class Facts:
         return self.task in ("regression", "multiregression")
 
     @property
+    def in_series(self) -> bool:
+        """Whether rows may be those of series that go on in test; beside texts this is not looked at."""
+        return self.ahead and not self.texts
+
+    @property
     def crowded(self) -> bool:
         """Whether there are many classes of few rows each: too few for trees to tell apart."""
         return self.task == "multiclass" and self.outputs >= MANY_CLASSES and self.rows < FEW_EACH * self.outputs

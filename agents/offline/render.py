@@ -70,8 +70,7 @@ def without_idle(features: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     Beside texts neither pictures nor series are looked for, beside series no likeness of strings.
     """
     idle = {"pixels"} if facts.texts else {"text_stats", "text_svd"}
-    idle |= {"group_rows"} if facts.ahead else {"recent_levels"}
-    idle |= {"recent_levels"} if facts.texts else {"text_pairs"} if facts.ahead else set()
+    idle |= {"group_rows", "text_pairs"} if facts.in_series else {"recent_levels"}
     return {name: False if name in idle else option for name, option in features.items()}
 
 

@@ -55,7 +55,7 @@ def applies(notebook: Notebook, recipe: Recipe, name: str) -> bool:
     known = {"related_numbers": numbers, "interactions": numbers, "group_means": numbers and levels, "row_stats": True}
     known |= {"target_encoding": levels, "frequency": levels, "crosses": levels}
     known |= {"date_parts": bool(notebook.profile["date_columns"]), "string_parts": bool(facts.categories)}
-    known |= {"recent_levels": facts.ahead}
+    known |= {"recent_levels": facts.in_series}
     known |= {"text_stats": facts.texts > 0, "text_svd": facts.texts > 0, "text_scores": facts.texts > 0}
     known |= {"text_pairs": facts.texts > 1}
     return known.get(name, name in recipe.feature_space)

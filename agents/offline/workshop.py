@@ -78,7 +78,9 @@ def fitting_script(blueprint: Blueprint, **rest: Any) -> str:
     """The experiment, without the first of `SPARED` where it would be larger than the host takes."""
     features, script = dict(blueprint.features), ""
     for name in ("", *SPARED):
-        features = {**features, name: False} if name else features
+        if name:
+            features = {**features, name: False}
+            rest["hypothesis"] += f" (without {name}: the file would be larger than the host takes)"
         script = render(blueprint.recipe, blueprint.params, features, **rest)
         if len(script.encode()) <= MOST_BYTES:
             break

@@ -1,6 +1,6 @@
 """Is a gain real? A paired bootstrap over rows, within each fold.
 
-Rows are first pooled into random blocks (of whole groups or runs of time, where the folds keep those whole), then
+Rows are first pooled into random blocks (of whole groups where the folds keep those whole, and of runs of time), then
 blocks are resampled by Poisson weights: for up to some thousand rows that is the plain bootstrap, beyond it costs no
 more. A metric that is a mean of row losses, or a function of counts per class, is recomputed for every resample; AUC
 through its row influences (which is DeLong's estimate); anything else through pseudo-values of a delete-a-block
@@ -27,6 +27,8 @@ from orchestrator.referee.sealed import FoldSet
 
 Array = np.ndarray[Any, Any]
 DRAWS = 1000
+_FEWEST_SPANS = 5
+"""Of time in a fold, by which errors are resampled; of fewer the rows are."""
 _BLOCKS = 2048
 """Over all folds."""
 _MOST_INFLUENCES = 200_000
@@ -78,7 +80,8 @@ class _Sample:
         self.rows, self.folds, self._seed = len(rows), folds.folds, (seed, fold)
         self.groups = None if folds.groups is None else np.asarray(folds.groups[rows])
         runs = None if folds.runs is None else np.asarray(folds.runs[rows])
-        self._in_runs = runs is not None and len(np.unique(runs)) > 1  # one alone would have no spread
+        fewest = _FEWEST_SPANS if folds.strategy == "time" else 2  # one alone would have no spread
+        self._in_runs = runs is not None and len(np.unique(runs)) >= fewest
         cluster = runs if self._in_runs else self.groups if folds.strategy == "group" else None
         self._unit = np.arange(self.rows) if cluster is None else np.unique(cluster, return_inverse=True)[1]
         self._count = int(self._unit.max(initial=0)) + 1

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 _SPANS = 1000
-"""Of time in all of train: some twenty in each fold at least."""
+"""Of time in all of train: with five folds some twenty in each, where there are so many moments."""
 _NO_DATES = "competition.time_column {!r} can't be read as dates: write them as 2020-12-31"
 
 

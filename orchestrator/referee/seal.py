@@ -108,8 +108,8 @@ def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, most
     if expected is not None and found != expected:
         raise FatalEnding(
             f"the sealed folds can't be rebuilt: {spec.train}, {spec.test} or the cv settings changed under a running "
-            f"campaign, or a newer version of this program reads the tables otherwise, so new scores could not be "
-            f"compared with the old; restore them, or start a new campaign"
+            f"campaign, or a newer version of this program reads or splits the tables otherwise, so new scores could "
+            f"not be compared with the old; restore them, or start a new campaign"
         )
     columns = _feature_columns(train, test, config)
     id_column = spec.id_column if spec.id_column in train.columns and spec.id_column in test.columns else None

@@ -33,7 +33,7 @@ class FoldSet:
     groups: Array | None = None
     """int64 (rows,) group codes, when the competition has a group column."""
     runs: Array | None = None
-    """int64 (rows,) codes of the runs of time that cv.strategy "blocks" keeps whole; folders of before lack them."""
+    """int64 (rows,) codes of the runs of time that stay whole in folds or resampling; older folders lack them."""
     kept: Array | None = None
     """int64 (rows,) which rows of the train table these are, where some were left out."""
 

@@ -90,6 +90,35 @@ def test_no_row_is_told_of_labels_as_late_as_its_own() -> None:
             assert np.allclose(whole.numbers[name][told], other.numbers[name][told], equal_nan=True), (day, name)
 
 
+@pytest.mark.parametrize(("step", "rows", "ahead"), [("1h", 2001, 1), ("10min", 3000, 6), ("1h", 3000, 24)])
+def test_no_row_on_the_edge_of_a_stretch_is_told_its_own_label(step: str, rows: int, ahead: int) -> None:
+    """Parts of a day are no round numbers."""
+    moments = pd.Series(pd.date_range("2020-01-01", periods=rows + ahead, freq=step))
+    y = np.random.default_rng(0).normal(size=rows)
+    data = Data(
+        {
+            "task": "regression",
+            "metric": "rmse",
+            "target_columns": ["y"],
+            "time_column": "when",
+            "cv_strategy": "time",
+            "date_columns": ["when"],
+        },
+        Path(),
+        1,
+        (rows, 0, ahead),
+        y,
+        Clock(600),
+    )
+    read_column(data, "when", moments)
+    recent_levels(data, True)
+    assert data.numbers["series.ahead"].min() > 0
+    told = data.numbers["series.slot0"][:rows]
+    known = np.isfinite(told)
+    assert known.sum() > rows / 3
+    assert abs(np.corrcoef(told[known], y[known])[0, 1]) < 0.08
+
+
 @pytest.mark.parametrize(
     "change", [{"cv_strategy": "kfold"}, {"time_column": None}, {"task": "multiclass", "classes": [20, 30]}]
 )

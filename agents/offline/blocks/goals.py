@@ -33,10 +33,11 @@ def class_goal(y: np.ndarray, rows: np.ndarray, outputs: int) -> Goal:
     return Goal("multiclass", codes, rows, "l2", restore, len(present))
 
 
-def value_goal(y: np.ndarray, rows: np.ndarray, metric: str, target: str) -> Goal:
+def value_goal(y: np.ndarray, rows: np.ndarray, metric: str, target: str, room: float = 0.1) -> Goal:
     """Logs for metrics of relative error (or when asked), absolute loss for mae; the model's units are standard.
 
-    Errors of root mean squared percentage are those of logs, nearly; values of 0 do not count there.
+    Errors of root mean squared percentage are those of logs, nearly; values of 0 do not count there. Predictions leave
+    the range of `y` by `room` of it at most.
     """
     counted = y > 0
     if "rmspe" in metric and target != "raw" and (y >= 0).all() and counted.any():
@@ -52,7 +53,7 @@ def value_goal(y: np.ndarray, rows: np.ndarray, metric: str, target: str) -> Goa
     z = forward(y)
     centre, scale = float(z.mean()), float(z.std()) or 1.0
     z = (z - centre) / scale
-    low, high = z.min() - 0.1 * np.ptp(z), z.max() + 0.1 * np.ptp(z)
+    low, high = z.min() - room * np.ptp(z), z.max() + room * np.ptp(z)
 
     def restore(raw: np.ndarray) -> np.ndarray:
         values = back(np.clip(raw.reshape(-1, 1), low, high) * scale + centre)
@@ -73,6 +74,7 @@ def joint_goal(y: np.ndarray) -> Goal:
 def goals(data: Data, target: str = "auto") -> list[Goal]:
     """The targets of this task as single problems."""
     kind, everything = data.task["task"], np.arange(data.n_train)
+    room = 0.3 if data.task.get("cv_strategy") == "time" else 0.1  # what grows goes on growing
     if kind == "multilabel" and target == "joint":
         return [joint_goal(data.y)]
     if kind == "multiclass":
@@ -85,7 +87,7 @@ def goals(data: Data, target: str = "auto") -> list[Goal]:
         if kind in ("binary", "multilabel"):
             found.append(Goal("binary", column[rows].astype(int), rows, "l2", lambda raw: raw.reshape(-1, 1)))
         else:
-            found.append(value_goal(column[rows], rows, data.metric, target))
+            found.append(value_goal(column[rows], rows, data.metric, target, room))
     if target == "recent" and data.levels:
         near = [from_level(goal, level, data.n_train) for goal, level in zip(found, data.levels, strict=False)]
         return near + found[len(near) :]  # only the first targets have levels

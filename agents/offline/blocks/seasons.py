@@ -16,7 +16,6 @@ from agents.offline.blocks.series import days_of, joined, series_of
 WAVES = 6  # of a year: the shortest is two months long
 SHORTEST = 400.0  # days of training rows from which a year's waves are told from a trend
 FLAG = 3  # values that a number with an effect of its own in each series may have
-MOST_CELLS = 6e7
 
 
 def seasonal_model(data: Data, params: dict[str, Any]) -> np.ndarray:
@@ -34,11 +33,6 @@ def seasonal_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     print(f"design {rows.shape}, {rows.nnz / rows.shape[0]:.0f} of a row", flush=True)
 
     def fit_one(goal: Goal, clock: Clock) -> np.ndarray:
-        most = int(MOST_CELLS / max(1.0, rows.nnz / rows.shape[0]))
-        if len(goal.rows) > most:  # the latest
-            late = np.sort(np.argsort(-days[goal.rows], kind="stable")[:most])
-            goal = Goal(goal.kind, goal.y[late], goal.rows[late], goal.loss, goal.restore)
-
         def make(strength: float) -> Any:
             return Ridge(alpha=1.0 / strength, solver="lsqr", tol=1e-5)
 

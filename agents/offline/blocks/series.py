@@ -16,6 +16,7 @@ YEAR = 364  # days: the same weekday
 ROOM = 1000.0  # days between the ends of two series on one line, more than any window
 MOST_SERIES_GOALS = 12
 ASKED_ROWS = 100_000  # latest ones, by which the columns that name a series are found
+EDGE = 1e-3  # of a stretch
 ALONE = 0.9  # share of the rows that are their series' only one at a moment
 
 
@@ -34,7 +35,8 @@ def recent_levels(data: Data, option: Any) -> None:
         return
     (series, _), n = found, data.n_train
     end = days[:n].max()
-    behind = np.maximum(np.floor((end - days) / stretch), -1.0)
+    # a row on an edge belongs to the earlier stretch however the division is rounded, or it is told its own label
+    behind = np.maximum(np.floor((end - days) / stretch + EDGE), -1.0)
     cut = end - (behind + 1) * stretch
     slot = series * 168 + np.floor(days * 24 + 1e-6).astype(np.int64) % 168
     data.numbers["series.ahead"] = days - cut
@@ -68,7 +70,10 @@ def days_of(data: Data) -> np.ndarray | None:
 
 
 def stretch_of(data: Data, days: np.ndarray) -> float:
-    """Days from the last training row to the last row to predict, at most a third of the time before; 0 if none."""
+    """Days from the last training row to the last one of valid, or without valid of test; 0 if none.
+
+    At most a third of the time before, so that there is something to learn from.
+    """
     n, valid, _ = data.sizes
     ahead = days[n : n + valid] if valid else days[n:]
     stretch = float(ahead.max() - days[:n].max()) if len(ahead) else 0.0
