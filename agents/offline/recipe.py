@@ -12,6 +12,7 @@ from typing import Any
 
 from agents.offline.blocks.core import CODE_NAME
 from agents.offline.blocks.pixels import FEWEST_PIXELS
+from agents.offline.blocks.series import unit_of
 
 EXCLUSIVE = 0.8
 """Share of rows with exactly one target of 1 from which the targets are classes in all but name."""
@@ -36,6 +37,11 @@ def _is_code(column: Mapping[str, Any], rows: int) -> bool:
 def _called_code(name: str, column: Mapping[str, Any], rows: int) -> bool:
     """Whole numbers of many levels that repeat and whose name says what they are (`blocks.core.looks_like_code`)."""
     return bool(column.get("whole") and 100 < column.get("distinct", 0) < rows / 2 and re.search(CODE_NAME, name))
+
+
+def _tells_days(name: str | None, profile: Mapping[str, Any]) -> bool:
+    """Whether the time column is a date, or a number of days, weeks or months by its name (`blocks.series`)."""
+    return name in profile["date_columns"] or bool(name in profile["numeric_columns"] and unit_of(str(name)))
 
 
 def _thin(details: Mapping[str, Mapping[str, Any]]) -> float:
@@ -102,7 +108,7 @@ class Facts:
             outputs=outputs.get(task, 1),
             task=task,
             wordiness=max(lengths, default=0.0),
-            ahead=cv_strategy == "time" and competition.get("time_column") in profile["date_columns"],
+            ahead=cv_strategy == "time" and _tells_days(competition.get("time_column"), profile),
             pictures=pixels > 0,
             thin=0.0 if pixels else _thin(details) * numbers,
             exclusive=task == "multilabel" and targets > 2 and (profile.get("one_target") or 0.0) >= EXCLUSIVE,

@@ -10,6 +10,7 @@ import pandas as pd
 from agents.offline.blocks.core import Data
 from agents.offline.blocks.goals import goals
 
+UNITS = {"month": 30.4375, "date_block": 30.4375, "week": 7.0, "day": 1.0, "hour": 1 / 24}
 WINDOWS = (7, 28, 91, 364)  # days
 WEEKS = 56  # days over which the same hour of the same weekday is averaged
 YEAR = 364  # days: the same weekday
@@ -37,7 +38,7 @@ def recent_levels(data: Data, option: Any) -> None:
     end = days[:n].max()
     # a row on an edge belongs to the earlier stretch however the division is rounded, or it is told its own label
     behind = np.maximum(np.floor((end - days) / stretch + EDGE), -1.0)
-    cut = end - (behind + 1) * stretch
+    cut = end - (behind + 1 - EDGE / 2) * stretch
     slot = series * 168 + np.floor(days * 24 + 1e-6).astype(np.int64) % 168
     data.numbers["series.ahead"] = days - cut
     line, slots, every = Line(series, days), Line(slot, days), Line(np.zeros_like(series), days)
@@ -59,14 +60,26 @@ def recent_levels(data: Data, option: Any) -> None:
 
 
 def days_of(data: Data) -> np.ndarray | None:
-    """Days since the first Monday before the first moment, of every row; None unless folds go on in time."""
+    """Days since the first Monday before the first moment, of every row; None unless folds go on in time.
+
+    Numbers of months, weeks, days or hours are taken for that by their name.
+    """
     name = str(data.task.get("time_column"))
-    moments = data.dates.get(name)
-    if data.task.get("cv_strategy") != "time" or moments is None or moments.isna().any():
+    moments, numbers, unit = data.dates.get(name), data.numbers.get(name), unit_of(name)
+    if data.task.get("cv_strategy") != "time":
+        return None
+    if moments is None and numbers is not None and unit and np.isfinite(numbers).all():
+        return np.asarray((numbers - numbers.min()) * unit)
+    if moments is None or moments.isna().any():
         return None
     first = moments.min().normalize()
     first -= pd.Timedelta(days=first.weekday())
     return ((moments - first).dt.total_seconds() / 86400).to_numpy(dtype=float)
+
+
+def unit_of(name: str) -> float:
+    """Days that a number of this name counts in; 0 where that is not known."""
+    return next((days for word, days in UNITS.items() if word in name.lower()), 0.0)
 
 
 def stretch_of(data: Data, days: np.ndarray) -> float:
