@@ -27,7 +27,15 @@ def check_data(campaign: Campaign) -> None:
     if campaign.files(0).has("settings.json"):
         return
     spec, data = campaign.config.competition, campaign.root / "competition" / "data"
-    check_scoring(spec, metric_of(spec, campaign.root))
+    metric = metric_of(spec, campaign.root)
+    check_scoring(spec, metric)
+    usual = metric_of(spec.model_copy(update={"maximize": None}), campaign.root)
+    if metric.maximize != usual.maximize:
+        text = (
+            f"competition.maximize is {str(metric.maximize).lower()} in config.json, but {usual.name} is better when "
+        )
+        text += f"{'higher' if usual.maximize else 'lower'}: set it to null, unless the leaderboard is sorted that way"
+        campaign.progress("note", text=text, level="warning")
     check_columns(data, spec)
     check_sample(data, spec)
     if not any(campaign.rounds.glob("R01_*")):  # nothing is scored yet, so what config.json says now counts

@@ -173,6 +173,14 @@ def test_a_campaign_that_leaves_rows_out_says_so_at_every_start(tmp_path: Path) 
     assert played.statuses == ["keep"]
 
 
+@pytest.mark.parametrize(("maximize", "warned"), [(True, True), (False, False), (None, False)])
+def test_a_metric_turned_upside_down_is_warned_of(tmp_path: Path, maximize: bool | None, warned: bool) -> None:
+    script = Script(tmp_path / "turned", rounds=1)
+    script.configure(**{"competition.metric": "rmse", "competition.maximize": maximize})
+    notes = script.play().notes()
+    assert ("competition.maximize is true in config.json, but rmse is better when lower" in notes) is warned
+
+
 def test_until_the_settings_are_sealed_those_of_now_count(tmp_path: Path) -> None:
     script = Script(tmp_path / "killed", rounds=1)
     script.configure(**{"cv.rows": 30})
