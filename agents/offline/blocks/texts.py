@@ -16,6 +16,7 @@ from agents.offline.blocks.recall import recall
 
 MOST_PAIRS = 6
 FEWEST_STRINGS = 100  # different ones, of which some may be like a text
+MOST_STRINGS = 250_000  # rows: to compare the words of more takes too long
 
 
 def text_stats(data: Data, option: Any) -> None:
@@ -68,7 +69,8 @@ def text_pairs(data: Data, option: Any) -> None:
 
     Short strings of several words are such columns, too, as what was searched for stands beside what was found.
     """
-    short = {name: column.fillna("").tolist() for name, column in data.strings.items() if of_words(column)}
+    few = sum(data.sizes) <= MOST_STRINGS
+    short = {name: column.fillna("").tolist() for name, column in data.strings.items() if few and of_words(column)}
     every = {**short, **data.texts}
     pairs = sorted(combinations(every, 2), key=lambda pair: (pair[0] in short) == (pair[1] in short))  # unlike first
     for a, b in pairs[:MOST_PAIRS]:
