@@ -29,7 +29,7 @@ def check_data(campaign: Campaign) -> None:
     spec, data = campaign.config.competition, campaign.root / "competition" / "data"
     metric = metric_of(spec, campaign.root)
     check_scoring(spec, metric)
-    usual = metric_of(spec.model_copy(update={"maximize": None}), campaign.root)
+    usual = metric if spec.maximize is None else metric_of(spec.model_copy(update={"maximize": None}), campaign.root)
     if metric.maximize != usual.maximize:
         text = (
             f"competition.maximize is {str(metric.maximize).lower()} in config.json, but {usual.name} is better when "

@@ -231,8 +231,7 @@ def _features(
     """Fill in the columns of the section and choose the split."""
     train, test = tables.train, tables.test
     known, targets = {*test.columns}, {*target.columns}
-    kept = targets | {tables.id_column}
-    dropped = [name for name in train.columns if name not in kept and (name not in known or test[name].isna().all())]
+    dropped = [name for name in unknown_in_test(tables) if name not in targets]
     features = [name for name in train.columns if name in known and name not in {*targets, *dropped}]
     kinds: dict[str, Kind] = kinds_of(train[features])
     dated_id = tables.id_column in features and kinds[str(tables.id_column)] == "date"

@@ -49,8 +49,8 @@ def find_target(tables: Tables, meta: dict[str, Any]) -> Target:
     Raises BadInput when no such column exists or the target holds nothing to learn.
     """
     asked = _asked(tables, meta)
-    only = [name for name in unknown_in_test(tables) if name not in tables.test.columns or name in asked]
-    only = only or unknown_in_test(tables)
+    unknown = unknown_in_test(tables)
+    only = [name for name in unknown if name not in tables.test.columns or name in asked] or unknown
     stated = meta.get("target_columns")
     if stated:
         _check_stated(tables, stated)
