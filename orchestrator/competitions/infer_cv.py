@@ -110,10 +110,11 @@ def _folds(
 def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind]) -> tuple[str | None, bool]:
     """(time column, does test come after train); (None, False) without such a column.
 
-    Only a column in which test is later, or whose moments train and test do not share, orders the rows.
+    Only a column in which test is later, or whose moments train and test do not share, orders the rows; dates before
+    numbers, which may be a year alone.
     """
     found = None
-    for name in [name for name in train.columns if name in test.columns]:
+    for name in sorted((name for name in train.columns if name in test.columns), key=lambda n: kinds.get(n) != "date"):
         kind = kinds.get(name, "category")
         pair = _moments(train[name], test[name], kind)
         if pair is None:

@@ -1,4 +1,5 @@
-"""Before anything is decided: JSON, labels in a table of their own, files for each row and side tables become columns.
+"""Before anything is decided: JSON, labels in a table of their own, files for each row, side tables and the parts of
+dates become columns.
 
 What comes as one train and one test table in CSV, TSV or Parquet is left as it is.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from orchestrator.competitions.dates import add_dates
 from orchestrator.competitions.json_tables import json_to_csv
 from orchestrator.competitions.label_tables import join_labels, merge_one_hot
 from orchestrator.competitions.role_tables import RoleTables
@@ -35,6 +37,7 @@ def prepare(data: Path, names: dict[str, str], description: str) -> tuple[dict[s
     if "test" in roles.names:
         add_row_files(roles)
         add_side_tables(roles)
+        add_dates(roles)
     roles.save()
     return roles.names, roles.notes
 

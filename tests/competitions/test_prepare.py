@@ -241,3 +241,60 @@ def test_wide_tables_are_read_in_seconds(tmp_path: Path) -> None:
     made.test = pd.concat([made.test, wide.iloc[:10]], axis=1)
     spec = made.target("y", range(20), 0.5).create().competition
     assert spec.target_columns == ["y"]
+
+
+MOMENTS = pd.date_range("2019-01-01", periods=600, freq="D")
+SPELLINGS = {
+    "parts": lambda m: {"year": m.year, "month": m.month, "day": m.day},
+    "parts and hours": lambda m: {"year": m.year, "month": m.month, "day": m.day, "hour": m.day_of_year % 24},
+    "parts with a stem": lambda m: {"sale_year": m.year, "sale_month": m.strftime("%B"), "sale_day": m.day},
+    "parts at the end": lambda m: {"YrSold": m.year, "MoSold": m.month, "day": m.day_of_week + 1},
+    "weeks": lambda m: {"year": m.isocalendar().year.to_numpy(), "week": m.isocalendar().week.to_numpy()},
+    "quarters": lambda m: {"quarter": [f"{one.year}Q{one.quarter}" for one in m]},
+    "a number": lambda m: {"date": m.strftime("%Y%m%d").astype(int)},
+    "a number of months": lambda m: {"period": m.strftime("%Y%m").astype(int)},
+    "seconds": lambda m: {"timestamp": (m - pd.Timestamp(0)) // pd.Timedelta("1s")},
+    "milliseconds": lambda m: {"ts": (m - pd.Timestamp(0)) // pd.Timedelta("1ms")},
+    "words": lambda m: {"month": m.strftime("%b %Y")},
+}
+
+
+def spelled(path: Path, spelling: str, edge: int) -> Folder:
+    """Train's rows are the first `edge` of MOMENTS, test's the others, which start with another year's quarter."""
+    made = Folder(path, edge, len(MOMENTS) - edge).target("y", np.random.default_rng(0).normal(size=edge), 0.5)
+    columns = pd.DataFrame(SPELLINGS[spelling](MOMENTS))
+    for name in columns:
+        made.train[name], made.test[name] = columns[name][:edge].to_numpy(), columns[name][edge:].to_numpy()
+    return made
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_moments_are_read_however_they_are_spelled(tmp_path: Path, spelling: str) -> None:
+    edge = int(np.flatnonzero(MOMENTS == "2020-04-06")[0])  # a Monday, in the first days of a quarter
+    if spelling in ("quarters", "words", "a number of months", "parts at the end"):
+        edge = int(np.flatnonzero(MOMENTS == "2020-04-01")[0])
+    campaign = Campaign(spelled(tmp_path / "comp", spelling, edge).write())
+    assert campaign.config.cv.strategy == "time" and len(campaign.spec.date_columns) == 1
+    assert campaign.spec.time_column == campaign.spec.date_columns[0]
+    days = pd.to_datetime(campaign.train[campaign.spec.time_column], format="mixed").dt.normalize()
+    forms = {"weeks": "W", "quarters": "Q", "words": "M", "a number of months": "M", "parts at the end": "M"}
+    expected = MOMENTS[:edge].to_period(forms.get(spelling, "D")).start_time
+    assert days.tolist() == expected.tolist()
+
+
+def test_parts_of_moments_that_train_and_test_share_stay_as_they_are(tmp_path: Path) -> None:
+    made = spelled(tmp_path / "comp", "parts", 500)
+    for name in ("year", "month", "day"):
+        made.test[name] = made.train[name].to_numpy()[:100]
+    before = made.train
+    campaign = Campaign(made.write())
+    assert list(campaign.train.columns) == list(before.columns) and campaign.spec.date_columns == []
+
+
+@pytest.mark.parametrize("values", [[13] * 80, [2020.5] * 80, [None] * 40 + [3] * 40, ["x"] * 80])
+def test_what_is_called_a_month_and_is_none_stays_as_it_is(folder: Path, values: list[object]) -> None:
+    for name in ("train", "test"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        table = table.assign(year=2020, month=values[: len(table)], period=range(len(table)))
+        table.to_csv(folder / f"{name}.csv", index=False)
+    assert Campaign(folder).spec.date_columns == []

@@ -10,7 +10,15 @@ import pandas as pd
 from agents.offline.blocks.core import Data
 from agents.offline.blocks.goals import goals
 
-UNITS = {"month": 30.4375, "date_block": 30.4375, "week": 7.0, "day": 1.0, "hour": 1 / 24}
+UNITS = {
+    "month": 30.4375,
+    "date_block": 30.4375,
+    "week": 7.0,
+    "day": 1.0,
+    "hour": 1 / 24,
+    "quarter": 91.3,
+    "year": 365.25,
+}
 WINDOWS = (7, 28, 91, 364)  # days
 WEEKS = 56  # days over which the same hour of the same weekday is averaged
 YEAR = 364  # days: the same weekday
@@ -62,7 +70,7 @@ def recent_levels(data: Data, option: Any) -> None:
 def days_of(data: Data) -> np.ndarray | None:
     """Days since the first Monday before the first moment, of every row; None unless folds go on in time.
 
-    Numbers of months, weeks, days or hours are taken for that by their name.
+    Numbers of years, months, weeks, days or hours are taken for that by their name.
     """
     name = str(data.task.get("time_column"))
     moments, numbers, unit = data.dates.get(name), data.numbers.get(name), unit_of(name)
