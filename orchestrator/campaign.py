@@ -84,7 +84,7 @@ class Campaign:
         if self.config.competition.builtin:
             prepare(root)
         sandbox = probe(self.config.execution.sandbox, Path(sys.executable))
-        check_data(self)
+        self.profile = check_data(self)
         tell_rows(self)
         self.rounds.mkdir(exist_ok=True)
         for place in (

@@ -16,6 +16,7 @@ from orchestrator.errors import CampaignOver, CompetitionError, FatalEnding, Pro
 from orchestrator.files import atomic_write, read_json, write_json
 from orchestrator.journal import Journal
 from orchestrator.ledger import best_entry, plan_header, rounds_since_keep, with_submission
+from orchestrator.referee.seal import read_data
 from orchestrator.rounds import RoundFiles
 from orchestrator.state import write_state
 from orchestrator.submission_policy import NOT_YET, decide
@@ -80,8 +81,11 @@ def run_phase(stage: Stage, phase: Phase) -> None:
 
 
 def _profile(stage: Stage) -> str:
-    kept = stage.campaign.referee.seal().kept
-    found = profile(stage.campaign.root, stage.campaign.config, kept)
+    campaign = stage.campaign
+    found = campaign.profile
+    if found is None:
+        kept = campaign.referee.seal().kept
+        found = profile(campaign.root, campaign.config, kept, *read_data(campaign.root, campaign.config))
     write_json(stage.files.path("profile.json"), found)
     if again := found["repeated_rows"]:
         text = f"{again:,} training rows stand there more than once, id and all: CV will look better than it is"

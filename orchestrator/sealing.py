@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.competitions.check import check_columns, check_sample
 from orchestrator.competitions.check_scoring import check_scoring
 from orchestrator.competitions.infer_cv import FOLDS
 from orchestrator.competitions.metrics import metric_of
+from orchestrator.competitions.profile import profile
 from orchestrator.competitions.tables import header
 from orchestrator.config import LoopSection
 from orchestrator.files import read_json_or_none
-from orchestrator.referee.seal import seal
+from orchestrator.referee.seal import read_data, seal
 from orchestrator.referee.some_rows import rows_that_serve
 
 TIME_FOR_TEN = 480.0  # seconds
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
 
 
-def check_data(campaign: Campaign) -> None:
-    """The first start: what can't be played is refused before anything is written; sealing reads all of it."""
+def check_data(campaign: Campaign) -> dict[str, Any] | None:
+    """The first start: what can't be played is refused before anything is written; sealing reads all of it.
+
+    Returns the profile of the tables, which are large at times and read once; None at a later start.
+    """
     if campaign.files(0).has("settings.json"):
-        return
+        return None
     spec, data = campaign.config.competition, campaign.root / "competition" / "data"
     metric = metric_of(spec, campaign.root)
     check_scoring(spec, metric)
@@ -44,7 +48,9 @@ def check_data(campaign: Campaign) -> None:
         shutil.rmtree(campaign.root / "competition" / "sealed", ignore_errors=True)
     seconds = seconds_to_play(campaign.config.loop, campaign.now())
     most = rows_that_serve(len(header(data / spec.train)), seconds)
-    seal(campaign.root, campaign.config, most, folds_that_pay(seconds))
+    tables = read_data(campaign.root, campaign.config)
+    folds = seal(campaign.root, campaign.config, most, folds_that_pay(seconds), tables)
+    return profile(campaign.root, campaign.config, folds.kept, *tables)
 
 
 def folds_that_pay(seconds: float | None) -> int:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orchestrator.competitions.infer_columns import Kind, kinds_of, parse_dates, thinned
-from orchestrator.competitions.stray_words import read_features
 from orchestrator.competitions.tables import header
 from orchestrator.config import CompetitionSection, Config
 from orchestrator.errors import BadInput
@@ -42,14 +41,15 @@ def lists_of(found: dict[str, Kind], spec: CompetitionSection) -> dict[str, list
     return lists
 
 
-def profile(campaign: Path, config: Config, kept: Array | None = None) -> dict[str, Any]:
-    """Describe train and test of a campaign; JSON-safe (no NaN), at most 200 columns in detail.
+def profile(
+    campaign: Path, config: Config, kept: Array | None, train: pd.DataFrame, test: pd.DataFrame
+) -> dict[str, Any]:
+    """Describe train and test of a campaign (`referee.seal.read_data`); JSON-safe (no NaN), 200 columns in detail.
 
-    `kept`: the rows of train that the campaign learns from, where not all. Raises BadInput when a table can't be read.
+    `kept`: the rows of train that the campaign learns from, where not all. Raises BadInput when train lacks some.
     """
     spec, data = config.competition, campaign / "competition" / "data"
     ids = [spec.id_column] if spec.id_column else []
-    train, test = read_features(data, spec, ids)
     given = len(train)
     if kept is not None:
         if kept[-1] >= given:

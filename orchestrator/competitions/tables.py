@@ -13,6 +13,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -31,6 +32,7 @@ STRAY = ["None", "none", "na", "n.a.", "N.A.", "missing", "?", "-", "--", "*", "
 AMOUNT = r"^([-+]?[$€£]? ?|[$€£] ?[-+]?)(\d{1,3}(,\d{3})+|\d+)(\.\d+)? ?%?$"
 """A number as people write it: 1,234.50 or $12 or 7.5 %."""
 BLOCK_BYTES = 1 << 24
+COLUMNS_AT_ONCE = 4
 HEADER_CHARACTERS = 1 << 20
 NO_ROWS = " has a header but no rows: get the file again"
 MAGIC = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"PAR1": "a Parquet file", b"%PDF": "a PDF"}
@@ -111,8 +113,8 @@ def _read_csv(path: Path, as_text: Collection[str], columns: Collection[str] | N
     except pa.ArrowInvalid as error:
         raise BadInput(f"{path}{_csv_fault(str(error))}") from None
     kept = set(as_text)
-    columns_ = [table.column(place) for place in range(len(wanted))]
-    typed = [column if name in kept else _typed(column) for name, column in zip(wanted, columns_, strict=True)]
+    with ThreadPoolExecutor(COLUMNS_AT_ONCE) as pool:
+        typed = list(pool.map(lambda name, column: column if name in kept else _typed(column), wanted, table.columns))
     frame: pd.DataFrame = pa.table(typed, names=wanted).to_pandas()
     return frame
 

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,16 +33,23 @@ from orchestrator.rounds import RoundFiles
 if TYPE_CHECKING:
     import pandas as pd
 
+    Pair = tuple[pd.DataFrame, pd.DataFrame]
+
 Array = np.ndarray[Any, Any]
 _CODEC = "lz4"
+_AT_ONCE = 2
+"""Folds that are written side by side: each is a copy of nearly the whole table."""
 _FORMAT = 1
 
 
-def seal(campaign: Path, config: Config, most: int | None = None, count: int = FOLDS) -> FoldSet:
+def seal(
+    campaign: Path, config: Config, most: int | None = None, count: int = FOLDS, tables: Pair | None = None
+) -> FoldSet:
     """The campaign's folds: loaded when they are intact, built otherwise.
 
     What was sealed before says how many labelled rows there are at most, and how many folds where `cv.folds` is null;
-    at first `cv.rows` does, or else `most` and `count`. Raises BadInput for data or settings that can't be split,
+    at first `cv.rows` does, or else `most` and `count`. `tables` are train and test where they were read before
+    (`read_data`). Raises BadInput for data or settings that can't be split,
     FatalEnding when a rebuilt folder would differ from the one that earlier rounds were scored with.
     """
     folder = campaign / "competition" / "sealed"
@@ -54,7 +62,7 @@ def seal(campaign: Path, config: Config, most: int | None = None, count: int = F
     try:
         folds = load(folder, fingerprint)
     except Damaged:
-        build(campaign, config, expected=before["hash"] if before else None, most=most)
+        build(campaign, config, expected=before["hash"] if before else None, most=most, tables=tables)
         folds = load(folder, fingerprint)
     if told is None:
         record.parent.mkdir(exist_ok=True)
@@ -77,7 +85,9 @@ def fingerprint_of(config: Config, most: int | None) -> str:
     return digest(json.dumps([_FORMAT, relevant, config.cv.model_dump(exclude={"rows"})], sort_keys=True))
 
 
-def build(campaign: Path, config: Config, *, expected: str | None, most: int | None) -> None:
+def build(
+    campaign: Path, config: Config, *, expected: str | None, most: int | None, tables: Pair | None = None
+) -> None:
     """Build the sealed folder from competition/data; `expected` is the hash it must have, when one is known.
 
     cv.folds must be a number (`with_folds`). Of more labelled rows than `most` the others stay out (see
@@ -88,16 +98,21 @@ def build(campaign: Path, config: Config, *, expected: str | None, most: int | N
         shutil.rmtree(leftover, ignore_errors=True)
     temp = Path(tempfile.mkdtemp(prefix=".sealed.", dir=home))
     try:
-        _fill(temp, campaign, config, expected, most)
+        _fill(temp, tables or read_data(campaign, config), config, expected, most)
         _swap(temp, home / "sealed")
     finally:
         shutil.rmtree(temp, ignore_errors=True)
 
 
-def _fill(temp: Path, campaign: Path, config: Config, expected: str | None, most: int | None) -> None:
-    spec, cv = config.competition, config.cv
+def read_data(campaign: Path, config: Config) -> Pair:
+    """Train and test as they are sealed and described; ids are texts. Raises BadInput when one can't be read."""
+    spec = config.competition
     ids = [] if spec.id_column is None or spec.id_column in spec.date_columns else [spec.id_column]
-    train, test = read_features(campaign / "competition" / "data", spec, ids)
+    return read_features(campaign / "competition" / "data", spec, ids)
+
+
+def _fill(temp: Path, tables: Pair, config: Config, expected: str | None, most: int | None) -> None:
+    spec, cv, (train, test) = config.competition, config.cv, tables
     rows, given = labelled_rows(train, test, config), len(train)
     kept = rows.choose(most, config) if most is not None and most < given else None
     if kept is not None:
@@ -148,7 +163,8 @@ def _flushed(folder: Path) -> dict[str, Any]:
         os.fsync(handle)
         os.close(handle)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    return {name: stamp_of(folder / name) for name in files}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return dict(zip(files, pool.map(lambda name: stamp_of(folder / name), files), strict=True))
 
 
 def _feature_columns(train: pd.DataFrame, test: pd.DataFrame, config: Config) -> list[str]:
@@ -206,11 +222,15 @@ def _write_tables(
         labelled = labelled.append_column(name, values)
     _write(temp / "test.parquet", pa.Table.from_pandas(test, preserve_index=False))
     _write(temp / "full.parquet", labelled)
-    for fold in range(cv.count):
+
+    def write_fold(fold: int) -> None:
         place = temp / f"fold_{fold}"
         place.mkdir()
         _write(place / "train.parquet", labelled.filter(pa.array(train_mask(assignment, fold, cv.strategy))))
         _write(place / "valid.parquet", features.filter(pa.array(assignment == fold)))
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(write_fold, range(cv.count)))
 
 
 def _write(path: Path, table: Any) -> None:

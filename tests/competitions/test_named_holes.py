@@ -12,7 +12,7 @@ from orchestrator.competitions.decisions import Decision
 from orchestrator.competitions.grading import load_answers, read_predictions
 from orchestrator.competitions.metrics import get_metric
 from orchestrator.competitions.profile import profile
-from orchestrator.referee.seal import seal
+from orchestrator.referee.seal import read_data, seal
 from orchestrator.referee.submission_file import build
 from tests.competitions.making import Folder
 
@@ -51,7 +51,7 @@ def test_it_is_a_class_from_the_first_table_to_the_submission(
     counts = np.bincount(folds.labels)
     assert counts.tolist() == [100 - rare, 99, rare]
     assert pd.read_parquet(folds.folder / "full.parquet")["region"].value_counts()["NA"] == rare
-    assert profile(campaign, made)["target"]["region"]["missing"] == 0
+    assert profile(campaign, made, None, *read_data(campaign, made))["target"]["region"]["missing"] == 0
     metric = get_metric(spec.metric, task=spec.task)
     decision = Decision("classes", (1, 1, 1)) if spec.submission_kind == "label" else Decision("probabilities")
     content = build(spec, campaign / "competition" / "data", np.eye(3)[[2, 1, 0] * 20], decision)

@@ -11,6 +11,7 @@ from orchestrator import config
 from orchestrator.competitions.create import create
 from orchestrator.competitions.profile import MAX_COLUMNS, lists_of, profile
 from orchestrator.config import CompetitionSection
+from orchestrator.referee.seal import read_data
 from tests.competitions.making import Folder
 
 
@@ -24,7 +25,8 @@ def folder(tmp_path):
 def profiled(folder: Folder) -> dict:
     campaign = folder.path.parent / "campaign"
     create(campaign, folder.write())
-    record = profile(campaign, config.load(campaign / "config.json", {}))
+    made = config.load(campaign / "config.json", {})
+    record = profile(campaign, made, None, *read_data(campaign, made))
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     return record
 
@@ -115,7 +117,8 @@ def test_a_hundred_thousand_rows_take_seconds(tmp_path):
     folder.write()
     started = time.process_time()
     create(tmp_path / "campaign", folder.path)
-    profile(tmp_path / "campaign", config.load(tmp_path / "campaign" / "config.json", {}))
+    made = config.load(tmp_path / "campaign" / "config.json", {})
+    profile(tmp_path / "campaign", made, None, *read_data(tmp_path / "campaign", made))
     assert time.process_time() - started < 10
 
 

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.competitions.profile import profile
 from orchestrator.competitions.stray_words import read_features, read_pair
 from orchestrator.competitions.tables import read_table
+from orchestrator.referee.seal import read_data
 from tests.competitions.making import Folder
 from tests.referee.conftest import Stand
 
@@ -132,7 +133,8 @@ def test_a_competition_reads_it_as_a_number_throughout(tmp_path: Path) -> None:
                 test.assign(x2=test["x2"].astype(str).where(test.index != 5, "Unknown")), sample)  # fmt: skip
     kinds = stand.referee().seal().manifest["kinds"]
     assert kinds["numeric"] == ["x0", "x1", "x2"] and kinds["categorical"] == ["city"]
-    assert profile(stand.root, stand.config)["numeric_columns"] == ["x0", "x1", "x2"]
+    found = profile(stand.root, stand.config, None, *read_data(stand.root, stand.config))
+    assert found["numeric_columns"] == ["x0", "x1", "x2"]
 
 
 def test_stray_words_do_not_make_dates_of_years_with_months(tmp_path: Path) -> None:

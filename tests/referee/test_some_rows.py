@@ -16,6 +16,7 @@ from orchestrator.competitions.profile import profile
 from orchestrator.errors import BadInput
 from orchestrator.files import read_json, write_json
 from orchestrator.referee.folds import digest
+from orchestrator.referee.seal import read_data
 from orchestrator.referee.some_rows import ENOUGH_ROWS, RARE, rows_that_serve, some_rows
 from tests.playing import NOON, Script
 from tests.referee.conftest import GOOD, ROWS, Stand
@@ -111,7 +112,7 @@ def test_a_campaign_goes_by_the_rows_that_are_kept(make_stand: Callable[..., Sta
         assert len(tables["train.parquet"]) + len(tables["valid.parquet"]) == 120
     assert len(pd.read_parquet(folds.tables("full")["train.parquet"])) == 120
     assert read_json(stand.files(0).path("folds.json"))["left_out"] == ROWS - 120
-    record = profile(stand.root, stand.config, folds.kept)
+    record = profile(stand.root, stand.config, folds.kept, *read_data(stand.root, stand.config))
     assert (record["rows"]["train"], record["rows_left_out"]) == (120, ROWS - 120)
     assert stand.run(GOOD)["status"] == "ok"
 
@@ -159,7 +160,7 @@ def test_a_shortened_table_is_told(make_stand: Callable[..., Stand]) -> None:
     kept = stand.referee().seal().kept
     pd.read_csv(stand.data / "train.csv")[:100].to_csv(stand.data / "train.csv", index=False)
     with pytest.raises(BadInput, match="has 100 rows, fewer than when the folds were sealed"):
-        profile(stand.root, stand.config, kept)
+        profile(stand.root, stand.config, kept, *read_data(stand.root, stand.config))
 
 
 def test_a_campaign_that_leaves_rows_out_says_so_at_every_start(tmp_path: Path) -> None:

@@ -89,7 +89,8 @@ def to_numbers(column: pd.Series) -> np.ndarray:
 def looks_like_code(name: str, values: np.ndarray) -> bool:
     """Integers that are names rather than amounts: repeated, and called so, or far apart and seldom zero."""
     known = values[np.isfinite(values)]
-    if len(known) < 50 or (known != np.round(known)).any():
+    parts = (known[:1000], known)  # most columns show at once what they are
+    if len(known) < 50 or any((part != np.round(part)).any() for part in parts):
         return False
     distinct, span = len(np.unique(known)), known.max() - known.min()
     if re.search(CODE_NAME, name) and distinct < len(known) / 2:
@@ -130,9 +131,20 @@ def moments_of(column: pd.Series) -> pd.Series:
     return moments.dt.tz_localize(None)
 
 
+def texts_of(column: pd.Series) -> pd.Series:
+    """The values as texts, missing where they are."""
+    return column.astype(str).where(column.notna())
+
+
 def codes_of(column: pd.Series) -> np.ndarray:
     """An integer for each different text of a column, -1 for what is missing."""
-    return pd.factorize(column.astype(str).where(column.notna()))[0]
+    return pd.factorize(texts_of(column))[0]
+
+
+def varies(values: np.ndarray) -> bool:
+    """Whether there are two different ones or more; to be unknown is one."""
+    known = values[~np.isnan(values)]
+    return len(known) > 0 and (len(known) < len(values) or bool(known.min() < known.max()))
 
 
 def add_column(data: Data, name: str, column: pd.Series) -> None:
@@ -156,16 +168,17 @@ def add_column(data: Data, name: str, column: pd.Series) -> None:
     if kind == "number":
         values = to_numbers(column)
         if np.isfinite(values).sum() >= 0.8 * column.notna().sum():
-            if len(np.unique(values[train])) > 1:
+            if varies(values[train]):
                 data.numbers[name] = values
             if looks_like_code(name, values):
                 data.cats[name] = pd.factorize(values)[0]
             return
-    codes = codes_of(column)
-    if len(np.unique(codes[train])) > 1:
+    texts = texts_of(column)
+    codes = pd.factorize(texts)[0]
+    if varies(codes[train]):
         data.cats[name] = codes
     if not pd.api.types.is_numeric_dtype(column):
-        data.strings[name] = column.astype(str).where(column.notna())
+        data.strings[name] = texts
 
 
 def label_key(value: Any) -> str:
@@ -222,7 +235,7 @@ def read_column(data: Data, name: str, column: pd.Series) -> None:
     if name not in (task.get("id_column"), task.get("group_column")) or column_kind(name, column, task) == "date":
         add_column(data, name, column)
     elif not pd.api.types.is_numeric_dtype(column):
-        strings = column.astype(str).where(column.notna())
+        strings = texts_of(column)
         if not strings.dropna().str.fullmatch(r"\d+(\.0)?").all():  # digits of a row's number tell nothing
             data.strings[name] = strings
     if name == task.get("time_column"):

@@ -22,11 +22,11 @@ def pixels(data: Data, option: Any) -> None:
 
     The histograms of oriented gradients of Dalal and Triggs (2005): a shift or a thicker stroke changes them little.
     """
-    from sklearn.decomposition import PCA
-
     places = pixel_places(data)
     if not places:
         return
+    from sklearn.decomposition import PCA
+
     rows, size = np.arange(sum(data.sizes)), max(1, int(PIXELS_AT_ONCE / len(places)))
     parts = (rows[k : k + size] for k in range(0, len(rows), size))
     edges = np.vstack([edge_histograms(pictures(data, places, part)) for part in parts])
