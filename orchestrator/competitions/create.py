@@ -81,7 +81,11 @@ def adopt(directory: Path, source: Source) -> list[str]:
 
     config.json is written last; nothing of the data is removed.
     """
-    config, lines = _settled(directory, source, {role: path.name for role, path in source.layout.tables.items()})
+    data, tables = directory / "competition" / "data", source.layout.tables
+    for path in tables.values():
+        if path.parent != data:
+            copy_durably(path, data / path.name)
+    config, lines = _settled(directory, source, {role: path.name for role, path in tables.items()})
     atomic_write(directory / CONFIG, settings.as_json(config))
     return [f"Made the campaign {directory} from the data that are in it.", *lines, *summary(config, directory)]
 

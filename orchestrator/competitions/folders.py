@@ -49,11 +49,11 @@ def locate(folder: Path, optional: Collection[str] = ()) -> Layout:
     private = root / "private" if (root / "private").is_dir() else None
     tables = find_tables(public, optional)
     answers = _first(private, _PRIVATE_ANSWERS) if private else _first(public, _FLAT_ANSWERS)
-    used = {path.name for path in tables.values()}
+    used = {path.relative_to(public) for path in tables.values()}
     return Layout(
         public,
         tables,
-        [path for path in _files(public, folder) if path.parts[0] not in used],
+        [path for path in _files(public, folder) if used.isdisjoint([path, *path.parents])],
         answers,
         _existing(*(place / "leaderboard.csv" for place in (private, root) if place)),
         _existing(public / "description.md", folder / "description.md", root / "description.md"),

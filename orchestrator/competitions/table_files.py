@@ -33,7 +33,8 @@ _NO_TABLE_WORDS = {"sample", "submission", "unlabeled", "unlabelled", "extra", "
 def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]:
     """Role → file. Raises BadInput that names the first role without a file, unless it is `optional`.
 
-    The usual names win; else the pair of files whose names differ in the words train and test alone. Beside a sample
+    The usual names win; else the pair of files whose names differ in the words train and test alone; else a usual name
+    in a folder here. Beside a sample
     submission and folders, which may hold a file for each row, the test table may be missing.
     """
     found = {role: _usual(public, role) for role in ROLES}
@@ -43,6 +44,7 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
         found["train"], found["test"] = _pair(public, train, test, found["sample_submission"])
     if found["train"] is None and found["test"] is not None:
         found["train"] = next((path for path in _tables(public) if path.name.split(".")[0].lower() == "labels"), None)
+    found = {role: path or _deeper(public, role) for role, path in found.items()}
     for role, path in found.items():
         by_rows = role == "test" and found["sample_submission"] and any(item.is_dir() for item in public.iterdir())
         if path is None and role not in optional and not by_rows:
@@ -100,6 +102,12 @@ def _usual(public: Path, role: str) -> Path | None:
         return not plain, "sample" not in name, formats.index(path.suffix.lower()), len(name), path.name
 
     return min(found, key=rank, default=None)
+
+
+def _deeper(public: Path, role: str) -> Path | None:
+    """The one file with a usual name in the folders here, as in data/train.csv; None where there is not just one."""
+    found = [path for path in public.glob("*/*") if path.is_file() and re.match(ROLES[role], path.name, re.IGNORECASE)]
+    return found[0] if len(found) == 1 else None
 
 
 def _tables(public: Path) -> list[Path]:

@@ -41,6 +41,27 @@ def test_gz_and_zipped_tsv_are_unpacked(tmp_path: Path) -> None:
     assert (tmp_path / "campaign/competition/data/train.csv").read_bytes() == train
 
 
+def test_tables_in_folders_of_their_own_are_found(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    for role in ("train", "test"):
+        (folder / role).mkdir()
+        (folder / f"{role}.csv").rename(folder / role / f"{role}.csv")
+    found = made(folder)
+    data = tmp_path / "campaign" / "competition" / "data"
+    assert (found.competition.train, found.competition.target_columns) == ("train.csv", ["y"])
+    assert {path.name for path in data.iterdir()} == {"train.csv", "test.csv", "sample_submission.csv"}
+
+
+def test_of_two_train_tables_in_folders_none_is_guessed(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    for place in ("one", "two"):
+        (folder / place).mkdir()
+        (folder / place / "train.csv").write_bytes((folder / "train.csv").read_bytes())
+    (folder / "train.csv").unlink()
+    with pytest.raises(BadInput, match=r"has no train\.csv"):
+        made(folder)
+
+
 @pytest.mark.parametrize("lines", [True, False])
 def test_json_records_become_tables(tmp_path: Path, lines: bool) -> None:
     folder = written(tmp_path)
