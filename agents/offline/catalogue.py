@@ -136,6 +136,7 @@ RECIPES: tuple[Recipe, ...] = (
         calibrate=True,
         max_terms=100_000,
         most_rows=30_000,
+        hurry=True,
     ),
     booster("lightgbm_default", "lightgbm", "LightGBM on plain columns, date and string parts", PLAIN, tree_hint(0.8)),
     booster(

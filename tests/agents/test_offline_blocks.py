@@ -16,7 +16,7 @@ from agents.offline.blocks import read_blocks
 from agents.offline.blocks.bags import FAST, FASTEST, boost, haste, some_of
 from agents.offline.blocks.boosters import by_order, catboost_model, relevances
 from agents.offline.blocks.classic import extra_trees_model
-from agents.offline.blocks.core import Clock, Data, holdout, inner_folds, moments_of, read_column, to_numbers
+from agents.offline.blocks.core import Clock, Data, holdout, inner_folds, moments_of, read_column, to_numbers, varies
 from agents.offline.blocks.goals import Goal, goals, predict_goals
 from agents.offline.blocks.language import char_counts, cut, language_model
 from agents.offline.blocks.linear import linear_model, tamed, tolerance
@@ -43,6 +43,7 @@ def test_long_texts_are_cut_where_there_is_too_much_of_them() -> None:
     assert cut(texts, 5000) == texts
     assert [len(text) for text in cut(texts, 1500)] == [500, 10, 500]
     assert [len(text) for text in cut(texts, 30)] == [300, 10, 300], "a text's beginning is always looked at"
+    assert [len(text) for text in cut(texts, 30, 40)] == [40, 10, 40]
 
 
 def test_runs_longer_than_every_text_are_nothing() -> None:
@@ -217,6 +218,32 @@ def test_text_models_learn_from_a_part_of_the_rows(tmp_path: Path, most: int | N
     found = language_model(data, {**params, "most_rows": most}).ravel()
     assert found.shape == (200,)
     assert found[y[800:] == 1].mean() > found[y[800:] == 0].mean() + 0.5
+
+
+@pytest.mark.parametrize(("hurry", "found"), [(True, False), (False, True)])
+def test_in_a_hurry_the_ends_of_long_texts_are_not_looked_at(tmp_path: Path, hurry: bool, found: bool) -> None:
+    y = np.arange(200) % 2
+    texts = ["x" * 30_000 + (" good" if label else " bad") for label in y]
+    task = {"task": "binary", "classes": [0, 1], "metric": "auc"}
+    data = Data(task, tmp_path, 1, (160, 20, 20), y[:160].astype(float), Clock(5), texts={"body": texts})
+    params = {"members": ["nb_single"], "C": 4.0, "alpha": 0.1, "calibrate": False, "max_terms": 1000, "hurry": hurry}
+    told = language_model(data, params).ravel()
+    assert (roc_auc_score(y[160:], told) > 0.9) == found
+
+
+@pytest.mark.parametrize(
+    ("values", "so"),
+    [
+        ([1, 1], False),
+        ([1, 2], True),
+        ([np.nan, np.nan], False),
+        ([1, np.nan], True),
+        ([-1, -1], False),
+        ([-1, 0], True),
+    ],
+)
+def test_a_column_varies_where_it_holds_two_things(values: list[float], so: bool) -> None:
+    assert varies(np.array(values)) == so
 
 
 def test_classes_of_one_row_leave_boosters_a_part_to_stop_on() -> None:
