@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,17 @@ from agents.offline.blocks import read_blocks
 from agents.offline.blocks.bags import FAST, FASTEST, boost, haste, some_of
 from agents.offline.blocks.boosters import by_order, catboost_model, relevances
 from agents.offline.blocks.classic import extra_trees_model
-from agents.offline.blocks.core import Clock, Data, holdout, inner_folds, moments_of, read_column, to_numbers, varies
+from agents.offline.blocks.core import (
+    Clock,
+    Data,
+    holdout,
+    inner_folds,
+    load,
+    moments_of,
+    read_column,
+    to_numbers,
+    varies,
+)
 from agents.offline.blocks.goals import Goal, goals, predict_goals
 from agents.offline.blocks.language import char_counts, cut, language_model
 from agents.offline.blocks.linear import linear_model, tamed, tolerance
@@ -229,6 +240,24 @@ def test_in_a_hurry_the_ends_of_long_texts_are_not_looked_at(tmp_path: Path, hur
     params = {"members": ["nb_single"], "C": 4.0, "alpha": 0.1, "calibrate": False, "max_terms": 1000, "hurry": hurry}
     told = language_model(data, params).ravel()
     assert (roc_auc_score(y[160:], told) > 0.9) == found
+
+
+@pytest.mark.parametrize(
+    ("seconds", "time", "rows"), [(None, None, 200_000), (0.1, None, 100_001), (0.1, "day", 200_000)]
+)
+def test_of_very_many_rows_as_many_are_read_as_there_is_time_for(
+    tmp_path: Path, seconds: float | None, time: str | None, rows: int
+) -> None:
+    table = pd.DataFrame({"x": np.arange(200_010.0), "day": np.arange(200_010) % 9})
+    labels = np.where(np.arange(200_000) == 10, "rare", np.where(np.arange(200_000) % 2, "a", "b"))
+    table[:200_000].assign(y=labels).to_parquet(tmp_path / "train.parquet")
+    table[200_000:].to_parquet(tmp_path / "test.parquet")
+    task = {"task": "multiclass", "classes": ["a", "b", "rare"], "target_columns": ["y"], "time_column": time}
+    (tmp_path / "task.json").write_text(json.dumps(task))
+    data = load(tmp_path, 1, seconds)
+    assert data.sizes == (rows, 0, 10) and len(data.y) == rows
+    assert (np.diff(data.numbers["x"]) > 0).all(), "in their order"
+    assert set(data.y[data.numbers["x"][:rows] == 10]) == {2}, "a class of one row stays"
 
 
 @pytest.mark.parametrize(

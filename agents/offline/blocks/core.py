@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+READ_A_SECOND = 2e6  # cells of all tables: so that most of the time serves the fit
+ENOUGH_ROWS = 100_000  # to learn from, however little time there is
 HUGE = 1e30  # a mark for "none" rather than an amount
 CODE_NAME = (  # userId, CLIENT_ID, zip code; or a thing that has a number
     r"(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?:[Ii]d|ID|[Cc]ode|CODE|[Zz]ip|ZIP)$"
@@ -204,7 +206,10 @@ def encode_labels(train: pd.DataFrame, task: dict[str, Any]) -> np.ndarray:
 
 
 def load(folder: Path, seed: int, seconds: float | None = None) -> Data:
-    """Reads IN/. Rows without any label are left out; a full refit may come without valid.parquet."""
+    """Reads IN/. Rows without any label are left out; a full refit may come without valid.parquet.
+
+    Of very many training rows it takes as many as `seconds` serve, unless they hang together.
+    """
     task = json.loads((folder / "task.json").read_text())
     train, test = pd.read_parquet(folder / "train.parquet"), pd.read_parquet(folder / "test.parquet")
     there = (folder / "valid.parquet").is_file()
@@ -213,6 +218,10 @@ def load(folder: Path, seed: int, seconds: float | None = None) -> Data:
     labelled = np.isfinite(y) if y.ndim == 1 else np.isfinite(y).any(axis=1)
     train, y = train[labelled], y[labelled]
     seed = seed + 1000 * int(task.get("seed") or 0)
+    if seconds and not (task.get("group_column") or task.get("time_column")):
+        rows = int(READ_A_SECOND * seconds / len(test.columns)) - len(valid) - len(test)
+        chosen = rows_in_time(y, max(ENOUGH_ROWS, rows), seed, task["task"] in ("binary", "multiclass"))
+        train, y = train.iloc[chosen], y[chosen]
     sizes = (len(train), len(valid), len(test))
     most = min(float(task.get("seconds") or 600), seconds / 0.9 if seconds else float("inf"))
     data = Data(task, folder, seed, sizes, y, Clock(most))
@@ -221,6 +230,17 @@ def load(folder: Path, seed: int, seconds: float | None = None) -> Data:
         column = pd.concat([part[name] for part in (train, valid, test)], ignore_index=True)
         read_column(data, str(name), column)
     return data
+
+
+def rows_in_time(y: np.ndarray, most: int, seed: int, classes: bool) -> np.ndarray:
+    """At most about `most` rows at random, in their order, with every row of a class that would be missing."""
+    if len(y) <= most:
+        return np.arange(len(y))
+    chosen = np.zeros(len(y), dtype=bool)
+    chosen[np.random.default_rng(seed).permutation(len(y))[:most]] = True
+    if classes:
+        chosen |= ~np.isin(y, y[chosen])
+    return np.flatnonzero(chosen)
 
 
 def read_column(data: Data, name: str, column: pd.Series) -> None:
