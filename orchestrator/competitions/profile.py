@@ -121,7 +121,7 @@ def _numbers(values: pd.Series) -> dict[str, Any]:
         "std": few.std(),
         "skew": few.skew() if len(few) > 2 else None,
         "zeros": round(float((finite == 0).mean()), 4),
-        "whole": bool((finite % 1 == 0).all()),
+        "whole": all(bool((part % 1 == 0).all()) for part in (few, finite)),  # some tell of most that they are not
         "infinite": len(numbers) - len(finite),
         **dict(zip(QUANTILES, places, strict=True)),
     }
