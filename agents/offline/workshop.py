@@ -35,6 +35,8 @@ MOST_BYTES = 100_000
 """Of an experiment's file."""
 SPARED = ("selection", "places", "pixels")
 """Blocks that it may do without."""
+LONGEST_HYPOTHESIS = 1000
+"""Characters; the whole of it is in the plan."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def build(turn: Turn) -> str:
     script = fitting_script(
         replace(blueprint, features=without_idle(blueprint.features, notebook.data)),
         title=title,
-        hypothesis=f"{strategy['hypothesis']}{note}",
+        hypothesis=f"{text.one_line(strategy['hypothesis'], LONGEST_HYPOTHESIS)}{note}",
         seed=turn.facts["seed"],
         seconds=strategy.get("fold_seconds"),
     )
