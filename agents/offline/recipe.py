@@ -40,7 +40,7 @@ def _called_code(name: str, column: Mapping[str, Any], rows: int) -> bool:
 
 
 def _tells_days(name: str | None, profile: Mapping[str, Any]) -> bool:
-    """Whether the time column is a date, or a number of days, weeks or months by its name (`blocks.series`)."""
+    """Whether the time column is a date, or by its name a number of years, months, weeks, … (`blocks.series`)."""
     return name in profile["date_columns"] or bool(name in profile["numeric_columns"] and unit_of(str(name)))
 
 

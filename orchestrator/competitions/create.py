@@ -45,6 +45,8 @@ class Source:
     """Texts to write: path below competition/data → text."""
     notes: list[str] = field(default_factory=list)
     """Sentences for the person."""
+    in_notebooks: bool = False
+    """Whether notebooks compute the submissions: they meet the tables as they came, without dates made here."""
 
 
 def create(directory: Path, source: Path | None = None, *, use_meta: bool = True) -> list[str]:
@@ -136,7 +138,7 @@ def _settled(campaign: Path, source: Source, names: dict[str, str]) -> tuple[Con
     for path, text in source.documents.items():
         (data / path).parent.mkdir(parents=True, exist_ok=True)
         atomic_write(data / path, text)
-    names, prepared = prepare(data, names, source.description.text)
+    names, prepared = prepare(data, names, source.description.text, dates=not source.in_notebooks)
     if "sample_submission" not in names:
         why = make_sample(data, names["train"], names["test"], source.description.text)
         names = {**names, "sample_submission": "sample_submission.csv"}

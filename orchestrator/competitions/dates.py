@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Literal
 
+from orchestrator.competitions.infer_columns import parse_dates, thinned
+from orchestrator.competitions.infer_cv import TIME_NAME
 from orchestrator.competitions.role_tables import RoleTables
+from orchestrator.competitions.tables import MISSING
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    Pair = tuple[pd.Series, pd.Series]
 
 PARTS = {
     "year": ("year", "yr"),
@@ -23,9 +27,6 @@ MONTHS = {
     name: i
     for i, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)
 }
-SPELLED = re.compile(r"(?i)date|time|stamp")
-"""Names of columns that tell the moment themselves."""
-NUMBERED = re.compile(r"(?i)date|time|stamp|epoch|unix|(^|_)(day|month|quarter|period|ts|ymd|yyyymm(dd)?)($|_)")
 QUARTER = r"(?i)^\s*(?:(?P<year>\d{4})[- ]?Q(?P<quarter>[1-4])|Q(?P<first>[1-4])[- ]?(?P<then>\d{4}))\s*$"
 SINCE_1970: dict[Literal["s", "ms"], tuple[float, float]] = {"s": (6e8, 2.5e9), "ms": (6e11, 2.5e12)}
 """What the seconds of 1989 to 2049 lie within, and their thousandths."""
@@ -33,32 +34,50 @@ FORMS = {8: "%Y%m%d", 6: "%Y%m"}
 """Of days and months that are written as numbers of so many digits."""
 KNOWN = 0.95
 """The least share of rows with a moment."""
+SHARED = 0.5
+"""From this share of test's moments in train on, the parts of a moment say as much as a date."""
 MOST_BYTES = 300_000_000
 """Of both tables; larger ones are not written once more."""
 
 
 def add_dates(roles: RoleTables) -> None:
-    """Give train and test a date made of a year with months, weeks or days beside it, and of each number of a moment.
+    """Give train and test a date made of a year with months, weeks or quarters, and of each number of a moment.
 
-    Parts are left as they are where test shares train's moments: there they say as much as a date.
+    A year's parts are left as they are where there is a date besides, and where test shares train's moments.
+    Parquet has types of its own, which would be lost.
     """
     paths = [roles.data / roles.names[role] for role in ("train", "test")]
-    if sum(path.stat().st_size for path in paths if path.exists()) > MOST_BYTES:  # test may not be written yet
+    large = sum(path.stat().st_size for path in paths if path.exists()) > MOST_BYTES  # test may not be written yet
+    if large or any(path.suffix == ".parquet" for path in paths):
         return
     known = {*roles.columns("test")} - {*roles.asked(), roles.key()}
     shared = [name for name in roles.columns("train") if name in known]
-    found = {name: {"number": name} for name in shared if NUMBERED.search(name)}
-    if not any(SPELLED.search(name) for name in shared):
-        found |= _families(shared)
-    for name, columns in found.items():
-        moments = _moments(roles, columns)
-        if moments is None or ("year" in columns and moments[1].isin(moments[0]).any()):
+    for (name, columns), moments in _dates_of(roles, shared).items():
+        fresh = f"{name}_date"
+        if fresh in roles.columns("train") or fresh in roles.columns("test"):  # as the same command left it
             continue
-        taken = roles.columns("train")
-        fresh = next(one for one in (f"{name}_date", f"{name}_as_date", "date_made") if one not in taken)
-        for role, made in zip(("train", "test"), moments, strict=True):
-            roles.put(role, roles.frame(role).assign(**{fresh: made.to_numpy()}))
-        roles.notes.append(f"{', '.join(columns.values())} became the date {fresh}.")
+        for role, texts in zip(("train", "test"), moments, strict=True):
+            roles.put(role, roles.frame(role).assign(**{fresh: texts.to_numpy()}))
+        roles.notes.append(f"{', '.join(columns)} became the date {fresh}.")
+
+
+def _dates_of(roles: RoleTables, shared: list[str]) -> dict[tuple[str, tuple[str, ...]], Pair]:
+    """What a date is called and made of → the moments of train's and test's rows."""
+    numbered, families = [name for name in shared if TIME_NAME.search(name)], _families(shared)
+    read = list(dict.fromkeys([*numbered, *(name for parts in families.values() for name in parts.values())]))
+    if not read:
+        return {}
+    tables = [roles.part(role, read) for role in ("train", "test")]
+    pairs: dict[str, Pair] = {name: (_typed(tables[0][name]), _typed(tables[1][name])) for name in read}
+    found: dict[tuple[str, tuple[str, ...]], Pair] = {}
+    found |= {(name, (name,)): made for name in numbered if (made := _moments({"": pairs[name]}))}
+    if found or any(parse_dates(thinned(pairs[name][0])) is not None for name in numbered):
+        return found
+    for name, parts in families.items():
+        made = _moments({part: pairs[column] for part, column in parts.items()})
+        if made and made[1][made[1] != ""].isin(made[0]).mean() < SHARED:
+            found[name, tuple(parts.values())] = made
+    return found
 
 
 def _families(names: list[str]) -> dict[str, dict[str, str]]:
@@ -85,17 +104,31 @@ def _without(name: str, word: str) -> str | None:
     return name[: -len(word)].strip("_ .-") if low.endswith(word) else None
 
 
-def _moments(roles: RoleTables, columns: dict[str, str]) -> tuple[pd.Series, pd.Series] | None:
-    """The moments of train's and test's rows as texts, empty for the few without; None where they are no moments."""
+def _typed(column: pd.Series) -> pd.Series:
+    """Texts that are numbers as numbers, as a table has them that was read as text."""
     import pandas as pd
 
-    train, test = (roles.part(role, list(columns.values())) for role in ("train", "test"))
-    both = pd.concat([train, test], ignore_index=True)
-    made = _of_number(both[columns["number"]]) if "number" in columns else _of_parts(both, columns)
-    if made is None or min(made[: len(train)].notna().mean(), made[len(train) :].notna().mean()) < KNOWN:
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column
+    texts = column.astype("string").str.strip()
+    numbers = pd.to_numeric(texts, errors="coerce").astype(float)
+    return numbers if (numbers.notna() | texts.isna() | texts.isin(MISSING)).all() else column
+
+
+def _moments(parts: dict[str, Pair]) -> Pair | None:
+    """The moments of train's and test's rows as texts, empty for the few without; None where they are no moments.
+
+    `parts`: the columns by part, or the one column of the name "".
+    """
+    import pandas as pd
+
+    both = {part: pd.concat(pair, ignore_index=True) for part, pair in parts.items()}
+    rows = len(next(iter(parts.values()))[0])
+    made = _of_number(both[""]) if "" in both else _of_parts(both)
+    if made is None or min(made[:rows].notna().mean(), made[rows:].notna().mean()) < KNOWN:
         return None
     texts = made.dt.strftime("%Y-%m-%d %H:%M:%S").fillna("")
-    return texts[: len(train)], texts[len(train) :]
+    return texts[:rows], texts[rows:]
 
 
 def _of_number(values: pd.Series) -> pd.Series | None:
@@ -105,7 +138,7 @@ def _of_number(values: pd.Series) -> pd.Series | None:
     if not pd.api.types.is_numeric_dtype(values.dtype):
         found = values.astype("string").str.extract(QUARTER)
         parts = found.assign(year=found["year"].fillna(found["then"]), quarter=found["quarter"].fillna(found["first"]))
-        return _of_parts(parts[["year", "quarter"]].astype(float), {"year": "year", "quarter": "quarter"})
+        return _of_parts({part: parts[part].astype(float) for part in ("year", "quarter")})
     if values.isna().all() or values.dtype == bool:
         return None
     low, high = values.min(), values.max()
@@ -118,11 +151,11 @@ def _of_number(values: pd.Series) -> pd.Series | None:
     return None
 
 
-def _of_parts(table: pd.DataFrame, columns: dict[str, str]) -> pd.Series | None:
+def _of_parts(columns: dict[str, pd.Series]) -> pd.Series | None:
     """A year with its month, week or quarter; beside a month a day and an hour where there are some."""
     import pandas as pd
 
-    parts = {part: _numbers(table[name], part) for part, name in columns.items()}
+    parts = {part: _numbers(column, part) for part, column in columns.items()}
     year, month, week, quarter, day, hour = (parts.get(p) for p in ("year", "month", "week", "quarter", "day", "hour"))
     if year is None:
         return None

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.competitions.table_files import PACKED, copy_durably, find_tables, is_table, unpack
+from orchestrator.competitions.table_files import HIDDEN, PACKED, copy_durably, find_tables, is_table, unpack
 from orchestrator.competitions.tables import check_file
 from orchestrator.errors import BadInput
 
 _PRIVATE_ANSWERS = re.compile(r"^(answers?|solutions?|test|test_labels?|labels?)\.(csv|tsv|parquet)$", re.IGNORECASE)
 _FLAT_ANSWERS = re.compile(r"^(answers?|solutions?|test_labels?)\.(csv|tsv|parquet)$", re.IGNORECASE)
-_HIDDEN = re.compile(r"^(\..*|__pycache__|private|meta\.json|leaderboard\.csv)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,10 @@ def _files(public: Path, limit: Path) -> list[Path]:
     found = []
     for place, folders, names in os.walk(public):
         here = Path(place)
-        folders[:] = sorted(name for name in folders if not _HIDDEN.match(name))
+        folders[:] = sorted(name for name in folders if not HIDDEN.match(name))
         for name in sorted([*names, *(name for name in folders if (here / name).is_symlink())]):
             path = here / name
-            if _HIDDEN.match(name) or _FLAT_ANSWERS.match(name):
+            if HIDDEN.match(name) or _FLAT_ANSWERS.match(name):
                 continue
             if path.is_symlink() and not path.resolve().is_relative_to(limit.resolve()):
                 raise BadInput(f"{path} is a link out of the folder: replace it by a copy of what it points to")

@@ -1,7 +1,7 @@
 """Before anything is decided: JSON, labels in a table of their own, files for each row, side tables and the parts of
 dates become columns.
 
-What comes as one train and one test table in CSV, TSV or Parquet is left as it is.
+What comes as one train and one test table in CSV, TSV or Parquet is left as it is, but for dates.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from orchestrator.competitions.side_tables import add_side_tables, sum_up_series
 from orchestrator.competitions.table_files import JSON_FORMATS
 
 
-def prepare(data: Path, names: dict[str, str], description: str) -> tuple[dict[str, str], list[str]]:
+def prepare(
+    data: Path, names: dict[str, str], description: str, *, dates: bool = True
+) -> tuple[dict[str, str], list[str]]:
     """Bring the tables in the folder `data` into one train, one test and a sample table.
 
     `names`: role → file; returns the same for what is to be played, and a sentence for each thing that was done.
-    A table that changes keeps its name but for the ending; what it came from stays. Raises BadInput for files that
-    can't be read.
+    `dates`: whether the parts of moments become dates. A table that changes keeps its name but for the ending; what it
+    came from stays. Raises BadInput for files that can't be read.
     """
     given = _without_json(data, names)
     roles = RoleTables(data, given)
@@ -37,7 +39,8 @@ def prepare(data: Path, names: dict[str, str], description: str) -> tuple[dict[s
     if "test" in roles.names:
         add_row_files(roles)
         add_side_tables(roles)
-        add_dates(roles)
+        if dates:
+            add_dates(roles)
     roles.save()
     return roles.names, roles.notes
 

@@ -25,6 +25,8 @@ ROLES = {
     "test": rf"^test(ing)?([_-]?(set|data))?{_TABLE}",
     "sample_submission": rf"^[\w-]*submission[\w-]*{_TABLE}",
 }
+HIDDEN = re.compile(r"^(\..*|__pycache__|private|meta\.json|leaderboard\.csv)$", re.IGNORECASE)
+"""What of a competition's folder no experiment may see."""
 _SAMPLE_LIKE = re.compile(r"^(sample|example|benchmark|random|baseline)|submi|^solution", re.IGNORECASE)
 _LABEL_WORDS = {"label", "labels", "target", "targets", "answer", "answers", "solution", "y"}
 _NO_TABLE_WORDS = {"sample", "submission", "unlabeled", "unlabelled", "extra", "description", "columns"}
@@ -34,8 +36,8 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
     """Role → file. Raises BadInput that names the first role without a file, unless it is `optional`.
 
     The usual names win; else the pair of files whose names differ in the words train and test alone; else a usual name
-    in a folder here. Beside a sample
-    submission and folders, which may hold a file for each row, the test table may be missing.
+    in a folder here. Beside a sample submission and folders, which may hold a file for each row, the test table may be
+    missing.
     """
     found = {role: _usual(public, role) for role in ROLES}
     found["sample_submission"] = found["sample_submission"] or _sample_like(public)
@@ -93,7 +95,7 @@ def _copy(source: BufferedIOBase | IO[bytes], target: BufferedWriter) -> None:
 def _usual(public: Path, role: str) -> Path | None:
     """The file with a usual name; of several, the plainest name in the handiest format."""
     found = [path for path in sorted(public.iterdir()) if re.match(ROLES[role], path.name, re.IGNORECASE)]
-    found = [path for path in found if not (path.is_dir() and any(other.is_file() for other in found))]
+    found = [path for path in found if path.is_file() or not any(path.glob("*"))]
 
     def rank(path: Path) -> tuple[bool, bool, int, int, str]:
         name = path.name.lower()
@@ -106,8 +108,9 @@ def _usual(public: Path, role: str) -> Path | None:
 
 def _deeper(public: Path, role: str) -> Path | None:
     """The one file with a usual name in the folders here, as in data/train.csv; None where there is not just one."""
-    found = [path for path in public.glob("*/*") if path.is_file() and re.match(ROLES[role], path.name, re.IGNORECASE)]
-    return found[0] if len(found) == 1 else None
+    places = [place for place in public.iterdir() if place.is_dir() and not HIDDEN.match(place.name)]
+    found = [path for place in places for path in place.iterdir() if re.match(ROLES[role], path.name, re.IGNORECASE)]
+    return found[0] if len(found) == 1 and found[0].is_file() else None
 
 
 def _tables(public: Path) -> list[Path]:
@@ -172,12 +175,15 @@ def _is_complete(test: Path, sample: Path | None) -> bool:
 
 
 def copy_durably(source: Path, target: Path) -> None:
-    """Copy a regular file and wait until it is on the disk; its permissions become the usual ones."""
+    """Copy a regular file, all of it or nothing, until it is on the disk; its permissions become the usual ones."""
+    temp = target.with_name(f".{target.name}.tmp")
     try:
-        shutil.copyfile(source, target)
+        shutil.copyfile(source, temp)
     except OSError as error:
+        temp.unlink(missing_ok=True)
         raise BadInput(
             f"{source} can't be copied ({error.strerror}): check its permissions and the free space"
         ) from None
-    with target.open("rb") as file:
+    with temp.open("rb") as file:
         os.fsync(file.fileno())
+    os.replace(temp, target)

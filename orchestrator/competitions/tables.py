@@ -92,7 +92,10 @@ def read_verbatim(path: Path) -> pd.DataFrame:
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write a table durably, without an index."""
-    atomic_write(path, frame.to_csv(index=False, lineterminator="\n"))
+    written = frame.to_csv(index=False, lineterminator="\n")
+    if "\r" in written:  # which is quoted by itself only where lines end with it
+        written = frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    atomic_write(path, written)
 
 
 def _read_csv(path: Path, as_text: Collection[str], columns: Collection[str] | None) -> pd.DataFrame:

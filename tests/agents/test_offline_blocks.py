@@ -25,6 +25,7 @@ from agents.offline.blocks.core import (
     load,
     moments_of,
     read_column,
+    rows_in_time,
     to_numbers,
     varies,
 )
@@ -258,6 +259,13 @@ def test_of_very_many_rows_as_many_are_read_as_there_is_time_for(
     assert data.sizes == (rows, 0, 10) and len(data.y) == rows
     assert (np.diff(data.numbers["x"]) > 0).all(), "in their order"
     assert set(data.y[data.numbers["x"][:rows] == 10]) == {2}, "a class of one row stays"
+
+
+def test_of_each_class_and_label_some_rows_are_read() -> None:
+    y = np.zeros((200_000, 2))
+    y[:60, 0], y[::2, 1] = 1.0, 1.0
+    found = [rows_in_time(labels, 1000, seed, True) for labels in (y[:, 0], y) for seed in range(5)]
+    assert all(10 <= (rows < 60).sum() < 20 and 1000 <= len(rows) < 1050 for rows in found)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,23 @@ def test_tables_in_folders_of_their_own_are_found(tmp_path: Path) -> None:
     assert {path.name for path in data.iterdir()} == {"train.csv", "test.csv", "sample_submission.csv"}
 
 
+def test_a_folder_called_train_csv_holds_the_table(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    (folder / "train.csv").rename(folder / "table.csv")
+    (folder / "train.csv").mkdir()
+    (folder / "table.csv").rename(folder / "train.csv" / "train.csv")
+    assert made(folder).competition.target_columns == ["y"]
+
+
+@pytest.mark.parametrize("place", ["private", ".ipynb_checkpoints"])
+def test_a_test_table_is_not_looked_for_where_nothing_is_for_experiments(tmp_path: Path, place: str) -> None:
+    folder = written(tmp_path)
+    (folder / place).mkdir()
+    (folder / "test.csv").rename(folder / place / "test.csv")
+    with pytest.raises(BadInput, match=r"no features for the rows of test\.csv"):
+        made(folder)
+
+
 def test_of_two_train_tables_in_folders_none_is_guessed(tmp_path: Path) -> None:
     folder = written(tmp_path)
     for place in ("one", "two"):

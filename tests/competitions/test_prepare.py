@@ -298,3 +298,69 @@ def test_what_is_called_a_month_and_is_none_stays_as_it_is(folder: Path, values:
         table = table.assign(year=2020, month=values[: len(table)], period=range(len(table)))
         table.to_csv(folder / f"{name}.csv", index=False)
     assert Campaign(folder).spec.date_columns == []
+
+
+EDGE = 461  # in MOMENTS, a Monday in the first days of a quarter
+
+
+@pytest.mark.parametrize(
+    ("besides", "values"), [("sentiment", [0.5]), ("AIR_TIME", [60]), ("candidate_id", range(10**9, 10**9 + 7200, 12))]
+)
+def test_what_only_sounds_like_a_moment_is_none(tmp_path: Path, besides: str, values: list[float]) -> None:
+    made = spelled(tmp_path / "comp", "parts", EDGE)
+    for place, table in ((0, made.train), (EDGE, made.test)):
+        table[besides] = np.resize(np.array(values), 600)[place : place + len(table)]
+    assert Campaign(made.write()).spec.date_columns == ["row_date"]
+
+
+def test_parts_are_read_after_a_side_table_was_joined(tmp_path: Path) -> None:
+    made = spelled(tmp_path / "comp", "parts", EDGE)
+    made.train["shop"], made.test["shop"] = np.arange(EDGE) % 7, np.arange(600 - EDGE) % 7
+    folder = made.write()
+    pd.DataFrame({"shop": range(7), "size": range(7, 14)}).to_csv(folder / "shops.csv", index=False)
+    campaign = Campaign(folder)
+    assert "shops_size" in campaign.train and campaign.spec.date_columns == ["row_date"]
+
+
+def test_two_numbers_of_moments_become_two_dates(tmp_path: Path) -> None:
+    made = spelled(tmp_path / "comp", "a number", EDGE)
+    made.train["seen_time"], made.test["seen_time"] = 1_500_000_000 + np.arange(EDGE), 1_600_000_000
+    assert Campaign(made.write()).spec.date_columns == ["date_date", "seen_time_date"]
+
+
+def test_a_hole_and_a_day_that_both_have_leave_the_parts_a_date(tmp_path: Path) -> None:
+    made = spelled(tmp_path / "comp", "parts", EDGE)
+    for name in ("year", "month", "day"):
+        made.test.loc[0, name] = made.train[name].iloc[-1]
+    for table in (made.train, made.test):
+        table["year"] = table["year"].astype(float)
+        table.loc[5, "year"] = np.nan
+    campaign = Campaign(made.write())
+    assert (campaign.spec.time_column, campaign.config.cv.strategy) == ("row_date", "time")
+
+
+def test_dates_are_made_once_and_not_for_notebooks(tmp_path: Path) -> None:
+    folder = spelled(tmp_path / "comp", "a number", EDGE).write()
+    names = {role: f"{role}.csv" for role in ("train", "test", "sample_submission")}
+    before = (folder / "train.csv").read_bytes()
+    assert prepare(folder, names, "", dates=False) == (names, []) and (folder / "train.csv").read_bytes() == before
+    _, notes = prepare(folder, names, "")
+    once = (folder / "train.csv").read_bytes()
+    assert notes == ["date became the date date_date."] and once != before
+    assert prepare(folder, names, "")[1] == [] and (folder / "train.csv").read_bytes() == once
+
+
+def test_types_of_parquet_and_lone_line_ends_in_texts_stay(tmp_path: Path) -> None:
+    made = spelled(tmp_path / "comp", "parts", EDGE)
+    for table in (made.train, made.test):
+        table["note"] = ["one\rtwo, three" if row % 2 else "four" for row in range(len(table))]
+    folder = made.write()
+    assert set(Campaign(folder).train["note"]) == {"one\rtwo, three", "four"}
+    other = Folder(tmp_path / "typed" / "comp")
+    other.train, other.test, other.sample = made.train.assign(code="007"), made.test.assign(code="007"), made.sample
+    typed = other.write()
+    for name in ("train", "test"):
+        table = pd.read_csv(typed / f"{name}.csv", dtype={"code": str})
+        table.to_parquet(typed / f"{name}.parquet")
+        (typed / f"{name}.csv").unlink()
+    assert set(Campaign(typed).train["code"]) == {"007"}

@@ -231,7 +231,7 @@ def language_model(data: Data, params: dict[str, Any]) -> np.ndarray:
     """`blended` models of at most "most_rows" training rows; in a "hurry" of as many letters as there is time for."""
     part = smaller_fold(data, int(params.get("most_rows") or data.n_train))
     if params.get("hurry"):
-        most = max(SOON_COUNTED, int(LETTERS_A_SECOND * data.clock.left()))
+        most = max(SOON_COUNTED, int(LETTERS_A_SECOND * data.clock.whole)) // len(part.texts)
         short = {name: cut(texts, most, FEWEST_LETTERS) for name, texts in part.texts.items()}
         part = replace(part, texts=short, term_counts={})
     try:

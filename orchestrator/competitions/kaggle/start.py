@@ -91,18 +91,21 @@ class Start:
         return data
 
     def _source(self, facts: Facts, data: Data) -> Source:
-        layout = _layout(data.folder, self.slug)
-        text = describe(facts.info, facts.pages) if facts.pages else _own_description(layout)
+        layout, info = _layout(data.folder, self.slug), facts.info
+        if info.code_only and any(path.parent != data.folder for path in layout.tables.values()):
+            raise BadInput(f"{self.slug} takes notebooks only and keeps its tables in folders: that can't be played")
+        text = describe(info, facts.pages) if facts.pages else _own_description(layout)
         settings, guesses, notes = self._stated(facts)
         own = {f"pages/{name}": page for name, page in documents(facts.pages).items()}
         return Source(
             layout,
             self.slug,
-            understand(facts.info, text, facts.scores),
+            understand(info, text, facts.scores),
             settings=settings,
             guesses=guesses,
             documents={**own, **({"description.md": text} if text else {})},
             notes=[*facts.notes, *(f"Left out: {note}" for note in data.notes), *notes],
+            in_notebooks=info.code_only,
         )
 
     def _stated(self, facts: Facts) -> tuple[dict[str, dict[str, Any]], dict[str, str], list[str]]:
