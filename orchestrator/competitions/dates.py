@@ -30,8 +30,9 @@ MONTHS = {
 QUARTER = r"(?i)^\s*(?:(?P<year>\d{4})[- ]?Q(?P<quarter>[1-4])|Q(?P<first>[1-4])[- ]?(?P<then>\d{4}))\s*$"
 SINCE_1970: dict[Literal["s", "ms"], tuple[float, float]] = {"s": (6e8, 2.5e9), "ms": (6e11, 2.5e12)}
 """What the seconds of 1989 to 2049 lie within, and their thousandths."""
-FORMS = {8: "%Y%m%d", 6: "%Y%m"}
-"""Of days and months that are written as numbers of so many digits."""
+NUMBERS = {"%Y%m%d": (1800_00_00, 2200_00_00), "%Y%m": (1900_00, 2100_00)}
+"""What days and months that are written as numbers lie within; six digits may also be two of a year."""
+FORM = "%Y-%m-%d %H:%M:%S"
 KNOWN = 0.95
 """The least share of rows with a moment."""
 SHARED = 0.5
@@ -43,21 +44,19 @@ MOST_BYTES = 300_000_000
 def add_dates(roles: RoleTables) -> None:
     """Give train and test a date made of a year with months, weeks or quarters, and of each number of a moment.
 
-    A year's parts are left as they are where there is a date besides, and where test shares train's moments.
-    Parquet has types of its own, which would be lost.
+    A year's parts are left as they are where a date says as much, and where test shares train's moments.
     """
     paths = [roles.data / roles.names[role] for role in ("train", "test")]
-    large = sum(path.stat().st_size for path in paths if path.exists()) > MOST_BYTES  # test may not be written yet
-    if large or any(path.suffix == ".parquet" for path in paths):
+    if sum(path.stat().st_size for path in paths if path.exists()) > MOST_BYTES:  # test may not be written yet
         return
-    known = {*roles.columns("test")} - {*roles.asked(), roles.key()}
+    known = {*roles.columns("test")} - {*roles.asked()}
     shared = [name for name in roles.columns("train") if name in known]
     for (name, columns), moments in _dates_of(roles, shared).items():
         fresh = f"{name}_date"
         if fresh in roles.columns("train") or fresh in roles.columns("test"):  # as the same command left it
             continue
         for role, texts in zip(("train", "test"), moments, strict=True):
-            roles.put(role, roles.frame(role).assign(**{fresh: texts.to_numpy()}))
+            roles.add(role, fresh, texts.tolist())
         roles.notes.append(f"{', '.join(columns)} became the date {fresh}.")
 
 
@@ -71,36 +70,39 @@ def _dates_of(roles: RoleTables, shared: list[str]) -> dict[tuple[str, tuple[str
     pairs: dict[str, Pair] = {name: (_typed(tables[0][name]), _typed(tables[1][name])) for name in read}
     found: dict[tuple[str, tuple[str, ...]], Pair] = {}
     found |= {(name, (name,)): made for name in numbered if (made := _moments({"": pairs[name]}))}
-    if found or any(parse_dates(thinned(pairs[name][0])) is not None for name in numbered):
-        return found
+    told = [thinned(made[0]) for made in found.values()]
+    dates = [parse_dates(thinned(pairs[name][0])) for name in numbered]
+    told += [moments.dt.strftime(FORM).fillna("") for moments in dates if moments is not None]
     for name, parts in families.items():
         made = _moments({part: pairs[column] for part, column in parts.items()})
-        if made and made[1][made[1] != ""].isin(made[0]).mean() < SHARED:
+        if made is None or made[1][made[1] != ""].isin(made[0]).mean() >= SHARED:
+            continue
+        exact = len("2016-12-31") if {"day", "week"} & {*parts} else len("2016-12")
+        own = thinned(made[0]).str[:exact]
+        if not any((own == known.str[:exact]).mean() >= KNOWN for known in told):
             found[name, tuple(parts.values())] = made
     return found
 
 
 def _families(names: list[str]) -> dict[str, dict[str, str]]:
     """Columns by part, under the name that they have but for the part: year, sale_year, YrSold."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, tuple[int, str]]] = {}
     for name in names:
         for part, words in PARTS.items():
-            rests = [_without(name, word) for word in words]
-            rest = next((rest for rest in rests if rest is not None), None)
-            if rest is not None:
-                found.setdefault(rest, {}).setdefault(part, name)
-    return {
-        rest or "row": parts
-        for rest, parts in found.items()
-        if "year" in parts and {"quarter", "month", "week"} & {*parts}
-    }
+            for word in words:
+                if (rest := _without(name, word)) is not None:  # the longest word counts: mon may be a Monday
+                    parts = found.setdefault(rest, {})
+                    parts[part] = max(parts.get(part, (0, "")), (len(word), name), key=lambda item: item[0])
+    whole = {rest: {part: name for part, (_, name) in parts.items()} for rest, parts in found.items()}
+    coarse = {"quarter", "month", "week"}
+    return {rest or "row": parts for rest, parts in whole.items() if "year" in parts and coarse & {*parts}}
 
 
 def _without(name: str, word: str) -> str | None:
-    """What is left of the name where it starts or ends with the word; None where it does neither."""
-    low = name.lower()
-    if low.startswith(word):
-        return name[len(word) :].strip("_ .-")
+    """What is left of the name where it starts or ends with the word, which yearly and monthly do not; None else."""
+    low, rest = name.lower(), name[len(word) :]
+    if low.startswith(word) and not rest[:1].islower():
+        return rest.strip("_ .-")
     return name[: -len(word)].strip("_ .-") if low.endswith(word) else None
 
 
@@ -112,7 +114,8 @@ def _typed(column: pd.Series) -> pd.Series:
         return column
     texts = column.astype("string").str.strip()
     numbers = pd.to_numeric(texts, errors="coerce").astype(float)
-    return numbers if (numbers.notna() | texts.isna() | texts.isin(MISSING)).all() else column
+    known = ~(texts.isna() | texts.isin(MISSING))
+    return numbers if numbers.notna().sum() >= max(1.0, KNOWN * known.sum()) else column
 
 
 def _moments(parts: dict[str, Pair]) -> Pair | None:
@@ -125,9 +128,11 @@ def _moments(parts: dict[str, Pair]) -> Pair | None:
     both = {part: pd.concat(pair, ignore_index=True) for part, pair in parts.items()}
     rows = len(next(iter(parts.values()))[0])
     made = _of_number(both[""]) if "" in both else _of_parts(both)
-    if made is None or min(made[:rows].notna().mean(), made[rows:].notna().mean()) < KNOWN:
+    if made is None or made.nunique() < 2:
         return None
-    texts = made.dt.strftime("%Y-%m-%d %H:%M:%S").fillna("")
+    if min(made[:rows].notna().mean(), made[rows:].notna().mean()) < KNOWN:
+        return None
+    texts = made.dt.strftime(FORM).fillna("")
     return texts[:rows], texts[rows:]
 
 
@@ -139,16 +144,19 @@ def _of_number(values: pd.Series) -> pd.Series | None:
         found = values.astype("string").str.extract(QUARTER)
         parts = found.assign(year=found["year"].fillna(found["then"]), quarter=found["quarter"].fillna(found["first"]))
         return _of_parts({part: parts[part].astype(float) for part in ("year", "quarter")})
-    if values.isna().all() or values.dtype == bool:
-        return None
-    low, high = values.min(), values.max()
-    for digits, form in FORMS.items():
-        if low >= 1800 * 10 ** (digits - 4) and high < 2200 * 10 ** (digits - 4):
-            return _parsed(values, form)
-    for unit, (least, most) in SINCE_1970.items():
-        if least < low and high < most:
-            return pd.to_datetime(values.round(), unit=unit)
+    for form, (least, most) in NUMBERS.items():
+        if (inside := _within(values, least, most)) is not None:
+            return _parsed(inside, form)
+    for unit, span in SINCE_1970.items():
+        if (inside := _within(values, *span)) is not None:
+            return pd.to_datetime(inside.round(), unit=unit)
     return None
+
+
+def _within(values: pd.Series, least: float, most: float) -> pd.Series | None:
+    """The values with the few others as holes; None where they are not few."""
+    inside = values.where(values.between(least, most)).astype(float)
+    return inside if inside.notna().mean() >= KNOWN else None
 
 
 def _of_parts(columns: dict[str, pd.Series]) -> pd.Series | None:
@@ -177,12 +185,14 @@ def _parsed(numbers: pd.Series, form: str) -> pd.Series:
 
 
 def _numbers(values: pd.Series, part: str) -> pd.Series | None:
-    """The part as whole numbers, months also by their names; None where it is something else."""
+    """The part as whole numbers, months also by their names and from 0, quarters also as Q4; None for other things."""
     import pandas as pd
 
-    if part == "month" and not pd.api.types.is_numeric_dtype(values.dtype):
-        values = values.astype("string").str.strip().str[:3].str.lower().map(MONTHS).astype(float)
-    if not pd.api.types.is_numeric_dtype(values.dtype) or values.dtype == bool or values.isna().mean() > 1 - KNOWN:
-        return None
-    low, high = LIMITS[part]
-    return values if values.min() >= low and values.max() <= high and (values.dropna() % 1 == 0).all() else None
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        texts = values.astype("string").str.strip().str.lower()
+        words = texts.str[:3].map(MONTHS) if part == "month" else texts.str.extract(r"^q([1-4])$", expand=False)
+        values = pd.to_numeric(words, errors="coerce").astype(float)
+    if part == "month" and values.min() == 0 and values.max() == 11:
+        values = values + 1
+    inside = _within(values, *LIMITS[part])
+    return inside if inside is not None and (inside.dropna() % 1 == 0).all() else None

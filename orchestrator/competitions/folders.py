@@ -11,11 +11,19 @@ import os
 import re
 import stat
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.competitions.table_files import HIDDEN, PACKED, copy_durably, find_tables, is_table, unpack
+from orchestrator.competitions.table_files import (
+    HIDDEN,
+    PACKED,
+    copy_durably,
+    find_tables,
+    home_of_tables,
+    is_table,
+    unpack,
+)
 from orchestrator.competitions.tables import check_file
 from orchestrator.errors import BadInput
 
@@ -46,17 +54,27 @@ def locate(folder: Path, optional: Collection[str] = ()) -> Layout:
     root = folder / "prepared" if (folder / "prepared" / "public").is_dir() else folder
     public = root / "public" if (root / "public").is_dir() else root
     private = root / "private" if (root / "private").is_dir() else None
-    tables = find_tables(public, optional)
     answers = _first(private, _PRIVATE_ANSWERS) if private else _first(public, _FLAT_ANSWERS)
-    used = {path.relative_to(public) for path in tables.values()}
+    description = _existing(public / "description.md", folder / "description.md", root / "description.md")
+    meta = _existing(root / "meta.json", folder / "meta.json")
+    if (home := home_of_tables(public)) is not None:
+        found = locate(home, optional)
+        return replace(
+            found,
+            answers=found.answers or answers,
+            description=found.description or description,
+            meta=found.meta or meta,
+        )
+    tables = find_tables(public, optional)
+    used = {path.relative_to(public) for path in tables.values()} | {Path(path.name) for path in tables.values()}
     return Layout(
         public,
         tables,
         [path for path in _files(public, folder) if used.isdisjoint([path, *path.parents])],
         answers,
         _existing(*(place / "leaderboard.csv" for place in (private, root) if place)),
-        _existing(public / "description.md", folder / "description.md", root / "description.md"),
-        _existing(root / "meta.json", folder / "meta.json"),
+        description,
+        meta,
     )
 
 

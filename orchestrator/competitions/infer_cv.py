@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FOLDS = 5
 TIME_NAME = re.compile(
     r"(?i)(^|[_ ])(date|time|timestamp|datetime|year|yr|month|week|day|hour|quarter|period|epoch|step)s?($|[_ ])"
-    r"|(^|[_ ])(ts|stamp|unix|yyyymm(dd)?)($|[_ ])"
+    r"|(^|[_ ])(ts|dt|stamp|unix|yyyymm(dd)?)($|[_ ])|_at$"
     r"|[a-z](Date|Time|Year|Month|Week|Day|DT)$|date(time)?_?block|^(date|time)"
 )
 GROUP_NAME = re.compile(
@@ -116,6 +116,8 @@ def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind])
     found = None
     for name in sorted((name for name in train.columns if name in test.columns), key=lambda n: kinds.get(n) != "date"):
         kind = kinds.get(name, "category")
+        if found and kind != "date":  # its day alone may be later in each month
+            break
         pair = _moments(train[name], test[name], kind)
         if pair is None:
             continue
@@ -160,9 +162,11 @@ def _moments(left: pd.Series, right: pd.Series, kind: Kind) -> tuple[pd.Series, 
 
 def _group(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind], *, needed: bool) -> str | None:
     """A column whose values repeat in train and never come back in test; a likely name wins, and what it is part of."""
-    candidates = []
+    candidates, dated = [], "date" in kinds.values()
     for name in [name for name in train.columns if name in test.columns]:
         if kinds.get(name) not in ("number", "category") or train[name].dtype.kind == "f":
+            continue
+        if dated and TIME_NAME.search(name):  # a part of it
             continue
         left, right = train[name].dropna(), test[name].dropna()
         distinct = left.nunique()

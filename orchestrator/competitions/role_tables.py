@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.competitions.table_files import FORMATS, is_table
 from orchestrator.competitions.tables import MISSING, header, read_table, write_csv
 from orchestrator.errors import BadInput
+from orchestrator.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +50,21 @@ class RoleTables:
         """Take `frame` as the role's table from now on."""
         self._frames[role] = frame
         self._changed.add(role)
+
+    def add(self, role: str, name: str, texts: list[str]) -> None:
+        """One more column; a Parquet file that stands as it came keeps its types."""
+        path = self.data / self.names[role]
+        if role in self._frames or path.suffix != ".parquet":
+            self.put(role, self.frame(role).assign(**{name: texts}))
+            return
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        buffer = io.BytesIO()
+        table = parquet.ParquetFile(path).read().append_column(name, pa.array(texts))
+        parquet.write_table(table, buffer)
+        atomic_write(path, buffer.getvalue())
+        self._headers.pop(role, None)
 
     def asked(self) -> list[str]:
         """The sample's columns that test has no value of, but for its first where that is train's or numbers rows."""

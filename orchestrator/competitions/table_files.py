@@ -43,7 +43,9 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
     found["sample_submission"] = found["sample_submission"] or _sample_like(public)
     train, test = found["train"], found["test"]
     if train is None or test is None:
-        found["train"], found["test"] = _pair(public, train, test, found["sample_submission"])
+        pair = _pair(public, train, test, found["sample_submission"])
+        deeper = _deeper(public, "train"), _deeper(public, "test")
+        found["train"], found["test"] = deeper if None in pair and None not in deeper else pair
     if found["train"] is None and found["test"] is not None:
         found["train"] = next((path for path in _tables(public) if path.name.split(".")[0].lower() == "labels"), None)
     found = {role: path or _deeper(public, role) for role, path in found.items()}
@@ -108,9 +110,22 @@ def _usual(public: Path, role: str) -> Path | None:
 
 def _deeper(public: Path, role: str) -> Path | None:
     """The one file with a usual name in the folders here, as in data/train.csv; None where there is not just one."""
-    places = [place for place in public.iterdir() if place.is_dir() and not HIDDEN.match(place.name)]
-    found = [path for place in places for path in place.iterdir() if re.match(ROLES[role], path.name, re.IGNORECASE)]
+    found = [path for place in _places(public) if (path := _usual(place, role)) is not None]
     return found[0] if len(found) == 1 and found[0].is_file() else None
+
+
+def home_of_tables(public: Path) -> Path | None:
+    """The one folder here with a train and a test table under usual names, where there is neither beside it."""
+    if any(_usual(public, role) for role in ("train", "test")):
+        return None
+    found = [place for place in _places(public) if _usual(place, "train") and _usual(place, "test")]
+    return found[0] if len(found) == 1 else None
+
+
+def _places(public: Path) -> list[Path]:
+    """The folders in which tables may be."""
+    folders = [place for place in sorted(public.iterdir()) if place.is_dir() and not place.is_symlink()]
+    return [place for place in folders if not HIDDEN.match(place.name)]
 
 
 def _tables(public: Path) -> list[Path]:

@@ -69,6 +69,30 @@ def test_a_test_table_is_not_looked_for_where_nothing_is_for_experiments(tmp_pat
         made(folder)
 
 
+def test_a_folder_with_all_of_a_competition_is_the_competition(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    home = folder / "data"
+    home.mkdir()
+    for path in [path for path in folder.iterdir() if path.is_file()]:
+        path.rename(home / path.name)
+    (home / "train.csv.gz").write_bytes(gzip.compress((home / "train.csv").read_bytes()))
+    (home / "description.md").write_text("Evaluated on mean absolute error.")
+    pd.DataFrame({"id": [1], "fold": [0]}).to_csv(folder / "train_folds.csv", index=False)
+    (folder / "latest").symlink_to(home, target_is_directory=True)
+    found = made(folder).competition
+    assert (found.target_columns, found.metric) == (["y"], "mae")
+
+
+def test_a_readme_beside_a_table_in_its_folder_is_left_out(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    table = (folder / "train.csv").read_bytes()
+    (folder / "train.csv").unlink()
+    (folder / "train.csv").mkdir()
+    (folder / "train.csv" / "train.csv").write_bytes(table)
+    (folder / "train.csv" / "readme.txt").write_text("about it")
+    assert made(folder).competition.target_columns == ["y"]
+
+
 def test_of_two_train_tables_in_folders_none_is_guessed(tmp_path: Path) -> None:
     folder = written(tmp_path)
     for place in ("one", "two"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -364,3 +365,80 @@ def test_types_of_parquet_and_lone_line_ends_in_texts_stay(tmp_path: Path) -> No
         table.to_parquet(typed / f"{name}.parquet")
         (typed / f"{name}.csv").unlink()
     assert set(Campaign(typed).train["code"]) == {"007"}
+
+
+@pytest.mark.parametrize("birth", ["1980-03-04", 19800304])
+def test_a_date_of_something_else_does_not_keep_parts_from_being_one(tmp_path: Path, birth: object) -> None:
+    made = spelled(tmp_path / "comp", "parts with a stem", EDGE)
+    for table in (made.train, made.test):
+        table["birth_date"] = [birth if row % 2 else str(birth).replace("0", "1", 1) for row in range(len(table))]
+    spec = Campaign(made.write()).spec
+    assert spec.time_column == "sale_date" and len(spec.date_columns) == 2
+
+
+def test_a_date_that_says_the_same_keeps_parts_as_they_are(tmp_path: Path) -> None:
+    made = spelled(tmp_path / "comp", "parts", EDGE)
+    made.train["sold_date"], made.test["sold_date"] = (
+        MOMENTS[:EDGE].strftime("%d.%m.%Y"),
+        MOMENTS[EDGE:].strftime("%d.%m.%Y"),
+    )
+    assert Campaign(made.write()).spec.date_columns == ["sold_date"]
+
+
+@pytest.mark.parametrize("besides", ["row_date", None])
+def test_days_of_the_month_that_test_has_alone_are_blocks_of_time(tmp_path: Path, besides: str | None) -> None:
+    late = MOMENTS.day > 19
+    columns = pd.DataFrame(SPELLINGS["parts"](MOMENTS)).assign(**({besides: MOMENTS.strftime("%F")} if besides else {}))
+    made = Folder(tmp_path / "comp", int((~late).sum()), int(late.sum()))
+    made.target("y", np.random.default_rng(0).normal(size=int((~late).sum())), 0.5)
+    for name in columns:
+        made.train[name], made.test[name] = columns[name][~late].to_numpy(), columns[name][late].to_numpy()
+    campaign = Campaign(made.write())
+    assert (campaign.config.cv.strategy, campaign.spec.time_column) == ("blocks", "row_date")
+
+
+STRAY = {
+    "a year below 0": {"year": -999},
+    "a word for a year": {"year": "unknown"},
+    "a day of 0": {"day": 0},
+    "no month": {"month": None},
+}
+
+
+@pytest.mark.parametrize("stray", STRAY)
+def test_a_stray_part_costs_its_row_alone(tmp_path: Path, stray: str) -> None:
+    made = spelled(tmp_path / "comp", "parts", EDGE)
+    for name, value in STRAY[stray].items():
+        made.train[name] = made.train[name].astype(object)
+        made.train.loc[3, name] = value
+    campaign = Campaign(made.write())
+    assert campaign.spec.date_columns == ["row_date"] and campaign.train["row_date"].isna().tolist().index(True) == 3
+
+
+def test_flags_of_weekdays_quarters_in_words_and_months_from_0_are_told_apart(tmp_path: Path) -> None:
+    made = spelled(tmp_path / "comp", "parts", EDGE)
+    for table in (made.train, made.test):
+        table.insert(0, "mon", np.arange(len(table)) % 7 == 0)
+        table["month"] -= 1
+    campaign = Campaign(made.write())
+    assert campaign.train["row_date"].tolist()[:2] == ["2019-01-01 00:00:00", "2019-01-02 00:00:00"]
+
+
+def test_an_id_that_is_a_number_of_a_day_tells_the_day(tmp_path: Path) -> None:
+    made = spelled(tmp_path / "comp", "a number", EDGE)
+    made.train, made.test = made.train.drop(columns="id"), made.test.drop(columns="id")
+    made.sample = made.test[["date"]].assign(y=0.5)
+    campaign = Campaign(made.write())
+    assert (campaign.spec.id_column, campaign.spec.time_column) == ("date", "date_date")
+
+
+CONSTANT: list[dict[str, Any]] = [{"date": 20200101}, {"timestamp": 1_500_000_000}, {"day": 180101}]
+
+
+@pytest.mark.parametrize("columns", [*CONSTANT, {"monthly_income": np.arange(80) % 8 + 1, "yearly_income": 2001}])
+def test_columns_that_are_no_moments_become_none(folder: Path, columns: dict[str, Any]) -> None:
+    for name in ("train", "test"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        made = {key: np.resize(value, len(table)) for key, value in columns.items()}
+        table.assign(**made).to_csv(folder / f"{name}.csv", index=False)
+    assert Campaign(folder).spec.date_columns == []
