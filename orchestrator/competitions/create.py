@@ -84,10 +84,13 @@ def adopt(directory: Path, source: Source) -> list[str]:
     config.json is written last; nothing of the data is removed.
     """
     data, tables = directory / "competition" / "data", source.layout.tables
-    for path in tables.values():
+    names = {role: path.name for role, path in tables.items()}
+    for role, path in tables.items():
         if path.parent != data:
-            copy_durably(path, data / path.name)
-    config, lines = _settled(directory, source, {role: path.name for role, path in tables.items()})
+            if (data / path.name).is_dir():
+                names[role] = f"{role}_table{''.join(path.suffixes)}"
+            copy_durably(path, data / names[role])
+    config, lines = _settled(directory, source, names)
     atomic_write(directory / CONFIG, settings.as_json(config))
     return [f"Made the campaign {directory} from the data that are in it.", *lines, *summary(config, directory)]
 

@@ -22,7 +22,7 @@ PARTS = {
     "day": ("dayofmonth", "day_of_month", "mday", "day"),
     "hour": ("hour", "hr"),
 }
-LIMITS = {"year": (1800, 2200), "quarter": (1, 4), "month": (1, 12), "week": (1, 53), "day": (1, 31), "hour": (0, 23)}
+LIMITS = {"year": (1800, 2200), "quarter": (1, 4), "month": (1, 12), "week": (1, 53), "day": (1, 31), "hour": (0, 24)}
 MONTHS = {
     name: i
     for i, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)
@@ -35,6 +35,8 @@ NUMBERS = {"%Y%m%d": (1800_00_00, 2200_00_00), "%Y%m": (1900_00, 2100_00)}
 FORM = "%Y-%m-%d %H:%M:%S"
 KNOWN = 0.95
 """The least share of rows with a moment."""
+REGULAR = 0.005
+"""What right beside a part's limits is more frequent than this is no slip."""
 SHARED = 0.5
 """From this share of test's moments in train on, the parts of a moment say as much as a date."""
 MOST_BYTES = 300_000_000
@@ -53,8 +55,10 @@ def add_dates(roles: RoleTables) -> None:
     shared = [name for name in roles.columns("train") if name in known]
     for (name, columns), moments in _dates_of(roles, shared).items():
         fresh = f"{name}_date"
-        if fresh in roles.columns("train") or fresh in roles.columns("test"):  # as the same command left it
+        taken = [fresh in roles.columns(role) for role in ("train", "test")]
+        if all(taken):  # as the same command left it
             continue
+        fresh = f"{name}_as_date" if any(taken) else fresh
         for role, texts in zip(("train", "test"), moments, strict=True):
             roles.add(role, fresh, texts.tolist())
         roles.notes.append(f"{', '.join(columns)} became the date {fresh}.")
@@ -77,7 +81,7 @@ def _dates_of(roles: RoleTables, shared: list[str]) -> dict[tuple[str, tuple[str
         made = _moments({part: pairs[column] for part, column in parts.items()})
         if made is None or made[1][made[1] != ""].isin(made[0]).mean() >= SHARED:
             continue
-        exact = len("2016-12-31") if {"day", "week"} & {*parts} else len("2016-12")
+        exact = len("2016-12-31") if "day" in parts else len("2016-12") if "month" in parts else len("2016")
         own = thinned(made[0]).str[:exact]
         if not any((own == known.str[:exact]).mean() >= KNOWN for known in told):
             found[name, tuple(parts.values())] = made
@@ -194,5 +198,8 @@ def _numbers(values: pd.Series, part: str) -> pd.Series | None:
         values = pd.to_numeric(words, errors="coerce").astype(float)
     if part == "month" and values.min() == 0 and values.max() == 11:
         values = values + 1
-    inside = _within(values, *LIMITS[part])
+    low, high = LIMITS[part]
+    if values.isin([low - 1, high + 1]).mean() > REGULAR:  # it is counted in another way
+        return None
+    inside = _within(values, low, high)
     return inside if inside is not None and (inside.dropna() % 1 == 0).all() else None

@@ -57,6 +57,7 @@ def locate(folder: Path, optional: Collection[str] = ()) -> Layout:
     answers = _first(private, _PRIVATE_ANSWERS) if private else _first(public, _FLAT_ANSWERS)
     description = _existing(public / "description.md", folder / "description.md", root / "description.md")
     meta = _existing(root / "meta.json", folder / "meta.json")
+    leaderboard = _existing(*(place / "leaderboard.csv" for place in (private, root) if place))
     if (home := home_of_tables(public)) is not None:
         found = locate(home, optional)
         return replace(
@@ -64,6 +65,7 @@ def locate(folder: Path, optional: Collection[str] = ()) -> Layout:
             answers=found.answers or answers,
             description=found.description or description,
             meta=found.meta or meta,
+            leaderboard=found.leaderboard or leaderboard,
         )
     tables = find_tables(public, optional)
     used = {path.relative_to(public) for path in tables.values()} | {Path(path.name) for path in tables.values()}
@@ -72,7 +74,7 @@ def locate(folder: Path, optional: Collection[str] = ()) -> Layout:
         tables,
         [path for path in _files(public, folder) if used.isdisjoint([path, *path.parents])],
         answers,
-        _existing(*(place / "leaderboard.csv" for place in (private, root) if place)),
+        leaderboard,
         description,
         meta,
     )

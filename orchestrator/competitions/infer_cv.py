@@ -18,6 +18,8 @@ TIME_NAME = re.compile(
     r"|(^|[_ ])(ts|dt|stamp|unix|yyyymm(dd)?)($|[_ ])|_at$"
     r"|[a-z](Date|Time|Year|Month|Week|Day|DT)$|date(time)?_?block|^(date|time)"
 )
+_MOST = {"quarter": 4, "month": 12, "week": 53, "day": 31, "hour": 24}
+_PART = re.compile("|".join(_MOST), re.IGNORECASE)
 GROUP_NAME = re.compile(
     r"(?i)group|quer(y|ies)|qid|session|srch|search|user|patient|subject|customer|client|house|id$|_id"
 )
@@ -116,8 +118,8 @@ def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind])
     found = None
     for name in sorted((name for name in train.columns if name in test.columns), key=lambda n: kinds.get(n) != "date"):
         kind = kinds.get(name, "category")
-        if found and kind != "date":  # its day alone may be later in each month
-            break
+        if found and _is_part(train[name], kind):  # test may have the later days of each month
+            continue
         pair = _moments(train[name], test[name], kind)
         if pair is None:
             continue
@@ -130,6 +132,12 @@ def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind])
         if left.nunique() >= 10 and (not unique or alternates_in_blocks(left.to_numpy(), right.to_numpy())):
             found = name
     return found, False
+
+
+def _is_part(column: pd.Series, kind: Kind) -> bool:
+    """Whether it is a number of a month, day, hour, … as a date has them."""
+    found = _PART.search(str(column.name))
+    return bool(kind == "number" and found and column.min() >= 0 and column.max() <= _MOST[found[0].lower()])
 
 
 def _comes_after(left: pd.Series, right: pd.Series) -> bool:
@@ -166,7 +174,7 @@ def _group(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind], *, n
     for name in [name for name in train.columns if name in test.columns]:
         if kinds.get(name) not in ("number", "category") or train[name].dtype.kind == "f":
             continue
-        if dated and TIME_NAME.search(name):  # a part of it
+        if dated and _is_part(train[name], kinds[name]):
             continue
         left, right = train[name].dropna(), test[name].dropna()
         distinct = left.nunique()

@@ -61,8 +61,8 @@ class RoleTables:
         from pyarrow import parquet
 
         buffer = io.BytesIO()
-        table = parquet.ParquetFile(path).read().append_column(name, pa.array(texts))
-        parquet.write_table(table, buffer)
+        column = pa.array([text or None for text in texts], pa.string())
+        parquet.write_table(parquet.ParquetFile(path).read().append_column(name, column), buffer)
         atomic_write(path, buffer.getvalue())
         self._headers.pop(role, None)
 

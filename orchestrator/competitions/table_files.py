@@ -27,6 +27,7 @@ ROLES = {
 }
 HIDDEN = re.compile(r"^(\..*|__pycache__|private|meta\.json|leaderboard\.csv)$", re.IGNORECASE)
 """What of a competition's folder no experiment may see."""
+_ANSWERS = re.compile(r"^(answers?|solutions?|labels?)$", re.IGNORECASE)
 _SAMPLE_LIKE = re.compile(r"^(sample|example|benchmark|random|baseline)|submi|^solution", re.IGNORECASE)
 _LABEL_WORDS = {"label", "labels", "target", "targets", "answer", "answers", "solution", "y"}
 _NO_TABLE_WORDS = {"sample", "submission", "unlabeled", "unlabelled", "extra", "description", "columns"}
@@ -44,11 +45,13 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
     train, test = found["train"], found["test"]
     if train is None or test is None:
         pair = _pair(public, train, test, found["sample_submission"])
-        deeper = _deeper(public, "train"), _deeper(public, "test")
-        found["train"], found["test"] = deeper if None in pair and None not in deeper else pair
+        found["train"], found["test"] = pair
+        if train is None and test is None and None in pair:
+            deeper = {role: _deeper(public, role) for role in ROLES}
+            if deeper["train"] and deeper["test"]:
+                found = {**deeper, "sample_submission": found["sample_submission"] or deeper["sample_submission"]}
     if found["train"] is None and found["test"] is not None:
         found["train"] = next((path for path in _tables(public) if path.name.split(".")[0].lower() == "labels"), None)
-    found = {role: path or _deeper(public, role) for role, path in found.items()}
     for role, path in found.items():
         by_rows = role == "test" and found["sample_submission"] and any(item.is_dir() for item in public.iterdir())
         if path is None and role not in optional and not by_rows:
@@ -96,8 +99,9 @@ def _copy(source: BufferedIOBase | IO[bytes], target: BufferedWriter) -> None:
 
 def _usual(public: Path, role: str) -> Path | None:
     """The file with a usual name; of several, the plainest name in the handiest format."""
-    found = [path for path in sorted(public.iterdir()) if re.match(ROLES[role], path.name, re.IGNORECASE)]
-    found = [path for path in found if path.is_file() or not any(path.glob("*"))]
+    named = [path for path in sorted(public.iterdir()) if re.match(ROLES[role], path.name, re.IGNORECASE)]
+    inside = [path / path.name for path in named if (path / path.name).is_file()]  # as some unpackers leave it
+    found = [path for path in [*named, *inside] if path.is_file()] or named
 
     def rank(path: Path) -> tuple[bool, bool, int, int, str]:
         name = path.name.lower()
@@ -115,8 +119,8 @@ def _deeper(public: Path, role: str) -> Path | None:
 
 
 def home_of_tables(public: Path) -> Path | None:
-    """The one folder here with a train and a test table under usual names, where there is neither beside it."""
-    if any(_usual(public, role) for role in ("train", "test")):
+    """The one folder here with a train and a test table under usual names, where no table is beside it."""
+    if _tables(public):
         return None
     found = [place for place in _places(public) if _usual(place, "train") and _usual(place, "test")]
     return found[0] if len(found) == 1 else None
@@ -125,7 +129,7 @@ def home_of_tables(public: Path) -> Path | None:
 def _places(public: Path) -> list[Path]:
     """The folders in which tables may be."""
     folders = [place for place in sorted(public.iterdir()) if place.is_dir() and not place.is_symlink()]
-    return [place for place in folders if not HIDDEN.match(place.name)]
+    return [place for place in folders if not HIDDEN.match(place.name) and not _ANSWERS.match(place.name)]
 
 
 def _tables(public: Path) -> list[Path]:
@@ -194,11 +198,11 @@ def copy_durably(source: Path, target: Path) -> None:
     temp = target.with_name(f".{target.name}.tmp")
     try:
         shutil.copyfile(source, temp)
+        with temp.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temp, target)
     except OSError as error:
         temp.unlink(missing_ok=True)
         raise BadInput(
             f"{source} can't be copied ({error.strerror}): check its permissions and the free space"
         ) from None
-    with temp.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temp, target)

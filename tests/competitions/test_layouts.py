@@ -12,6 +12,8 @@ import pytest
 
 from orchestrator import config
 from orchestrator.competitions.create import create
+from orchestrator.competitions.folders import locate
+from orchestrator.competitions.table_files import copy_durably
 from orchestrator.competitions.tables import read_table
 from orchestrator.errors import BadInput
 from tests.competitions.making import Folder
@@ -77,10 +79,50 @@ def test_a_folder_with_all_of_a_competition_is_the_competition(tmp_path: Path) -
         path.rename(home / path.name)
     (home / "train.csv.gz").write_bytes(gzip.compress((home / "train.csv").read_bytes()))
     (home / "description.md").write_text("Evaluated on mean absolute error.")
-    pd.DataFrame({"id": [1], "fold": [0]}).to_csv(folder / "train_folds.csv", index=False)
     (folder / "latest").symlink_to(home, target_is_directory=True)
     found = made(folder).competition
     assert (found.target_columns, found.metric) == (["y"], "mae")
+
+
+def test_tables_beside_a_folder_of_tables_count(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    (folder / "data").mkdir()
+    for name in ("train", "test"):
+        (folder / f"{name}.csv").rename(folder / "data" / f"{name}.csv")
+    pd.DataFrame({"id": [1], "fold": [0]}).to_csv(folder / "train_folds.csv", index=False)
+    assert made(folder).competition.target_columns == ["y"]
+    assert len(read_table(tmp_path / "campaign" / "competition" / "data" / "train.csv")) == 200
+
+
+def test_an_old_folder_does_not_count_beside_a_train_and_a_test_table(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    (folder / "old").mkdir()
+    for name in ("train", "test"):
+        pd.read_csv(folder / f"{name}.csv").head(50).to_csv(folder / "old" / f"{name}.csv", index=False)
+        (folder / f"{name}.csv").rename(folder / f"sales_{name}.csv")
+    assert made(folder).competition.train == "sales_train.csv"
+
+
+def test_private_answers_and_leaderboard_belong_to_the_folder_of_tables(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    (folder / "public" / "data").mkdir(parents=True)
+    (folder / "private").mkdir()
+    for path in folder.glob("*.csv"):
+        path.rename(folder / "public" / "data" / path.name)
+    for name in ("answers", "leaderboard"):
+        (folder / "private" / f"{name}.csv").write_text("id,y\n1,2\n")
+    layout = locate(folder)
+    assert layout.public == folder / "public" / "data" and not layout.others
+    assert layout.answers == folder / "private" / "answers.csv"
+    assert layout.leaderboard == folder / "private" / "leaderboard.csv"
+
+
+def test_a_copy_onto_a_folder_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    (folder / "there").mkdir()
+    with pytest.raises(BadInput, match="can't be copied"):
+        copy_durably(folder / "train.csv", folder / "there")
+    assert not list(folder.glob(".*"))
 
 
 def test_a_readme_beside_a_table_in_its_folder_is_left_out(tmp_path: Path) -> None:

@@ -442,3 +442,62 @@ def test_columns_that_are_no_moments_become_none(folder: Path, columns: dict[str
         made = {key: np.resize(value, len(table)) for key, value in columns.items()}
         table.assign(**made).to_csv(folder / f"{name}.csv", index=False)
     assert Campaign(folder).spec.date_columns == []
+
+
+def test_hours_from_1_to_24_are_hours_and_days_from_0_are_no_days(tmp_path: Path) -> None:
+    made = spelled(tmp_path / "comp", "parts and hours", EDGE)
+    for table in (made.train, made.test):
+        table["hour"] += 1
+    campaign = Campaign(made.write())
+    assert campaign.train["row_date"].notna().all() and campaign.train["row_date"][0] == "2019-01-01 02:00:00"
+    other = spelled(tmp_path / "other" / "comp", "parts", EDGE)
+    for table in (other.train, other.test):
+        table["day"] -= 1
+    days = pd.to_datetime(Campaign(other.write()).train["row_date"]).dt.day
+    assert set(days) == {1}, "the month alone"
+
+
+def test_weeks_that_run_on_count_beside_a_date_of_something_else(tmp_path: Path) -> None:
+    made = Folder(tmp_path / "comp", EDGE, 600 - EDGE).target("y", np.random.default_rng(0).normal(size=EDGE), 0.5)
+    made.train["week"], made.test["week"] = np.arange(EDGE) // 4, np.arange(EDGE, 600) // 4
+    made.train["open_date"] = np.resize(MOMENTS[:50:2].strftime("%F"), EDGE)
+    made.test["open_date"] = np.resize(MOMENTS[1:30:2].strftime("%F"), 600 - EDGE)
+    campaign = Campaign(made.write())
+    assert (campaign.config.cv.strategy, campaign.spec.time_column) == ("time", "week")
+
+
+def test_groups_called_a_year_count_beside_a_date_of_something_else(tmp_path: Path) -> None:
+    made = Folder(tmp_path / "comp", EDGE, 600 - EDGE).target("y", np.random.default_rng(0).normal(size=EDGE), 0.5)
+    made.train["season_year"], made.test["season_year"] = 1901 + np.arange(EDGE) % 40 * 2, 1900
+    made.test["season_year"] += np.arange(600 - EDGE) % 40 * 2
+    for table in (made.train, made.test):
+        table["birth_date"] = np.resize(MOMENTS[:90].strftime("%F"), len(table))
+    campaign = Campaign(made.write())
+    assert (campaign.config.cv.strategy, campaign.spec.group_column) == ("group", "season_year")
+
+
+@pytest.mark.parametrize("parts", [("year", "quarter"), ("year", "week")])
+def test_coarse_parts_beside_a_date_stay_as_they_are(tmp_path: Path, parts: tuple[str, str]) -> None:
+    made = spelled(tmp_path / "comp", "weeks", EDGE)
+    for table, moments in ((made.train, MOMENTS[:EDGE]), (made.test, MOMENTS[EDGE:])):
+        table["quarter"], table["sold_date"] = moments.quarter, moments.strftime("%Y-%m-%d")
+    unused = {"week", "quarter"} - {*parts}
+    made.train, made.test = made.train.drop(columns=unused), made.test.drop(columns=unused)
+    assert Campaign(made.write()).spec.date_columns == ["sold_date"]
+
+
+def test_holes_in_parquet_are_holes_in_its_date(tmp_path: Path) -> None:
+    folder = spelled(tmp_path / "comp", "parts", EDGE).write()
+    for name in ("train", "test"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        table.loc[:1, "day"] = 99
+        table.to_parquet(folder / f"{name}.parquet")
+        (folder / f"{name}.csv").unlink()
+    campaign = Campaign(folder)
+    assert campaign.spec.time_column == "row_date" and campaign.train["row_date"].isna().sum() == 2
+
+
+def test_a_name_that_train_alone_has_is_not_taken_for_the_date(tmp_path: Path) -> None:
+    made = spelled(tmp_path / "comp", "parts with a stem", EDGE)
+    made.train["sale_date"] = "x"
+    assert Campaign(made.write()).spec.time_column == "sale_as_date"

@@ -241,8 +241,8 @@ def rows_in_time(y: np.ndarray, most: int, seed: int, classes: bool) -> np.ndarr
     order = np.random.default_rng(seed).permutation(len(y))
     chosen = [order[:most]]
     for labels in y.reshape(len(y), -1)[order].T if classes else []:
-        rank = pd.Series(labels).groupby(labels).cumcount()
-        chosen.append(order[rank.to_numpy() < RARE])
+        each = pd.Series(labels).groupby(labels)
+        chosen.append(order[each.cumcount().to_numpy() < max(1, min(RARE, most // (2 * each.ngroups)))])
     return np.unique(np.concatenate(chosen))
 
 
