@@ -47,7 +47,6 @@ class Pair:
         from ray.cluster_utils import Cluster
 
         quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
-        quick["num_workers_soft_limit"] = 4  # with one, a process for the GPU waits a minute for an idle one to end
         each = {"num_cpus": 1, "memory": MEMORY}
         self.cluster = Cluster(initialize_head=True, head_node_args={**each, "num_gpus": 1, "_system_config": quick})
         self.second = self.cluster.add_node(**each)
