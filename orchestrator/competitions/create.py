@@ -20,7 +20,7 @@ from orchestrator.competitions.infer_metric import Description
 from orchestrator.competitions.infer_sample import make_sample
 from orchestrator.competitions.prepare import prepare
 from orchestrator.competitions.table_files import copy_durably
-from orchestrator.competitions.tables import read_verbatim, write_csv
+from orchestrator.competitions.tables import read_verbatim, write_csv, write_parquet
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.files import atomic_write, fsync_folder
@@ -162,13 +162,9 @@ def _without_unlabelled(train: Path, found: Inferred) -> list[str]:
     if found.labelled.all():
         return []
     if train.suffix == ".parquet":
-        import io
-
         from pyarrow import array, parquet
 
-        buffer = io.BytesIO()
-        parquet.write_table(parquet.ParquetFile(train).read().filter(array(found.labelled)), buffer)
-        atomic_write(train, buffer.getvalue())
+        write_parquet(train, parquet.ParquetFile(train).read().filter(array(found.labelled)))
     else:
         write_csv(train, read_verbatim(train)[found.labelled])
     lost, metric = int((~found.labelled).sum()), found.competition["metric"]

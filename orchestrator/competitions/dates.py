@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.competitions.infer_columns import parse_dates, thinned
-from orchestrator.competitions.infer_cv import TIME_NAME
+from orchestrator.competitions.infer_cv import LIMITS, TIME_NAME
 from orchestrator.competitions.role_tables import RoleTables
 from orchestrator.competitions.tables import MISSING
 
@@ -22,7 +22,6 @@ PARTS = {
     "day": ("dayofmonth", "day_of_month", "mday", "day"),
     "hour": ("hour", "hr"),
 }
-LIMITS = {"year": (1800, 2200), "quarter": (1, 4), "month": (1, 12), "week": (1, 53), "day": (1, 31), "hour": (0, 24)}
 MONTHS = {
     name: i
     for i, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)

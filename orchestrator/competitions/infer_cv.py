@@ -18,8 +18,9 @@ TIME_NAME = re.compile(
     r"|(^|[_ ])(ts|dt|stamp|unix|yyyymm(dd)?)($|[_ ])|_at$"
     r"|[a-z](Date|Time|Year|Month|Week|Day|DT)$|date(time)?_?block|^(date|time)"
 )
-_MOST = {"quarter": 4, "month": 12, "week": 53, "day": 31, "hour": 24}
-_PART = re.compile("|".join(_MOST), re.IGNORECASE)
+LIMITS = {"year": (1800, 2200), "quarter": (1, 4), "month": (1, 12), "week": (1, 53), "day": (1, 31), "hour": (0, 24)}
+"""What the parts of a date lie within."""
+_PART = re.compile("|".join(part for part in LIMITS if part != "year"), re.IGNORECASE)
 GROUP_NAME = re.compile(
     r"(?i)group|quer(y|ies)|qid|session|srch|search|user|patient|subject|customer|client|house|id$|_id"
 )
@@ -137,7 +138,7 @@ def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind])
 def _is_part(column: pd.Series, kind: Kind) -> bool:
     """Whether it is a number of a month, day, hour, … as a date has them."""
     found = _PART.search(str(column.name))
-    return bool(kind == "number" and found and column.min() >= 0 and column.max() <= _MOST[found[0].lower()])
+    return bool(kind == "number" and found and column.min() >= 0 and column.max() <= LIMITS[found[0].lower()][1])
 
 
 def _comes_after(left: pd.Series, right: pd.Series) -> bool:

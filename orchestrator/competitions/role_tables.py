@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.competitions.table_files import FORMATS, is_table
-from orchestrator.competitions.tables import MISSING, header, read_table, write_csv
+from orchestrator.competitions.tables import MISSING, header, read_table, write_csv, write_parquet
 from orchestrator.errors import BadInput
-from orchestrator.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,10 +58,8 @@ class RoleTables:
         import pyarrow as pa
         from pyarrow import parquet
 
-        buffer = io.BytesIO()
         column = pa.array([text or None for text in texts], pa.string())
-        parquet.write_table(parquet.ParquetFile(path).read().append_column(name, column), buffer)
-        atomic_write(path, buffer.getvalue())
+        write_parquet(path, parquet.ParquetFile(path).read().append_column(name, column))
         self._headers.pop(role, None)
 
     def asked(self) -> list[str]:

@@ -98,6 +98,15 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
     atomic_write(path, written)
 
 
+def write_parquet(path: Path, table: Any) -> None:
+    """Write a table of pyarrow's durably."""
+    from pyarrow import parquet
+
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer)
+    atomic_write(path, buffer.getvalue())
+
+
 def _read_csv(path: Path, as_text: Collection[str], columns: Collection[str] | None) -> pd.DataFrame:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
