@@ -44,7 +44,7 @@ def test_kaggle_may_be_away_while_a_kernel_runs(play: Play, server: Kaggle) -> N
 
 
 def test_a_stop_leaves_the_session_which_is_found_again(make_play: MakePlay) -> None:
-    play = make_play(stopping=lambda: play.told("runs at Kaggle"))
+    play = make_play(stopping=lambda: play.told("fold_0: pushed to Kaggle"))
     with pytest.raises(Stopped):
         play.run(SLOW)
     assert play.entry(0)["state"] == "pushed"
