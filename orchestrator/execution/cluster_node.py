@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import stat
 import sys
 import tempfile
@@ -24,6 +25,8 @@ _MOST_FILES, _MOST_BYTES = 20, 4 << 30
 @cache
 def node_sandbox(level: str, warm: bool) -> Sandbox:
     """This node's sandbox, of the campaign's level. Raises SandboxUnavailable."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a node started in a script's background ignores it,
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # and it is how Ray ends a job that is given up
     with contextlib.suppress(OSError):
         harden_self()
     sandbox = probe(level, Path(sys.executable))

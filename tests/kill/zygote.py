@@ -6,30 +6,47 @@ With PAUSE = 1 the child stops itself first, so that a tracer can attach before 
 
 import gc
 import importlib
+import io
 import os
 import random
 import signal
 import sys
 
 HEAVY = (
+    "agents.scripted",
     "anthropic.resources.messages",
+    "filelock",
     "openai.resources.chat.completions",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
+    "orchestrator.board",
     "orchestrator.campaign",
     "orchestrator.cli",
+    "orchestrator.competitions.grading",
+    "orchestrator.competitions.local",
     "orchestrator.loop",
+    "orchestrator.open_and_play",
+    "orchestrator.plots",
+    "orchestrator.referee.probes",
     "orchestrator.report",
-    "pandas",
+    "orchestrator.ui",
+    "orchestrator.views",
+    "pandas.io.formats.csvs",
+    "psutil",
+    "pyarrow.csv",
+    "pyarrow.pandas_compat",
     "pyarrow.parquet",
+    "rich.console",
+    "rich.live",
 )
 
 
 def main() -> None:
     for name in HEAVY:
         importlib.import_module(name)
+    from matplotlib.figure import Figure
+
     from orchestrator import cli
 
+    Figure().savefig(io.BytesIO())  # fonts and image formats are read with the first picture
     gc.freeze()
     for line in sys.stdin:
         folder, seed, pause = line.rstrip("\n").split("\t")
