@@ -14,6 +14,7 @@ from orchestrator.competitions.infer_columns import (
     column_kind,
     id_column,
     kinds_of,
+    lone_strings,
     one_spelling,
     parse_dates,
     thinned,
@@ -236,6 +237,7 @@ def _features(
     kinds: dict[str, Kind] = kinds_of(train[features])
     dated_id = tables.id_column in features and kinds[str(tables.id_column)] == "date"
     usable = [name for name in features if name != tables.id_column or dated_id]
+    kinds |= dict.fromkeys(lone_strings(train[usable], {name: kinds[name] for name in usable}), "text")
     competition["text_columns"] = [name for name in usable if kinds[name] in ("text", "json")]
     few = thinned(test, 2000)
     competition["date_columns"] = [

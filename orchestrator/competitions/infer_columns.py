@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     _Rows = TypeVar("_Rows", pd.DataFrame, pd.Series)
 
 Kind = Literal["number", "bool", "date", "text", "json", "category", "constant"]
+MOSTLY_DIFFERENT = 0.5
+"""The share of different values from which strings are names, phrases or sequences rather than categories."""
 SAMPLE_ROWS = 20_000
 DATE_ROWS = 2_000
 DATE_SHAPE = re.compile(
@@ -47,15 +49,20 @@ def column_kind(column: pd.Series) -> Kind:
 
 
 def _kind_of_texts(texts: pd.Series) -> Kind:
-    """Lists, prose or categories. Prose: several words, mostly different from row to row."""
+    """Lists, prose or categories. Prose: several words, or a long sequence, mostly different from row to row."""
     stripped = texts.str.strip()
     if (stripped.str.match(r"^[\[{].*[\]}]$", flags=re.DOTALL)).mean() > 0.9:
         return "json"
     distinct = texts.nunique() / len(texts)
     words = stripped.str.count(r"\s+").mean() + 1
     wide = texts.map(lambda text: not text.isascii()).mean() > 0.5
-    long = texts.str.len().mean() > (15 if wide else 50) and (words >= 3 or wide)
+    long = texts.str.len().mean() > (15 if wide else 50) and (words >= 3 or wide or not _are_codes(stripped))
     return "text" if distinct > 0.2 and (words > 4.5 or long) else "category"
+
+
+def _are_codes(texts: pd.Series) -> bool:
+    """Hashes, numbers in a row and the like, against sequences, formulas and addresses."""
+    return bool(texts.str.fullmatch(r"[0-9a-fA-F-]+|[^A-Za-z]+|[A-Za-z0-9+/]+={1,2}").mean() > 0.2)
 
 
 def kinds_of(frame: pd.DataFrame) -> dict[str, Kind]:
@@ -68,6 +75,15 @@ def kinds_of(frame: pd.DataFrame) -> dict[str, Kind]:
             kind = column_kind(frame[name])
         kinds[str(name)] = kind
     return kinds
+
+
+def lone_strings(frame: pd.DataFrame, kinds: dict[str, Kind]) -> list[str]:
+    """Columns of names, phrases or sequences, mostly different, beside which there is little else to learn from."""
+    sample = thinned(frame)
+    shares = {name: sample[name].nunique() / len(sample) for name in sample if kinds[str(name)] == "category"}
+    found = [str(name) for name, share in shares.items() if share > MOSTLY_DIFFERENT]
+    others = [name for name, kind in kinds.items() if name not in found and kind != "constant"]
+    return found if len(others) <= 2 * len(found) else []
 
 
 def parse_dates(texts: pd.Series) -> pd.Series | None:

@@ -232,6 +232,17 @@ def test_text_models_learn_from_a_part_of_the_rows(tmp_path: Path, most: int | N
     assert found[y[800:] == 1].mean() > found[y[800:] == 0].mean() + 0.5
 
 
+@pytest.mark.parametrize("members", [["nb_single"], ["logistic"]])
+def test_how_a_name_ends_is_learned(tmp_path: Path, members: list[str]) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 1000).astype(float)
+    names = ["".join(rng.choice(list("abcdefgh"), rng.integers(4, 9))) + "ab"[int(label)] for label in y]
+    task = {"task": "binary", "classes": [0, 1], "metric": "auc"}
+    data = Data(task, tmp_path, 1, (800, 100, 100), y[:800], Clock(600), texts={"name": names})
+    params = {"members": members, "C": 4.0, "alpha": 0.1, "calibrate": False, "max_terms": 10_000}
+    assert roc_auc_score(y[800:], language_model(data, params).ravel()) > 0.95
+
+
 @pytest.mark.parametrize(("hurry", "found"), [(True, False), (False, True)])
 def test_in_a_hurry_the_ends_of_long_texts_are_not_looked_at(tmp_path: Path, hurry: bool, found: bool) -> None:
     y = np.arange(200) % 2

@@ -1,5 +1,7 @@
 """What a campaign's settings are guessed to be, for every shape of competition."""
 
+import random
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -284,6 +286,22 @@ class TestColumns:
         spec = folder.target("y", flags(folder), 0.5).create().competition
         assert (spec.text_columns, spec.date_columns) == (["question1", "question2"], ["when"])
 
+    def test_names_are_texts_where_there_is_little_else(self, folder):
+        folder.train, folder.test = folder.train[["id"]].copy(), folder.test[["id"]].copy()
+        for frame in (folder.train, folder.test):
+            frame["name"] = [f"N{number:05d}" for number in folder.rng.integers(0, 99_999, len(frame))]
+            frame["kind"] = folder.rng.choice(["x", "y", "z"], len(frame))
+        spec = folder.target("y", flags(folder), 0.5).create().competition
+        assert spec.text_columns == ["name"]
+
+    def test_names_beside_many_other_columns_stay_categories(self, folder):
+        for frame in (folder.train, folder.test):
+            frame["name"] = [f"N{number:05d}" for number in folder.rng.integers(0, 99_999, len(frame))]
+            for letter in "cde":
+                frame[letter] = folder.rng.normal(size=len(frame))
+        spec = folder.target("y", flags(folder), 0.5).create().competition
+        assert spec.text_columns == []
+
     def test_kinds(self):
         rows = range(100)
         frame = pd.DataFrame(
@@ -302,6 +320,7 @@ class TestColumns:
                 "empty": [None] * 100,
                 "zero": [0.0] * 100,
                 "hash": [f"{row:064x}" for row in rows],
+                "sequence": ["".join(random.Random(row).choices("ACGT", k=60)) for row in rows],
                 "mixed": [row if row % 2 else f"v{row}" for row in rows],
                 "prose": [f"the {row} quick foxes jump over {row} dogs" for row in rows],
             }
@@ -309,8 +328,8 @@ class TestColumns:
         assert kinds_of(frame) == {
             "number": "number", "flag": "bool", "flag_with_holes": "bool", "day": "date", "moment": "date",
             "us_day": "date", "spoken": "date", "list": "json", "code": "category", "version": "category",
-            "same": "constant", "empty": "constant", "zero": "constant", "hash": "category", "mixed": "category",
-            "prose": "text",
+            "same": "constant", "empty": "constant", "zero": "constant", "hash": "category",
+            "sequence": "text", "mixed": "category", "prose": "text",
         }  # fmt: skip
 
     def test_a_day_above_twelve_tells_days_from_months(self):

@@ -22,6 +22,7 @@ ENOUGH_LETTERS = 300  # of a text are looked at, however many texts there are
 FEWEST_LETTERS = 40  # the same in a hurry
 SOON_COUNTED = 4_000_000  # letters in all, in a hurry
 LETTERS_A_SECOND = 400_000  # in a hurry: what counting the words of them leaves of the time serves the model
+FEW_WORDS = 2.5  # to a text on average
 WORDS = r"\w+|[^\w\s]"  # punctuation is style, too
 
 
@@ -38,9 +39,10 @@ def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
     words = (1, 1 if kind.startswith("single") else 2)
     shape: dict[str, Any] = {"ngram_range": words, "token_pattern": WORDS, "min_df": least, "max_features": most}
     if kind.startswith("char"):
+        texts = [f" {text} " for text in texts]  # how a name begins and ends says more than what is in it
         longest = 5 if short else 4
         shape = {"ngram_range": (2, longest), "analyzer": "char", "min_df": least + 1, "max_features": most}
-    if not any(text.strip() for text in texts):
+    if not any(map(str.strip, texts)):
         return None
     if kind == "char_count" and sum(map(len, texts)) <= MOST_LETTERS:
         found = char_counts(texts, 2, longest, least + 1)
@@ -88,9 +90,14 @@ def char_counts(texts: list[str], low: int, high: int, least: int) -> sparse.csr
 
 
 def counts(data: Data, name: str, kind: str, most: int = 300_000) -> sparse.csr_matrix | None:
-    """Counts of the terms ("single", "word" or "char") of one text column, made once; the `most` frequent of them."""
+    """Counts of the terms ("single", "word" or "char") of one text column, made once; the `most` frequent of them.
+
+    Of names and sequences, which are no bags of words, runs of letters are counted instead of single words.
+    """
+    texts = data.texts[name]
+    if kind == "single" and sum(len(text.split()) for text in texts) < FEW_WORDS * len(texts):
+        kind = "char"
     if (name, kind) not in data.term_counts:
-        texts = data.texts[name]
         found = recall(data, f"counts {kind}", texts, partial(packed_counts, texts, kind))
         data.term_counts[name, kind] = unpack(found)
     found = data.term_counts[name, kind]
