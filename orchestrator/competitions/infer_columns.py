@@ -80,8 +80,10 @@ def kinds_of(frame: pd.DataFrame) -> dict[str, Kind]:
 def lone_strings(frame: pd.DataFrame, kinds: dict[str, Kind]) -> list[str]:
     """Columns of names, phrases or sequences, mostly different, beside which there is little else to learn from."""
     sample = thinned(frame)
-    shares = {name: sample[name].nunique() / len(sample) for name in sample if kinds[str(name)] == "category"}
-    found = [str(name) for name, share in shares.items() if share > MOSTLY_DIFFERENT]
+    strings = [name for name in sample if kinds[str(name)] == "category"]
+    strings = [name for name in strings if sample[name].nunique() > MOSTLY_DIFFERENT * len(sample)]
+    amounts = r"\W*\d[\d.,]*\W*([a-z]*\W*$|[^a-z]*\d|[a-z]+\s+\d)"
+    found = [str(name) for name in strings if sample[name].astype(str).str.match(amounts, flags=re.I).mean() < 0.5]
     others = [name for name, kind in kinds.items() if name not in found and kind != "constant"]
     return found if len(others) <= 2 * len(found) else []
 

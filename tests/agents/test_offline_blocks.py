@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import roc_auc_score
 
 from agents.offline.blocks import read_blocks
+from agents.offline.blocks.amounts import add_amounts
 from agents.offline.blocks.bags import FAST, FASTEST, boost, haste, some_of
 from agents.offline.blocks.boosters import by_order, catboost_model, relevances
 from agents.offline.blocks.classic import extra_trees_model
@@ -230,6 +231,33 @@ def test_text_models_learn_from_a_part_of_the_rows(tmp_path: Path, most: int | N
     found = language_model(data, {**params, "most_rows": most}).ravel()
     assert found.shape == (200,)
     assert found[y[800:] == 1].mean() > found[y[800:] == 0].mean() + 0.5
+
+
+@pytest.mark.parametrize(
+    ("strings", "amounts"),
+    [
+        (["12.5 lbs", "1 lb", "-3 lb"], {".lb0": [12.5, 1, -3]}),
+        (["$1,200.50", "$7", "~ $90"], {".0": [1200.5, 7, 90]}),
+        (["1h 20m", "45m", "2h"], {".0": [4800, 2700, 7200]}),
+        (["2 weeks", "1 year", "3 days"], {".0": [2 * 604800, 3.156e7, 3 * 86400]}),
+        (["5'11\"", "6'0\"", "5'2\""], {".0": [5 * 304.8 + 11 * 25.4, 6 * 304.8, 5 * 304.8 + 2 * 25.4]}),
+        (["172HP 1.6L", "90.5HP 2L", "300HP"], {".hp0": [172, 90.5, 300], ".l0": [1.6, 2, None]}),
+        (["20-30", "5-8", "1-2"], {".0": [20, 5, 1], ".1": [30, 8, 2]}),
+        (["3.4k", "2M", "120"], {".0": [3400, 2e6, 120]}),
+        (["A/5 2117", "C85", "9_01"], None),
+        (["1.2.3", "1.4.0", "2.0.1"], None),
+    ],
+)
+def test_amounts_are_read_with_their_units(strings: list[str], amounts: dict[str, list[float | None]] | None) -> None:
+    data = data_of(4)
+    assert add_amounts(data, "", pd.Series([*strings, None])) == (amounts is not None)
+    found = {name: [None if np.isnan(value) else value for value in values] for name, values in data.numbers.items()}
+    assert found == {name: pytest.approx([*values, None]) for name, values in (amounts or {}).items()}
+
+
+def test_streets_are_no_amounts() -> None:
+    names = [f"{number} {chr(65 + number % 26)}oak St" for number in range(200)]
+    assert not add_amounts(data_of(200), "street", pd.Series(names))
 
 
 @pytest.mark.parametrize("members", [["nb_single"], ["logistic"]])

@@ -294,6 +294,13 @@ class TestColumns:
         spec = folder.target("y", flags(folder), 0.5).create().competition
         assert spec.text_columns == ["name"]
 
+    @pytest.mark.parametrize("form", ["{} years", "${},000", "{}h 5m", "{}.5HP 2L", "{}-99 m2", "{}_7"])
+    def test_amounts_with_units_are_no_names(self, folder, form):
+        folder.train, folder.test = folder.train[["id"]].copy(), folder.test[["id"]].copy()
+        for frame in (folder.train, folder.test):
+            frame["much"] = [form.format(number) for number in folder.rng.integers(0, 9999, len(frame))]
+        assert folder.target("y", flags(folder), 0.5).create().competition.text_columns == []
+
     def test_names_beside_many_other_columns_stay_categories(self, folder):
         for frame in (folder.train, folder.test):
             frame["name"] = [f"N{number:05d}" for number in folder.rng.integers(0, 99_999, len(frame))]

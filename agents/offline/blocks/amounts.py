@@ -1,0 +1,62 @@
+"""Numbers from strings that are amounts: with their units, in several units, as ranges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from agents.offline.blocks.core import Data, varies
+
+NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+AMOUNT = rf"(?P<number>(?:(?<!\w)-)?(?:{NUMBER}))\s*(?P<unit>[^\W\d_]+|[%'\"°])?"
+BEGINS = rf"[^\w-]*-?(?:{NUMBER})\s*(?:[^\W\d_]|[%'\"°]|-\s*\d|[^\w.]*$)"
+MAGNITUDES = {"": 1.0, "k": 1e3, "m": 1e6, "mn": 1e6, "b": 1e9, "bn": 1e9}
+MEASURES = [
+    {name: float(size) for names, size in (group.split("=") for group in groups.split()) for name in names.split(",")}
+    for groups in (
+        "s,sec,second=1 m,min,minute=60 h,hr,hour=3600 d,day=86400 w,week=604800 mo,month=2.63e6 y,yr,year=3.156e7",
+        "mm=1 cm=10 m=1e3 km=1e6 in,\"=25.4 ft,'=304.8 mile=1609344",
+        "mg=1e-3 g=1 kg=1e3 oz=28.35 lb=453.6",
+        "kb=1 mb=1e3 gb=1e6 tb=1e9",
+    )
+]
+FEW_UNITS = 6
+
+
+def add_amounts(data: Data, name: str, column: pd.Series) -> bool:
+    """The numbers of "12.5 lb", "$1,200", "1h 20m", "172HP 1.6L" or "20-30 kg" by units; False for others."""
+    codes, levels = pd.factorize(column)
+    found = amounts_of(pd.Series(levels, dtype=object))
+    if found is None:
+        return False
+    for (unit, nth), part in found.groupby(["unit", "nth"]):
+        values = np.full(len(levels) + 1, np.nan)  # the last is that of a hole
+        values[part["row"]] = part["value"]
+        if len(part) >= 0.02 * len(levels) and varies(values[codes[: data.n_train]]):
+            data.numbers[f"{name}.{unit}{nth}"] = values[codes]
+    return True
+
+
+def amounts_of(levels: pd.Series) -> pd.DataFrame | None:
+    """Of each string ("row") the "value" and "unit" of its "nth" number of that unit; None where they are no amounts.
+
+    Few units count nearly all of them, which tells amounts from streets and codes.
+    """
+    if levels.iloc[:: 1 + len(levels) // 2000].str.match(BEGINS).mean() < 0.8:
+        return None
+    table = levels.str.extractall(AMOUNT).reset_index(names=["row", "nth"])
+    table["unit"] = table["unit"].fillna("").str.lower().str.replace(r"(?<=..)s$", "", regex=True)
+    table["value"] = table["number"].str.replace(",", "").astype(float)
+    first = table["unit"][table["nth"] == 0].value_counts(normalize=True)
+    if len(table) > 4 * len(levels) or first.iloc[:FEW_UNITS].sum() < 0.8:
+        return None
+    if len(first) > 1 and set(first.index) <= set(MAGNITUDES):
+        table["value"] *= table["unit"].map(MAGNITUDES).fillna(1.0)
+        table["unit"] = ""
+    usual = set(table["unit"].value_counts().index[:FEW_UNITS])
+    for sizes in MEASURES:
+        if len(usual) > 1 and usual <= set(sizes):
+            table["value"] *= table["unit"].map(sizes)
+            return table.groupby("row", as_index=False)["value"].sum(min_count=1).assign(unit="", nth=0)
+    table = table[table["unit"].isin(usual)]
+    return table.assign(nth=table.groupby(["row", "unit"]).cumcount())
