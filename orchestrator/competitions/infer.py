@@ -237,7 +237,6 @@ def _features(
     kinds: dict[str, Kind] = kinds_of(train[features])
     dated_id = tables.id_column in features and kinds[str(tables.id_column)] == "date"
     usable = [name for name in features if name != tables.id_column or dated_id]
-    kinds |= dict.fromkeys(lone_strings(train[usable], {name: kinds[name] for name in usable}), "text")
     competition["text_columns"] = [name for name in usable if kinds[name] in ("text", "json")]
     few = thinned(test, 2000)
     competition["date_columns"] = [
@@ -259,6 +258,8 @@ def _features(
     if split.strategy == "stratified" and scoring.task == "multiregression":
         split = replace(split, why="the known values of each target are spread evenly over the folds")
     competition |= {"group_column": split.group_column, "time_column": split.time_column}
+    free = [name for name in usable if name not in (split.group_column, split.time_column)]
+    competition["text_columns"] += lone_strings(train[free], {name: kinds[name] for name in free})
     for key in ("group_column", "time_column"):
         if competition[key]:
             guesses[f"competition.{key}"] = split.why

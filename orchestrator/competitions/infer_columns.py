@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Kind = Literal["number", "bool", "date", "text", "json", "category", "constant"]
 MOSTLY_DIFFERENT = 0.5
 """The share of different values from which strings are names, phrases or sequences rather than categories."""
+FEW_LETTERS = 25
+"""Different ones in a sequence; tokens of random letters have more."""
 SAMPLE_ROWS = 20_000
 DATE_ROWS = 2_000
 DATE_SHAPE = re.compile(
@@ -56,13 +58,23 @@ def _kind_of_texts(texts: pd.Series) -> Kind:
     distinct = texts.nunique() / len(texts)
     words = stripped.str.count(r"\s+").mean() + 1
     wide = texts.map(lambda text: not text.isascii()).mean() > 0.5
-    long = texts.str.len().mean() > (15 if wide else 50) and (words >= 3 or wide or not _are_codes(stripped))
+    long = texts.str.len().mean() > (15 if wide else 50) and (words >= 3 or wide or _are_sequences(stripped))
     return "text" if distinct > 0.2 and (words > 4.5 or long) else "category"
 
 
+def _are_sequences(texts: pd.Series) -> bool:
+    """Of few different letters in a row, as a molecule's; no codes, lists or paths."""
+    few = thinned(texts, DATE_ROWS)
+    whole = few.str.fullmatch(r"[^\s|,;:_/][^\s|,;:_]*").mean() > 0.9
+    return bool(whole and few.map(lambda text: len(set(text))).median() <= FEW_LETTERS) and not _are_codes(few)
+
+
 def _are_codes(texts: pd.Series) -> bool:
-    """Hashes, numbers in a row and the like, against sequences, formulas and addresses."""
-    return bool(texts.str.fullmatch(r"[0-9a-fA-F-]+|[^A-Za-z]+|[A-Za-z0-9+/]+={1,2}").mean() > 0.2)
+    """Numbers, hashes, amounts and names of files, against names, phrases and sequences."""
+    digits = texts.str.count(r"\d").sum() > 0.3 * texts.str.len().sum()
+    amounts = r"\W{,9}\d[\d.,]{,30}\W{,3}([a-z]*\W{,3}$|[^a-z]{,9}\d|[a-z]+\s+\d)"
+    amounts_or_files = texts.str.match(amounts, flags=re.I) | texts.str.contains(r"\w\.\w{2,4}$")
+    return bool(digits or amounts_or_files.mean() > 0.5)
 
 
 def kinds_of(frame: pd.DataFrame) -> dict[str, Kind]:
@@ -79,13 +91,19 @@ def kinds_of(frame: pd.DataFrame) -> dict[str, Kind]:
 
 def lone_strings(frame: pd.DataFrame, kinds: dict[str, Kind]) -> list[str]:
     """Columns of names, phrases or sequences, mostly different, beside which there is little else to learn from."""
+    if "text" in kinds.values():
+        return []
     sample = thinned(frame)
-    strings = [name for name in sample if kinds[str(name)] == "category"]
-    strings = [name for name in strings if sample[name].nunique() > MOSTLY_DIFFERENT * len(sample)]
-    amounts = r"\W*\d[\d.,]*\W*([a-z]*\W*$|[^a-z]*\d|[a-z]+\s+\d)"
-    found = [str(name) for name in strings if sample[name].astype(str).str.match(amounts, flags=re.I).mean() < 0.5]
+    found = [name for name, kind in kinds.items() if kind == "category" and _are_different(sample[name])]
+    found = [
+        name for name in found if _are_different(frame[name]) and not _are_codes(sample[name].dropna().astype(str))
+    ]
     others = [name for name, kind in kinds.items() if name not in found and kind != "constant"]
     return found if len(others) <= 2 * len(found) else []
+
+
+def _are_different(column: pd.Series) -> bool:
+    return bool(column.nunique() > MOSTLY_DIFFERENT * column.notna().sum())
 
 
 def parse_dates(texts: pd.Series) -> pd.Series | None:

@@ -289,12 +289,35 @@ class TestColumns:
     def test_names_are_texts_where_there_is_little_else(self, folder):
         folder.train, folder.test = folder.train[["id"]].copy(), folder.test[["id"]].copy()
         for frame in (folder.train, folder.test):
-            frame["name"] = [f"N{number:05d}" for number in folder.rng.integers(0, 99_999, len(frame))]
+            frame["name"] = ["".join(folder.rng.choice(list("abcdefgh"), 7)) for _ in range(len(frame))]
             frame["kind"] = folder.rng.choice(["x", "y", "z"], len(frame))
         spec = folder.target("y", flags(folder), 0.5).create().competition
         assert spec.text_columns == ["name"]
 
-    @pytest.mark.parametrize("form", ["{} years", "${},000", "{}h 5m", "{}.5HP 2L", "{}-99 m2", "{}_7"])
+    def test_users_of_many_rows_stay_a_group_however_many_they_are(self, tmp_path):
+        folder = Folder(tmp_path / "many", train_rows=60_000, test_rows=6_000)
+        folder.train, folder.test = folder.train.iloc[:, :2].copy(), folder.test.iloc[:, :2].copy()
+        for frame, first in ((folder.train, 0), (folder.test, 60_000)):
+            users = np.arange(first, first + len(frame)) // 4
+            frame["user"] = ["".join("abcdefghij"[int(d)] for d in f"{user:06d}") for user in users]
+        spec = folder.target("y", folder.rng.integers(0, 2, 60_000), 0.5).create().competition
+        assert (spec.text_columns, spec.group_column) == ([], "user")
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            "{} years",
+            "{:032x}",
+            "K{}",
+            "POINT (0.{} 0.5)",
+            "dog{}.jpg",
+            "${},000",
+            "{}h 5m",
+            "{}.5HP 2L",
+            "{}-99 m2",
+            "{}_7",
+        ],
+    )
     def test_amounts_with_units_are_no_names(self, folder, form):
         folder.train, folder.test = folder.train[["id"]].copy(), folder.test[["id"]].copy()
         for frame in (folder.train, folder.test):
@@ -303,7 +326,7 @@ class TestColumns:
 
     def test_names_beside_many_other_columns_stay_categories(self, folder):
         for frame in (folder.train, folder.test):
-            frame["name"] = [f"N{number:05d}" for number in folder.rng.integers(0, 99_999, len(frame))]
+            frame["name"] = ["".join(folder.rng.choice(list("abcdefgh"), 7)) for _ in range(len(frame))]
             for letter in "cde":
                 frame[letter] = folder.rng.normal(size=len(frame))
         spec = folder.target("y", flags(folder), 0.5).create().competition

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from agents.offline.blocks.core import Data, varies
+from agents.offline.blocks.core import HUGE, Data, varies
 
 NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 AMOUNT = rf"(?P<number>(?:(?<!\w)-)?(?:{NUMBER}))\s*(?P<unit>[^\W\d_]+|[%'\"°])?"
@@ -23,18 +23,17 @@ MEASURES = [
 FEW_UNITS = 6
 
 
-def add_amounts(data: Data, name: str, column: pd.Series) -> bool:
-    """The numbers of "12.5 lb", "$1,200", "1h 20m", "172HP 1.6L" or "20-30 kg" by units; False for others."""
+def add_amounts(data: Data, name: str, column: pd.Series) -> None:
+    """The numbers of strings like "12.5 lb", "$1,200", "1h 20m", "172HP 1.6L" or "20-30 kg", by their units."""
     codes, levels = pd.factorize(column)
     found = amounts_of(pd.Series(levels, dtype=object))
     if found is None:
-        return False
+        return
     for (unit, nth), part in found.groupby(["unit", "nth"]):
         values = np.full(len(levels) + 1, np.nan)  # the last is that of a hole
         values[part["row"]] = part["value"]
         if len(part) >= 0.02 * len(levels) and varies(values[codes[: data.n_train]]):
             data.numbers[f"{name}.{unit}{nth}"] = values[codes]
-    return True
 
 
 def amounts_of(levels: pd.Series) -> pd.DataFrame | None:
@@ -42,18 +41,20 @@ def amounts_of(levels: pd.Series) -> pd.DataFrame | None:
 
     Few units count nearly all of them, which tells amounts from streets and codes.
     """
-    if levels.iloc[:: 1 + len(levels) // 2000].str.match(BEGINS).mean() < 0.8:
+    few = levels.iloc[:: 1 + len(levels) // 2000]
+    if few.str.match(BEGINS).mean() < 0.8 or few.str.count(NUMBER).mean() > 4:
         return None
     table = levels.str.extractall(AMOUNT).reset_index(names=["row", "nth"])
     table["unit"] = table["unit"].fillna("").str.lower().str.replace(r"(?<=..)s$", "", regex=True)
-    table["value"] = table["number"].str.replace(",", "").astype(float)
+    table["value"] = table["number"].str.replace(",", "").astype(float).where(lambda values: values.abs() < HUGE)
     first = table["unit"][table["nth"] == 0].value_counts(normalize=True)
-    if len(table) > 4 * len(levels) or first.iloc[:FEW_UNITS].sum() < 0.8:
+    if first.iloc[:FEW_UNITS].sum() < 0.8:
         return None
-    if len(first) > 1 and set(first.index) <= set(MAGNITUDES):
+    if set(first.index) <= set(MAGNITUDES) and ("k" in first.index or len(set(first.index) - {""}) > 1):
         table["value"] *= table["unit"].map(MAGNITUDES).fillna(1.0)
         table["unit"] = ""
-    usual = set(table["unit"].value_counts().index[:FEW_UNITS])
+    shares = table["unit"].value_counts(normalize=True)
+    usual = set(shares[shares >= 0.02].index[:FEW_UNITS])
     for sizes in MEASURES:
         if len(usual) > 1 and usual <= set(sizes):
             table["value"] *= table["unit"].map(sizes)

@@ -95,7 +95,8 @@ def counts(data: Data, name: str, kind: str, most: int = 300_000) -> sparse.csr_
     Of names and sequences, which are no bags of words, runs of letters are counted instead of single words.
     """
     texts = data.texts[name]
-    if kind == "single" and sum(len(text.split()) for text in texts) < FEW_WORDS * len(texts):
+    words = [len(text.split()) for text in texts]
+    if kind == "single" and sum(words) < FEW_WORDS * np.count_nonzero(words):
         kind = "char"
     if (name, kind) not in data.term_counts:
         found = recall(data, f"counts {kind}", texts, partial(packed_counts, texts, kind))

@@ -42,13 +42,14 @@ def string_parts(data: Data, option: Any) -> None:
     """Parts of structured strings: "A/12/B", "9_01", "Doe, Dr. Jane", "AB 123", "C85"."""
     for name, column in list(data.strings.items()):
         known = column.dropna()
-        amounts = known.nunique() >= 5 and add_amounts(data, name, column)
-        if known.nunique() < max(20, 0.02 * len(known)) or known.str.len().mean() > 120:
+        if known.str.len().mean() > 120:
+            continue
+        if known.nunique() >= 5:
+            add_amounts(data, name, column)
+        if known.nunique() < max(20, 0.02 * len(known)):
             continue
         if known.nunique() < 0.98 * len(known):
             data.numbers[f"{name}.count"] = counts_of(pd.factorize(column)[0])
-        if amounts:
-            continue
         for sep in SEPARATORS:
             if known.str.contains(sep, regex=False).mean() > 0.6:
                 pieces = column.str.split(sep, expand=True, regex=False).iloc[:, :4]
