@@ -94,10 +94,8 @@ def lone_strings(frame: pd.DataFrame, kinds: dict[str, Kind]) -> list[str]:
     if "text" in kinds.values():
         return []
     sample = thinned(frame)
-    found = [name for name, kind in kinds.items() if kind == "category" and _are_different(sample[name])]
-    found = [
-        name for name in found if _are_different(frame[name]) and not _are_codes(sample[name].dropna().astype(str))
-    ]
+    found = [name for name, kind in kinds.items() if kind == "category" and _are_different(frame[name])]
+    found = [name for name in found if not _are_codes(sample[name].dropna().astype(str))]
     others = [name for name, kind in kinds.items() if name not in found and kind != "constant"]
     return found if len(others) <= 2 * len(found) else []
 
