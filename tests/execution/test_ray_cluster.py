@@ -155,6 +155,7 @@ def test_a_job_has_the_sandbox_and_can_be_given_up(tmp_path: Path, joined: RayCl
     threading.Timer(2.0, stop.set).start()
     began = time.monotonic()
     assert joined.run([job("import time\ntime.sleep(60)", "sleep")], 1, cancel=stop)[0].status == "lost"
+    assert time.monotonic() - began < 20
     while ray.available_resources().get("CPU") != 2:  # its core is free again
         assert time.monotonic() - began < 20
         time.sleep(0.1)

@@ -35,8 +35,7 @@ def read_blocks() -> tuple[dict[str, str], list[Piece], dict[str, str]]:
     """Titles of the blocks; their pieces in order; the import line behind each imported name."""
     titles, pieces, imports = {}, [], {}
     for block in ORDER:
-        source = (Path(__file__).parent / f"{block}.py").read_text(encoding="utf-8")
-        source = with_few_words(source)
+        source = with_few_words((Path(__file__).parent / f"{block}.py").read_text(encoding="utf-8"))
         tree, lines, done = ast.parse(source), source.splitlines(), 0
         titles[block] = (ast.get_docstring(tree) or block).splitlines()[0]
         for node in tree.body:

@@ -42,7 +42,7 @@ def vectors(texts: list[str], kind: str, most: int) -> sparse.csr_matrix | None:
         texts = [f" {text} " for text in texts]  # how a name begins and ends says more than what is in it
         longest = 5 if short else 4
         shape = {"ngram_range": (2, longest), "analyzer": "char", "min_df": least + 1, "max_features": most}
-    if not any(map(str.strip, texts)):
+    if not any(text.strip() for text in texts):
         return None
     if kind == "char_count" and sum(map(len, texts)) <= MOST_LETTERS:
         found = char_counts(texts, 2, longest, least + 1)
@@ -95,14 +95,19 @@ def counts(data: Data, name: str, kind: str, most: int = 300_000) -> sparse.csr_
     Of names and sequences, which are no bags of words, runs of letters are counted instead of single words.
     """
     texts = data.texts[name]
-    words = [len(text.split()) for text in texts]
-    if kind == "single" and sum(words) < FEW_WORDS * np.count_nonzero(words):
+    if kind == "single" and of_few_words(texts):
         kind = "char"
     if (name, kind) not in data.term_counts:
         found = recall(data, f"counts {kind}", texts, partial(packed_counts, texts, kind))
         data.term_counts[name, kind] = unpack(found)
     found = data.term_counts[name, kind]
     return None if found is None else most_frequent(found, most)
+
+
+def of_few_words(texts: list[str]) -> bool:
+    """Whether those that are not empty are as short as names, or without blanks as sequences."""
+    words = [len(text.split()) for text in texts]
+    return bool(sum(words) < FEW_WORDS * np.count_nonzero(words))
 
 
 def packed_counts(texts: list[str], kind: str) -> dict[str, np.ndarray]:

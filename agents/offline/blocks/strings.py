@@ -44,11 +44,12 @@ def string_parts(data: Data, option: Any) -> None:
         known = column.dropna()
         if known.str.len().mean() > 120:
             continue
-        if known.nunique() >= 5:
+        distinct = known.nunique()
+        if distinct >= 5:
             add_amounts(data, name, column)
-        if known.nunique() < max(20, 0.02 * len(known)):
+        if distinct < max(20, 0.02 * len(known)):
             continue
-        if known.nunique() < 0.98 * len(known):
+        if distinct < 0.98 * len(known):
             data.numbers[f"{name}.count"] = counts_of(pd.factorize(column)[0])
         for sep in SEPARATORS:
             if known.str.contains(sep, regex=False).mean() > 0.6:
