@@ -33,6 +33,7 @@ from agents.offline.blocks.core import (
 from agents.offline.blocks.goals import Goal, goals, predict_goals
 from agents.offline.blocks.language import char_counts, cut, language_model
 from agents.offline.blocks.linear import linear_model, tamed, tolerance
+from agents.offline.blocks.strings import string_parts
 from agents.offline.blocks.texts import text_pairs
 from agents.offline.defaults import CATBOOST
 
@@ -254,6 +255,24 @@ def test_amounts_are_read_with_their_units(strings: list[str], amounts: dict[str
     add_amounts(data, "", pd.Series([*strings, None]))
     found = {name: [None if np.isnan(value) else value for value in values] for name, values in data.numbers.items()}
     assert found == {name: pytest.approx([*values, None]) for name, values in amounts.items()}
+
+
+@pytest.mark.parametrize(
+    ("form", "nothing_else"),
+    [
+        ("${0:,}", True),
+        ("{0}h {1}m", True),
+        ("{0}HP {1}L", True),
+        ("{0}HP {1}L Diesel", False),
+        ("{0}-{1}", False),
+        ("{0}{2}", False),
+    ],
+)
+def test_strings_that_are_amounts_alone_have_no_parts(form: str, nothing_else: bool) -> None:
+    data = data_of(300)
+    data.strings["size"] = pd.Series([form.format(row * 7, row % 5, "ABCDE"[row % 5]) for row in range(300)])
+    string_parts(data, True)
+    assert data.numbers and ("size.length" not in data.numbers) == nothing_else
 
 
 def test_streets_are_no_amounts() -> None:

@@ -23,17 +23,30 @@ MEASURES = [
 FEW_UNITS = 6
 
 
-def add_amounts(data: Data, name: str, column: pd.Series) -> None:
-    """The numbers of strings like "12.5 lb", "$1,200", "1h 20m", "172HP 1.6L" or "20-30 kg", by their units."""
+def add_amounts(data: Data, name: str, column: pd.Series) -> bool:
+    """The numbers of strings like "12.5 lb", "$1,200", "1h 20m", "172HP 1.6L" or "20-30 kg", by their units.
+
+    Whether the strings say nothing else: then parts of them only repeat the numbers.
+    """
     codes, levels = pd.factorize(column)
-    found = amounts_of(pd.Series(levels, dtype=object))
+    strings = pd.Series(levels, dtype=object)
+    found = amounts_of(strings)
     if found is None:
-        return
+        return False
     for (unit, nth), part in found.groupby(["unit", "nth"]):
         values = np.full(len(levels) + 1, np.nan)  # the last is that of a hole
         values[part["row"]] = part["value"]
         if len(part) >= 0.02 * len(levels) and varies(values[codes[: data.n_train]]):
             data.numbers[f"{name}.{unit}{nth}"] = values[codes]
+    return only_amounts(strings, found)
+
+
+def only_amounts(strings: pd.Series, found: pd.DataFrame) -> bool:
+    """Whether no words stand beside the amounts, and these are no codes ("12-3-45") or seats ("12A", "12B")."""
+    rest = strings.iloc[:: 1 + len(strings) // 2000].str.replace(AMOUNT, "", regex=True)
+    several = (found["unit"] == "") & (found["nth"] > 0)
+    rare = found.groupby(["unit", "nth"]).size() < 0.5 * len(strings)
+    return bool(rest.str.contains(r"[^\W\d_]").mean() < 0.05 and not several.any() and not rare.any())
 
 
 def amounts_of(levels: pd.Series) -> pd.DataFrame | None:

@@ -45,9 +45,8 @@ def string_parts(data: Data, option: Any) -> None:
         if known.str.len().mean() > 120:
             continue
         distinct = known.nunique()
-        if distinct >= 5:
-            add_amounts(data, name, column)
-        if distinct < max(20, 0.02 * len(known)):
+        only_amounts = distinct >= 5 and add_amounts(data, name, column)
+        if only_amounts or distinct < max(20, 0.02 * len(known)):
             continue
         if distinct < 0.98 * len(known):
             data.numbers[f"{name}.count"] = counts_of(pd.factorize(column)[0])
