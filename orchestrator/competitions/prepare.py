@@ -12,7 +12,7 @@ from orchestrator.competitions.dates import add_dates
 from orchestrator.competitions.json_tables import json_to_csv
 from orchestrator.competitions.label_tables import join_labels, merge_one_hot
 from orchestrator.competitions.role_tables import RoleTables
-from orchestrator.competitions.row_files import add_row_files, test_from_sample
+from orchestrator.competitions.row_files import add_row_files, make_test
 from orchestrator.competitions.side_tables import add_side_tables, sum_up_series
 from orchestrator.competitions.table_files import JSON_FORMATS
 
@@ -31,7 +31,7 @@ def prepare(
     roles.notes += [f"{name} was made of {names[role]}." for role, name in given.items() if name != names[role]]
     if "sample_submission" in given:
         if "test" not in given:
-            test_from_sample(roles)
+            make_test(roles)
         else:
             sum_up_series(roles)
         join_labels(roles)

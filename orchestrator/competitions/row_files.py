@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from orchestrator.competitions.infer_columns import column_kind
 from orchestrator.competitions.role_tables import RoleTables
 from orchestrator.competitions.row_contents import READERS, Row, reader_for
+from orchestrator.competitions.table_files import without_target
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
@@ -27,12 +28,19 @@ RARE = 0.05
 Places = dict[str, Path]
 
 
-def test_from_sample(roles: RoleTables) -> None:
-    """There is no test table: its rows are the sample's ids."""
-    sample = roles.frame("sample_submission")
-    shared = [name for name in sample.columns if name in roles.columns("train")]
+def make_test(roles: RoleTables) -> None:
+    """There is no test table: its rows are those of train without a target that the sample asks for, else its ids."""
+    sample, train = roles.frame("sample_submission"), roles.frame("train")
+    shared = [name for name in sample.columns if name in train.columns]
     key = shared[0] if shared else str(sample.columns[0])
     roles.names["test"] = "test.csv"
+    asked = without_target(train, shared) if len(shared) > 1 else None
+    if asked is not None and set(train[key][asked]) == set(sample[key]):
+        roles.put("test", train[asked].drop(columns=shared[1:]))
+        roles.put("train", train[~asked])
+        whole = roles.names["train"]
+        roles.notes.append(f"The {asked.sum()} rows of {whole} without {shared[1]} became the test table.")
+        return
     roles.put("test", sample[[key]].copy())
     roles.notes.append(f"There is no test table: the ids of {roles.names['sample_submission']} became one.")
 

@@ -10,16 +10,19 @@ import zipfile
 from collections.abc import Collection
 from io import BufferedIOBase, BufferedWriter
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from orchestrator.competitions.tables import header, read_table
+from orchestrator.competitions.tables import MISSING, header, read_table
 from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMATS = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson")
 JSON_FORMATS = FORMATS[3:]
 PACKED = (".zip", ".gz")
 MAX_UNPACKED_BYTES = 50 << 30
-_TABLE = r"(\.(csv|tsv|parquet|json|jsonl|ndjson)(\.zip|\.gz)?|\.zip)$"
+_TABLE = r"(\.(csv|tsv|parquet|json|jsonl|ndjson)(\.zip|\.gz)?|(?<!\.tar)\.(zip|gz))$"
 ROLES = {
     "train": rf"^train(ing)?([_-]?(set|data))?{_TABLE}",
     "test": rf"^test(ing)?([_-]?(set|data))?{_TABLE}",
@@ -28,7 +31,7 @@ ROLES = {
 HIDDEN = re.compile(r"^(\..*|__pycache__|private|meta\.json|leaderboard\.csv)$", re.IGNORECASE)
 """What of a competition's folder no experiment may see."""
 _ANSWERS = re.compile(r"^(answers?|solutions?|labels?)$", re.IGNORECASE)
-_SAMPLE_LIKE = re.compile(r"^(sample|example|benchmark|random|baseline)|submi|^solution", re.IGNORECASE)
+_SAMPLE_LIKE = re.compile(r"^(sample|example|random|baseline)|benchmark|submi|^solution", re.IGNORECASE)
 _LABEL_WORDS = {"label", "labels", "target", "targets", "answer", "answers", "solution", "y"}
 _NO_TABLE_WORDS = {"sample", "submission", "unlabeled", "unlabelled", "extra", "description", "columns"}
 
@@ -37,8 +40,8 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
     """Role → file. Raises BadInput that names the first role without a file, unless it is `optional`.
 
     The usual names win; else the pair of files whose names differ in the words train and test alone; else a usual name
-    in a folder here. Beside a sample submission and folders, which may hold a file for each row, the test table may be
-    missing.
+    in a folder here. The test table may be missing beside a sample submission and folders, which may hold a file for
+    each row, and where one table has a row for each of the sample's, with a hole for the target.
     """
     found = {role: _usual(public, role) for role in ROLES}
     found["sample_submission"] = found["sample_submission"] or _sample_like(public)
@@ -50,11 +53,14 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
             deeper = {role: _deeper(public, role) for role in ROLES}
             if deeper["train"] and deeper["test"]:
                 found = {**deeper, "sample_submission": found["sample_submission"] or deeper["sample_submission"]}
+    whole = None if found["test"] else _table_with_test(public, found["train"], found["sample_submission"])
+    found["train"] = found["train"] or whole
     if found["train"] is None and found["test"] is not None:
         found["train"] = next((path for path in _tables(public) if path.name.split(".")[0].lower() == "labels"), None)
     for role, path in found.items():
-        by_rows = role == "test" and found["sample_submission"] and any(item.is_dir() for item in public.iterdir())
-        if path is None and role not in optional and not by_rows:
+        by_rows = found["sample_submission"] and any(item.is_dir() for item in public.iterdir())
+        without = role == "test" and (whole or by_rows)
+        if path is None and role not in optional and not without:
             packed = [item.name for item in sorted(public.iterdir()) if item.suffix.lower() in (".7z", ".zip", ".tar")]
             advice = f"unpack {', '.join(packed[:3])} there" if packed else "put it there"
             raise BadInput(f"{public} has no {role}.csv (nor .parquet, .json, .gz or .zip): {advice}")
@@ -191,6 +197,25 @@ def _is_complete(test: Path, sample: Path | None) -> bool:
     except BadInput:
         return False
     return bool(shared) and len(sizes) == 1
+
+
+def _table_with_test(public: Path, train: Path | None, sample: Path | None) -> Path | None:
+    """The table, train or the only one, in which the sample's rows stand without a value of the target."""
+    tables = [train] if train else [path for path in _tables(public) if path != sample]
+    files = [path for path in (*tables, sample) if path and path.suffix.lower() in FORMATS[:3]]
+    if len(files) != 2 or len(tables) != 1 or not files[0].is_file():
+        return None
+    shared = [name for name in header(files[1]) if name in header(files[0])]
+    if len(shared) < 2:
+        return None
+    rows, asked = (read_table(path, as_text=shared, columns=shared) for path in files)
+    return files[0] if set(rows[shared[0]][without_target(rows, shared)]) == set(asked[shared[0]]) else None
+
+
+def without_target(rows: pd.DataFrame, asked: list[str]) -> pd.Series:
+    """Of rows as text whether they lack all of `asked` but its first, which names the row."""
+    missing: pd.Series = rows[asked[1:]].isin(MISSING).all(axis=1)
+    return missing
 
 
 def copy_durably(source: Path, target: Path) -> None:

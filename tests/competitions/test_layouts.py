@@ -16,6 +16,7 @@ from orchestrator.competitions.folders import locate
 from orchestrator.competitions.table_files import copy_durably
 from orchestrator.competitions.tables import read_table
 from orchestrator.errors import BadInput
+from orchestrator.referee.workdir import hidden_files
 from tests.competitions.making import Folder
 
 
@@ -262,4 +263,40 @@ def test_archives_that_must_be_unpacked_are_named(tmp_path: Path) -> None:
     folder = written(tmp_path)
     (folder / "train.csv").rename(folder / "train.csv.7z")
     with pytest.raises(BadInput, match=r"has no train\.csv .*: unpack train\.csv\.7z there"):
+        made(folder)
+
+
+@pytest.mark.parametrize("ending", ["gz", "zip"])
+def test_a_packed_table_needs_no_ending_of_its_own(tmp_path: Path, ending: str) -> None:
+    folder = written(tmp_path)
+    train = (folder / "train.csv").read_bytes()
+    (folder / "train.csv").unlink()
+    if ending == "gz":
+        (folder / "train.gz").write_bytes(gzip.compress(train))
+    else:
+        with zipfile.ZipFile(folder / "train.zip", "w") as archive:
+            archive.writestr("train.csv", train)
+    assert made(folder).competition.train == "train.csv"
+
+
+@pytest.mark.parametrize("name", ["data.csv", "train.csv", "data.tsv"])
+def test_the_rows_of_one_table_without_a_target_are_the_test_table(tmp_path: Path, name: str) -> None:
+    folder = written(tmp_path)
+    tables = [pd.read_csv(folder / f"{role}.csv") for role in ("train", "test")]
+    for role in ("train", "test"):
+        (folder / f"{role}.csv").unlink()
+    whole = pd.concat(tables).sort_values("x1")
+    whole.to_csv(folder / name, index=False, sep="\t" if name.endswith("tsv") else ",")
+    spec = made(folder).competition
+    data = tmp_path / "campaign/competition/data"
+    train, test = read_table(data / spec.train), read_table(data / spec.test)
+    assert (len(train), set(test["id"])) == (200, set(tables[1]["id"]))
+    assert "y" not in test.columns and {path.name for path in data.iterdir()} >= {spec.train, spec.test}
+    assert hidden_files(data, spec) == ["data.tsv"] * (name == "data.tsv")
+
+
+def test_one_table_with_other_holes_is_no_test_table(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    (folder / "test.csv").unlink()
+    with pytest.raises(BadInput, match=r"has no test\.csv"):
         made(folder)
