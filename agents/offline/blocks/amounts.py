@@ -7,7 +7,7 @@ import pandas as pd
 
 from agents.offline.blocks.core import HUGE, Data, varies
 
-NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][-+]\d+)?"
 AMOUNT = rf"(?P<number>(?:(?<!\w)-)?(?:{NUMBER}))\s*(?P<unit>[^\W\d_]+|[%'\"°])?"
 BEGINS = rf"[^\w-]*-?(?:{NUMBER})\s*(?:[^\W\d_]|[%'\"°]|-\s*\d|[^\w.]*$)"
 MAGNITUDES = {"": 1.0, "k": 1e3, "m": 1e6, "mn": 1e6, "b": 1e9, "bn": 1e9}
@@ -70,7 +70,9 @@ def amounts_of(levels: pd.Series) -> pd.DataFrame | None:
     usual = set(shares[shares >= 0.02].index[:FEW_UNITS])
     for sizes in MEASURES:
         if len(usual) > 1 and usual <= set(sizes):
-            table["value"] *= table["unit"].map(sizes)
-            return table.groupby("row", as_index=False)["value"].sum(min_count=1).assign(unit="", nth=0)
+            by_row = (table["value"].abs() * table["unit"].map(sizes)).groupby(table["row"])
+            below = table.groupby("row")["value"].first() < 0  # of -1h 20m the minutes count down, too
+            sums = by_row.sum(min_count=1)
+            return pd.DataFrame({"value": sums.mask(below, -sums), "unit": "", "nth": 0}).reset_index()
     table = table[table["unit"].isin(usual)]
     return table.assign(nth=table.groupby(["row", "unit"]).cumcount())
