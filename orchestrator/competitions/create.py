@@ -141,6 +141,8 @@ def _settled(campaign: Path, source: Source, names: dict[str, str]) -> tuple[Con
     for path, text in source.documents.items():
         (data / path).parent.mkdir(parents=True, exist_ok=True)
         atomic_write(data / path, text)
+    if source.in_notebooks and "test" not in names:
+        raise BadInput(f"{source.name} has no test table, which the notebooks that compute its submissions would read")
     names, prepared = prepare(data, names, source.description.text, dates=not source.in_notebooks)
     if "sample_submission" not in names:
         why = make_sample(data, names["train"], names["test"], source.description.text)

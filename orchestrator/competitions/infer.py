@@ -58,7 +58,7 @@ def infer(data: Path, names: tuple[str, str, str], meta: dict[str, Any], descrip
     Raises BadInput with one sentence when the three do not make a competition.
     """
     tables = _spelled_alike(read_tables(data, names, meta))
-    target = find_target(tables, meta, [reading.metric for reading in description.readings])
+    target = find_target(tables, meta)
     tables = with_named_holes(data, tables, target)
     known = tables.train[target.columns].notna()
     labelled = known.any(axis=1).to_numpy()

@@ -60,8 +60,8 @@ def choose_split(
     `labels`: the target when it has classes. `group_column`: stated by meta.json. `wants_groups`: the metric ranks
     rows within groups, so that some column must be the group.
     """
-    time, later = _time_order(train, test, kinds)
     group = group_column or _group(train, test, kinds, needed=wants_groups)
+    time, later = _time_order(train, test, kinds, overlapping=not group)
     strategy: Strategy = "kfold" if labels is None else "stratified"
     runs = 0 if later or group or not time else _runs(train[time], test[time], kinds[time])
     why = "rows look exchangeable" if labels is None else "classes are spread evenly over the folds"
@@ -110,8 +110,12 @@ def _folds(
     return None if folds is None else min(folds, max(2, rows // 2)), why
 
 
-def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind]) -> tuple[str | None, bool]:
+def _time_order(
+    train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind], *, overlapping: bool
+) -> tuple[str | None, bool]:
     """(time column, does test come after train); (None, False) without such a column.
+
+    `overlapping`: whether a test of dates may begin before train ends.
 
     Only a column in which test is later, or whose moments train and test do not share, orders the rows; dates before
     numbers, which may be a year alone.
@@ -125,7 +129,7 @@ def _time_order(train: pd.DataFrame, test: pd.DataFrame, kinds: dict[str, Kind])
         if pair is None:
             continue
         left, right = pair
-        if left.nunique() > 2 and _comes_after(left, right):
+        if left.nunique() > 2 and _comes_after(left, right, overlapping=overlapping and kind == "date"):
             return name, True
         if found or kind != "date" or right.isin(left).any():
             continue
@@ -141,11 +145,14 @@ def _is_part(column: pd.Series, kind: Kind) -> bool:
     return bool(kind == "number" and found and column.min() >= 0 and column.max() <= LIMITS[found[0].lower()][1])
 
 
-def _comes_after(left: pd.Series, right: pd.Series) -> bool:
-    """Whether test's moments are nearly all train's last, or mostly later. Days of waiting, nearly all 0, are not."""
+def _comes_after(left: pd.Series, right: pd.Series, *, overlapping: bool) -> bool:
+    """Whether test's moments are train's last or later. Days of waiting that are 0 nearly everywhere are not.
+
+    `overlapping`: or mostly later, and none long before.
+    """
     meet = right.quantile(0.01) >= left.quantile(0.99) and right.min() >= left.quantile(0.95)
-    overlaps = right.min() >= left.quantile(0.75) and right.median() > left.max()  # most of it is what comes then
-    return bool(overlaps or (meet and right.median() > left.quantile(0.95)))
+    mostly = overlapping and right.min() >= left.quantile(0.75) and right.median() > left.quantile(0.99)
+    return bool(mostly or (meet and right.median() > left.quantile(0.95)))
 
 
 def _runs(left: pd.Series, right: pd.Series, kind: Kind) -> int:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.competitions.infer_columns import match_classes, same_text
-from orchestrator.competitions.infer_metric import BINARY_ONLY
 from orchestrator.config import Task
 from orchestrator.errors import BadInput
 
@@ -45,11 +43,10 @@ class Target:
     ranked_k: int = 0
 
 
-def find_target(tables: Tables, meta: dict[str, Any], metrics: Sequence[str | None] = ()) -> Target:
+def find_target(tables: Tables, meta: dict[str, Any]) -> Target:
     """The target columns: trusted where `meta` names them, else what train has, test lacks and the sample asks for.
 
-    `metrics`: those that the description may mean. Raises BadInput when no such column exists or the target holds
-    nothing to learn.
+    Raises BadInput when no such column exists or the target holds nothing to learn.
     """
     asked = _asked(tables, meta)
     unknown = unknown_in_test(tables)
@@ -58,8 +55,7 @@ def find_target(tables: Tables, meta: dict[str, Any], metrics: Sequence[str | No
     if stated:
         _check_stated(tables, stated)
         only = list(stated)
-    target = _same_names(asked, only) or _class_columns(tables, asked, only)
-    target = target or _one_column(tables, asked, only, binary=bool({"auc", *BINARY_ONLY} & {*metrics}))
+    target = _same_names(asked, only) or _class_columns(tables, asked, only) or _one_column(tables, asked, only)
     if target is None:
         raise BadInput(
             f"no target found: {tables.names[2]} asks for {_few(asked)}, and {tables.names[0]} has {_few(only)} that "
@@ -159,7 +155,7 @@ def _class_columns(tables: Tables, asked: list[str], only: list[str]) -> Target 
     return None
 
 
-def _one_column(tables: Tables, asked: list[str], only: list[str], *, binary: bool) -> Target | None:
+def _one_column(tables: Tables, asked: list[str], only: list[str]) -> Target | None:
     """The sample's one column has a name of its own: the target holds the sample's values, or is alone in train."""
     if len(asked) != 1 or not only:
         return None
@@ -171,9 +167,7 @@ def _one_column(tables: Tables, asked: list[str], only: list[str], *, binary: bo
         name for name in only if wanted and wanted <= {same_text(value) for value in tables.train[name].dropna()}
     ]
     named = [name for name in only if re.fullmatch(r"(?i)(target|label|class|y|score|outcome|response)", name)]
-    two = [name for name in only if binary and tables.train[name].nunique() == 2]
-    why_two = "the only one with two values, which the metric is of"
-    for found, why in ((holding, "it holds the sample's values"), (named, "its name"), (two, why_two)):
+    for found, why in ((holding, "it holds the sample's values"), (named, "its name")):
         if len(found) == 1:
             return Target(found, asked, "columns", [], why)
     return None

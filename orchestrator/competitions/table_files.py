@@ -22,7 +22,7 @@ FORMATS = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson")
 JSON_FORMATS = FORMATS[3:]
 PACKED = (".zip", ".gz")
 MAX_UNPACKED_BYTES = 50 << 30
-_TABLE = r"(\.(csv|tsv|parquet|json|jsonl|ndjson)(\.zip|\.gz)?|(?<!\.tar)\.(zip|gz))$"
+_TABLE = r"(\.(csv|tsv|parquet|json|jsonl|ndjson)(\.zip|\.gz)?|\.zip)$"
 ROLES = {
     "train": rf"^train(ing)?([_-]?(set|data))?{_TABLE}",
     "test": rf"^test(ing)?([_-]?(set|data))?{_TABLE}",
@@ -31,7 +31,7 @@ ROLES = {
 HIDDEN = re.compile(r"^(\..*|__pycache__|private|meta\.json|leaderboard\.csv)$", re.IGNORECASE)
 """What of a competition's folder no experiment may see."""
 _ANSWERS = re.compile(r"^(answers?|solutions?|labels?)$", re.IGNORECASE)
-_SAMPLE_LIKE = re.compile(r"^(sample|example|random|baseline)|benchmark|submi|^solution", re.IGNORECASE)
+_SAMPLE_LIKE = re.compile(r"^(sample|example|benchmark|random|baseline)|submi|^solution", re.IGNORECASE)
 _LABEL_WORDS = {"label", "labels", "target", "targets", "answer", "answers", "solution", "y"}
 _NO_TABLE_WORDS = {"sample", "submission", "unlabeled", "unlabelled", "extra", "description", "columns"}
 
@@ -53,7 +53,7 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
             deeper = {role: _deeper(public, role) for role in ROLES}
             if deeper["train"] and deeper["test"]:
                 found = {**deeper, "sample_submission": found["sample_submission"] or deeper["sample_submission"]}
-    whole = None if found["test"] else _table_with_test(public, found["train"], found["sample_submission"])
+    whole = None if train and test else _table_with_test(public, found)
     found["train"] = found["train"] or whole
     if found["train"] is None and found["test"] is not None:
         found["train"] = next((path for path in _tables(public) if path.name.split(".")[0].lower() == "labels"), None)
@@ -199,15 +199,22 @@ def _is_complete(test: Path, sample: Path | None) -> bool:
     return bool(shared) and len(sizes) == 1
 
 
-def _table_with_test(public: Path, train: Path | None, sample: Path | None) -> Path | None:
-    """The table, train or the only one, in which the sample's rows stand without a value of the target."""
-    tables = [train] if train else [path for path in _tables(public) if path != sample]
-    files = [path for path in (*tables, sample) if path and path.suffix.lower() in FORMATS[:3]]
-    if len(files) != 2 or len(tables) != 1 or not files[0].is_file():
+def _table_with_test(public: Path, found: dict[str, Path | None]) -> Path | None:
+    """The table, train or the only one, in which the sample's rows stand without a value of the target.
+
+    Beside a test table, which may have been made of it, it need only have the target.
+    """
+    sample, test = found["sample_submission"], found["test"]
+    others = [path for path in _tables(public) if path not in (sample, test) and not _ANSWERS.match(path.stem)]
+    others = [path for path in others if not {*_NO_TABLE_WORDS, "dictionary"} & set(_words(path))]
+    tables = [found["train"]] if found["train"] else others
+    files = [path for path in (*tables, sample) if path and path.is_file() and path.suffix.lower() in FORMATS[:3]]
+    if len(files) != 2 or len(tables) != 1:
         return None
-    shared = [name for name in header(files[1]) if name in header(files[0])]
-    if len(shared) < 2:
-        return None
+    names = header(files[0])
+    shared = [name for name in header(files[1]) if name in names]
+    if len(shared) < 2 or test:
+        return files[0] if len(shared) >= 2 and set(header(files[1])) <= set(names) else None
     rows, asked = (read_table(path, as_text=shared, columns=shared) for path in files)
     return files[0] if set(rows[shared[0]][without_target(rows, shared)]) == set(asked[shared[0]]) else None
 

@@ -404,17 +404,17 @@ class TestSplit:
         assert (config.cv.strategy, config.competition.time_column) == ("time", "week")
 
     def test_a_test_that_begins_before_train_ends_is_later(self, folder):
-        folder.train["day"], folder.test["day"] = np.repeat(range(40), 5), np.repeat(range(36, 51), 4)
+        days = pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d")
+        folder.train["day"], folder.test["day"] = np.repeat(days[:40], 5), np.repeat(days[36:51], 4)
         config = folder.target("cases", folder.rng.gamma(2, 9, 200), 1.5).create()
         assert (config.cv.strategy, config.competition.time_column) == ("time", "day")
 
-    def test_of_several_columns_the_one_with_two_values_is_a_metric_of_two_classes(self, folder):
-        folder.train["mass"], folder.train["signal"] = folder.rng.normal(size=200), flags(folder)
-        folder.sample["prediction"] = 0.5
-        with pytest.raises(BadInput, match="no target found"):
-            folder.create()
-        spec = folder.described("Submissions are scored by the area under the ROC curve.").create().competition
-        assert (spec.target_columns, spec.submission_columns) == (["signal"], ["prediction"])
+    def test_other_patients_whose_visits_begin_before_train_ends_are_groups(self, folder):
+        days = pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d")
+        folder.train["day"], folder.test["day"] = np.repeat(days[:40], 5), np.repeat(days[36:51], 4)
+        folder.train["patient_id"], folder.test["patient_id"] = np.tile(range(40), 5), np.repeat(range(40, 60), 3)
+        config = folder.target("cases", folder.rng.gamma(2, 9, 200), 1.5).create()
+        assert (config.cv.strategy, config.competition.group_column) == ("group", "patient_id")
 
     def test_days_that_are_0_nearly_everywhere_are_no_time(self, folder):
         folder.train["days_waiting"], folder.test["days_waiting"] = np.r_[np.zeros(196), 3, 9, 9, 40], np.zeros(60)

@@ -266,19 +266,6 @@ def test_archives_that_must_be_unpacked_are_named(tmp_path: Path) -> None:
         made(folder)
 
 
-@pytest.mark.parametrize("ending", ["gz", "zip"])
-def test_a_packed_table_needs_no_ending_of_its_own(tmp_path: Path, ending: str) -> None:
-    folder = written(tmp_path)
-    train = (folder / "train.csv").read_bytes()
-    (folder / "train.csv").unlink()
-    if ending == "gz":
-        (folder / "train.gz").write_bytes(gzip.compress(train))
-    else:
-        with zipfile.ZipFile(folder / "train.zip", "w") as archive:
-            archive.writestr("train.csv", train)
-    assert made(folder).competition.train == "train.csv"
-
-
 @pytest.mark.parametrize("name", ["data.csv", "train.csv", "data.tsv"])
 def test_the_rows_of_one_table_without_a_target_are_the_test_table(tmp_path: Path, name: str) -> None:
     folder = written(tmp_path)
@@ -286,6 +273,7 @@ def test_the_rows_of_one_table_without_a_target_are_the_test_table(tmp_path: Pat
     for role in ("train", "test"):
         (folder / f"{role}.csv").unlink()
     whole = pd.concat(tables).sort_values("x1")
+    (folder / "data_dictionary.csv").write_text("column,meaning\nx1,a number\n")
     whole.to_csv(folder / name, index=False, sep="\t" if name.endswith("tsv") else ",")
     spec = made(folder).competition
     data = tmp_path / "campaign/competition/data"
@@ -300,3 +288,19 @@ def test_one_table_with_other_holes_is_no_test_table(tmp_path: Path) -> None:
     (folder / "test.csv").unlink()
     with pytest.raises(BadInput, match=r"has no test\.csv"):
         made(folder)
+
+
+@pytest.mark.parametrize("again", ["cut off before train was written", "all written"])
+def test_a_table_that_was_split_is_found_again(tmp_path: Path, again: str) -> None:
+    folder = written(tmp_path)
+    if again == "cut off before train was written":
+        pd.concat([pd.read_csv(folder / f"{role}.csv") for role in ("train", "test")]).to_csv(folder / "data.csv")
+        (folder / "train.csv").unlink()
+    else:
+        (folder / "train.csv").rename(folder / "data.csv")
+    spec = made(folder).competition
+    assert (spec.train, spec.test, len(read_table(tmp_path / "campaign/competition/data" / spec.train))) == (
+        "data.csv",
+        "test.csv",
+        200,
+    )

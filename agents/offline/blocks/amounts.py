@@ -7,7 +7,7 @@ import pandas as pd
 
 from agents.offline.blocks.core import HUGE, Data, varies
 
-NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][-+]\d+)?"
+NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+[eE][-+]?\d{1,2}|\d+(?:\.\d+)?"
 AMOUNT = rf"(?P<number>(?:(?<!\w)-)?(?:{NUMBER}))\s*(?P<unit>[^\W\d_]+|[%'\"°])?"
 BEGINS = rf"[^\w-]*-?(?:{NUMBER})\s*(?:[^\W\d_]|[%'\"°]|-\s*\d|[^\w.]*$)"
 MAGNITUDES = {"": 1.0, "k": 1e3, "m": 1e6, "mn": 1e6, "b": 1e9, "bn": 1e9}
@@ -42,11 +42,12 @@ def add_amounts(data: Data, name: str, column: pd.Series) -> bool:
 
 
 def only_amounts(strings: pd.Series, found: pd.DataFrame) -> bool:
-    """Whether no words stand beside the amounts, and these are no codes ("12-3-45") or seats ("12A", "12B")."""
+    """Whether the same stands beside all amounts, and these are no codes ("12-3-45") or seats ("12A", "12B")."""
     rest = strings.iloc[:: 1 + len(strings) // 2000].str.replace(AMOUNT, "", regex=True)
+    rest = rest.str.replace(r"[\s.,]", "", regex=True)
     several = (found["unit"] == "") & (found["nth"] > 0)
     rare = found.groupby(["unit", "nth"]).size() < 0.5 * len(strings)
-    return bool(rest.str.contains(r"[^\W\d_]").mean() < 0.05 and not several.any() and not rare.any())
+    return bool(rest.value_counts(normalize=True).iloc[0] >= 0.99 and not several.any() and not rare.any())
 
 
 def amounts_of(levels: pd.Series) -> pd.DataFrame | None:
@@ -71,7 +72,7 @@ def amounts_of(levels: pd.Series) -> pd.DataFrame | None:
     for sizes in MEASURES:
         if len(usual) > 1 and usual <= set(sizes):
             by_row = (table["value"].abs() * table["unit"].map(sizes)).groupby(table["row"])
-            below = table.groupby("row")["value"].first() < 0  # of -1h 20m the minutes count down, too
+            below = table.groupby("row")["number"].first().str.startswith("-")  # of -1h 20m the minutes count down, too
             sums = by_row.sum(min_count=1)
             return pd.DataFrame({"value": sums.mask(below, -sums), "unit": "", "nth": 0}).reset_index()
     table = table[table["unit"].isin(usual)]
