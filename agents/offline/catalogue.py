@@ -12,6 +12,8 @@ from agents.offline.text_recipes import TEXT_RECIPES, language, lone_text, wordy
 
 SHARED_NET = 3
 """From so many targets on one neural net learns them together (`blocks.nets`)."""
+SLOPES_MATTER = 100_000
+"""Rows; with more of them trees have splits for what a linear model knows."""
 MANY_TARGETS = 10
 """Where one model for each is slow, and what the targets share is much."""
 
@@ -75,17 +77,18 @@ def booster(
     params: dict[str, Any] | None = None,
     fits: Callable[[Facts], bool] = anything,
     slower: float = 1.0,
+    model: str = "",
 ) -> Recipe:
     """A gradient boosting recipe; the family gives model, defaults and space, `label` is another name for it.
 
-    `slower` is its time for the family's usual one.
+    `slower` is its time for the family's usual one, `model` another function than the family's.
     """
     defaults, space, seconds = BOOSTERS[family]
     return Recipe(
         name=name,
         family=label or family,
         title=title,
-        model=f"{family}_model",
+        model=model or f"{family}_model",
         features=features,
         params={**defaults, **(params or {})},
         space=space,
@@ -94,9 +97,11 @@ def booster(
         ),
         hint=hint,
         fits=fits,
-        # text models and a selection of columns would make a file of more than 100 kB
+        # with text or linear models a selection of columns would make a file of more than 100 kB
         feature_space={
-            name: some for name, some in TABLE_SPACE.items() if name != "selection" or "text_scores" not in features
+            name: some
+            for name, some in TABLE_SPACE.items()
+            if name != "selection" or not (model or "text_scores" in features)
         },
     )
 
@@ -167,6 +172,17 @@ RECIPES: tuple[Recipe, ...] = (
         label="recent_levels",
         params={"target": "recent"},
         fits=lambda f: f.in_series and f.values and tabular(f),
+    ),
+    booster(
+        "lightgbm_linear",
+        "lightgbm",
+        "LightGBM on what a linear model leaves",
+        PLAIN,
+        tree_hint(0.85),
+        label="linear_base",
+        fits=lambda f: tabular(f) and not f.in_series and f.task != "multiclass" and f.rows <= SLOPES_MATTER,
+        slower=1.4,
+        model="lightgbm_linear_model",
     ),
     booster("xgboost_default", "xgboost", "XGBoost on plain columns, date and string parts", PLAIN, tree_hint(0.75)),
     booster(

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 from agents.offline.blocks import read_blocks
 from agents.offline.blocks.amounts import add_amounts
 from agents.offline.blocks.bags import FAST, FASTEST, boost, haste, some_of
-from agents.offline.blocks.boosters import by_order, catboost_model, relevances
+from agents.offline.blocks.boosters import by_order, catboost_model, lightgbm_model, relevances
 from agents.offline.blocks.classic import extra_trees_model
 from agents.offline.blocks.core import (
     Clock,
@@ -32,10 +32,11 @@ from agents.offline.blocks.core import (
 )
 from agents.offline.blocks.goals import Goal, goals, predict_goals
 from agents.offline.blocks.language import char_counts, cut, language_model
+from agents.offline.blocks.leftover import lightgbm_linear_model, linear_base
 from agents.offline.blocks.linear import linear_model, tamed, tolerance
 from agents.offline.blocks.strings import string_parts
 from agents.offline.blocks.texts import text_pairs
-from agents.offline.defaults import CATBOOST
+from agents.offline.defaults import CATBOOST, LIGHTGBM
 
 
 def data_of(n: int, seconds: float = 600.0) -> Data:
@@ -482,3 +483,32 @@ def test_what_was_searched_for_is_compared_with_what_was_found() -> None:
     assert {name.split(".")[0] for name in data.numbers} == {"query~title"}
     shared = data.numbers["query~title.shared"]
     assert set(shared[1::2]) == {2.0} and set(shared[::2]) == {0.0}
+
+
+def slopes_and_a_step(task: str, seconds: float = 600.0) -> tuple[Data, np.ndarray]:
+    """1,200 rows, 800 to learn from, that 12 slopes and one step make; the truth of the others."""
+    rng = np.random.default_rng(3)
+    columns = rng.normal(size=(1200, 12))
+    score = columns @ np.linspace(0.5, 1.0, 12) + 2.0 * (columns[:, 0] > 0.5) + 0.1 * rng.normal(size=1200)
+    y = score if task == "regression" else (score > 1.0).astype(float)
+    about = {"task": task, "classes": [0, 1], "metric": "rmse" if task == "regression" else "log_loss"}
+    numbers = {f"x{i}": values for i, values in enumerate(columns.T)}
+    return Data(about, Path(), 1, (800, 200, 200), y[:800], Clock(seconds), numbers=numbers), y[800:]
+
+
+@pytest.mark.parametrize("task", ["regression", "binary"])
+def test_trees_on_what_a_linear_model_leaves_need_no_splits_for_slopes(task: str) -> None:
+    errors = []
+    for model in (lightgbm_model, lightgbm_linear_model):
+        data, truth = slopes_and_a_step(task)
+        found = model(data, LIGHTGBM).ravel()
+        errors.append(np.sqrt(np.mean((found - truth) ** 2)) if task == "regression" else log_loss(truth, found))
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_without_time_for_a_linear_model_trees_start_from_nothing() -> None:
+    data, _ = slopes_and_a_step("regression")
+    (goal,) = goals(data)
+    assert linear_base(data, goal, Clock(-1.0)) is None
+    base = linear_base(data, goal, Clock(60.0))
+    assert base is not None and np.corrcoef(base[:800], data.y)[0, 1] > 0.95

@@ -15,7 +15,8 @@ from pathlib import Path
 
 ORDER = (
     "core", "goals", "recall", "table", "amounts", "strings", "places", "grouped", "series", "pixels", "texts", "files",
-    "design", "pace", "bags", "boosters", "select", "linear", "seasons", "language", "classic", "nets", "blend",
+    "design", "pace", "bags", "boosters", "select", "linear", "leftover", "seasons", "language", "classic", "nets",
+    "blend",
 )  # fmt: skip
 OWN = "agents.offline.blocks"
 

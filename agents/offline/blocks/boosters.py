@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from agents.offline.blocks.pace import LARGE, LEAST_ROUNDS, Place
 LEAST_GAIN = 2e-5  # of the loss in standard units; without it a fit of pure noise improves by 1e-9 for ever
 FEWEST = 50  # rows that CatBoost takes a share of: it refuses a share without a row
 MOST_LEVELS = 30  # of relevance, above 0
+BaseOf = Callable[[Data, Goal, Clock], np.ndarray | None]
 
 
 def threads(data: Data, cells: int) -> int:
@@ -40,8 +42,11 @@ def by_order(scores: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.asarray(y.min() + np.ptp(y) * (rankdata(scores) - 1) / max(len(scores) - 1, 1))
 
 
-def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
-    """LightGBM; few-level categories are native, ndcg with groups is learned as a ranking."""
+def lightgbm_model(data: Data, params: dict[str, Any], base_of: BaseOf | None = None) -> np.ndarray:
+    """LightGBM; few-level categories are native, ndcg with groups is learned as a ranking.
+
+    `base_of` gives what all rows start from, in the units of the model's raw scores.
+    """
     import lightgbm as lgb
 
     table, codes = tree_table(data)
@@ -54,6 +59,7 @@ def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
         rate = learning_rate(params, len(goal.rows))
         objective = {"binary": "binary", "multiclass": "multiclass", "value": goal.loss}[goal.kind]
         relevance = relevances(data.y) if ranking(data) else None
+        base = base_of(data, goal, Clock(0.4 * clock.left())) if base_of and relevance is None else None
         settings = {
             "objective": "lambdarank" if relevance is not None else objective,
             "num_leaves": int(params["num_leaves"] or (15 if len(goal.rows) < 3000 else 31)),
@@ -80,8 +86,10 @@ def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
                 rows = rows[np.argsort(data.groups[goal.rows[rows]], kind="stable")]
                 label = relevance[goal.rows[rows]]
                 sizes = np.unique(data.groups[goal.rows[rows]], return_counts=True)[1]
+            start = None if base is None else base[goal.rows[rows]]
+            shown = matrix[goal.rows[rows]]
             return lgb.Dataset(
-                matrix[goal.rows[rows]], label, group=sizes, reference=reference, categorical_feature=native_at
+                shown, label, group=sizes, reference=reference, init_score=start, categorical_feature=native_at
             )
 
         def fit(
@@ -98,7 +106,11 @@ def lightgbm_model(data: Data, params: dict[str, Any]) -> np.ndarray:
             seeded = {**settings, "seed": data.seed + 17 * bag, "learning_rate": faster * rate}
             model = lgb.train(seeded, train, most, valid_sets=watch, callbacks=stops)
             rounds = model.best_iteration or model.current_iteration()
-            return np.asarray(model.predict(apply_matrix, num_iteration=rounds)), rounds
+            found = model.predict(apply_matrix, num_iteration=rounds, raw_score=base is not None)
+            if base is not None:
+                found = found + base[data.n_train :]
+                found = 1 / (1 + np.exp(-found)) if goal.kind == "binary" else found
+            return np.asarray(found), rounds
 
         raw = boost(data, goal, params, clock, fit)
         return raw if relevance is None else by_order(raw, goal.y)
