@@ -50,6 +50,8 @@ def linear_base(data: Data, goal: Goal, clock: Clock) -> np.ndarray | None:
         loss = loss_of(data, goal, goal.y, unseen)
         best = min(best, (loss, model, unseen), key=lambda found: found[0])
     loss, model, unseen = best
+    if model is None:  # the loss is undefined, as an AUC of one class
+        return None
     raw = tamed(data, goal, rows, raw_of(model.fit(rows[goal.rows], goal.y), rows[data.n_train :], goal))
     print(f"linear base {rows.shape}: loss {loss:.5f}, {clock.left():.1f} s left", flush=True)
     base = np.zeros(sum(data.sizes))
