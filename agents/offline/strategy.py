@@ -229,7 +229,8 @@ def wish(notebook: Notebook, option: Option) -> float:
         if asked.is_once and notebook.did(asked):
             continue
         named = asked.names(option.recipe.family, option.recipe.name)
-        fresh = all(run.recipe != option.recipe.name for run in notebook.runs)
+        played = [run for run in notebook.runs if asked.names(run.family, run.recipe)]
+        fresh = not played or (option.role == asked.role and all(run.recipe != option.recipe.name for run in played))
         first = named and option.role != "bold" and (fresh if asked.role else notebook.did(asked) is None)
         lately = _often_lately(notebook, option.role)
         role = asked.role == option.role and (named or not asked.families) and not lately
