@@ -512,3 +512,14 @@ def test_without_time_for_a_linear_model_trees_start_from_nothing() -> None:
     assert linear_base(data, goal, Clock(-1.0)) is None
     base = linear_base(data, goal, Clock(60.0))
     assert base is not None and np.corrcoef(base[:800], data.y)[0, 1] > 0.95
+
+
+def test_a_target_may_go_with_a_skewed_number_or_with_its_log() -> None:
+    rng = np.random.default_rng(5)
+    skewed = rng.exponential(size=700)
+    for y in (2.5 * skewed, np.log1p(skewed)):
+        data = Data({"task": "regression", "metric": "rmse"}, Path(), 1, (500, 100, 100), y[:500], Clock(60))
+        data.numbers["distance"] = skewed
+        inside = y[500:] < np.quantile(y[:500], 0.95)  # beyond, numbers are clipped
+        off = linear_model(data, {"C": [0.1, 1.0]}).ravel() - y[500:]
+        assert np.abs(off[inside]).mean() < 0.1 * y.std()

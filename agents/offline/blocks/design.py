@@ -18,10 +18,11 @@ def tree_table(data: Data) -> tuple[pd.DataFrame, list[str]]:
     return table, list(codes)
 
 
-def scaled_numbers(data: Data) -> np.ndarray:
+def scaled_numbers(data: Data, slopes: bool = False) -> np.ndarray:
     """float32 (rows, columns): skew tamed, standardised on the training rows, gaps at 0 with a flag of their own.
 
-    Numbers of one kind are only divided by their maximum; those in `data.scaled` stay as they are.
+    Numbers of one kind are only divided by their maximum; those in `data.scaled` stay as they are. With `slopes`
+    skewed numbers come as they are, too: the target may go with them rather than with their logs.
     """
     n, columns = data.n_train, []
     tail = min(0.01, max(0.001, 5 / n))  # a lone extreme value must not pull a linear model far out
@@ -41,6 +42,8 @@ def scaled_numbers(data: Data) -> np.ndarray:
         filled = np.clip(filled, low, high) if high > low else filled
         spread = filled[:n].std() or 1.0
         if abs(np.mean(((filled[:n] - filled[:n].mean()) / spread) ** 3)) > 1.0:
+            if slopes:
+                columns.append((filled - filled[:n].mean()) / spread)
             filled = np.sign(filled) * np.log1p(np.abs(filled))
         centre, spread = filled[:n].mean(), filled[:n].std()
         columns.append((filled - centre) / (spread if spread > 1e-12 else 1.0))
@@ -72,7 +75,7 @@ def one_hot(codes: np.ndarray, n: int, least: int) -> sparse.csr_matrix:
 
 def linear_design(data: Data, least: int = 3, crosses: bool = False) -> sparse.csr_matrix:
     """Sparse (rows, features): scaled numbers, one-hot categories and, when asked, one-hot crosses."""
-    blocks = [sparse.csr_matrix(scaled_numbers(data))]
+    blocks = [sparse.csr_matrix(scaled_numbers(data, slopes=True))]
     blocks += [one_hot(codes, data.n_train, least) for codes in data.cats.values()]
     if crosses:
         blocks += [one_hot(codes, data.n_train, least) for codes in data.crosses.values()]
