@@ -18,13 +18,17 @@ WIDTH = 100
 
 
 def page(config: Config, word: str = "") -> str:
-    """The settings whose key holds `word` ("loop", "folds"), all without one. Raises BadInput when there is none."""
+    """The settings whose key holds `word` ("loop", "folds"), or else whose meaning does; all without a word.
+
+    Raises BadInput when there is none.
+    """
     plain = dict(_settings(Config, Config(), ""))
-    blocks = [
-        _block(key, value, plain.get(key, (None, ""))[0], meaning)
-        for key, (value, meaning) in _settings(Config, config, "")
-        if word.lower() in key
+    every = list(_settings(Config, config, ""))
+    spoken = re.compile(rf"\b{re.escape(word)}", re.IGNORECASE)
+    chosen = [item for item in every if word.lower() in item[0]] or [
+        item for item in every if spoken.search(item[1][1])
     ]
+    blocks = [_block(key, value, plain.get(key, (None, ""))[0], meaning) for key, (value, meaning) in chosen]
     if not blocks:
         names = sorted({part for key in plain for part in (key, *key.split("."))})
         near = get_close_matches(word.lower(), names, n=1)

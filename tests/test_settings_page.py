@@ -35,6 +35,11 @@ def test_a_name_that_no_setting_has_is_told_with_the_nearest() -> None:
         page(Config(), "fold.s")
 
 
+def test_a_word_of_no_key_is_looked_for_in_the_meanings() -> None:
+    assert page(Config(), "Dates").startswith("competition.time_column") and "date_columns" in page(Config(), "dates")
+    assert "competition.time_column" not in page(Config(), "date_c")
+
+
 def test_the_command_shows_a_campaigns_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.json").write_text('{"loop": {"minutes": 12.5}}')
     assert main(["-C", str(tmp_path), "settings", "minutes"]) == 0

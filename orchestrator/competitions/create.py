@@ -21,7 +21,7 @@ from orchestrator.competitions.infer_sample import make_sample
 from orchestrator.competitions.prepare import prepare
 from orchestrator.competitions.table_files import copy_durably
 from orchestrator.competitions.tables import read_verbatim, write_csv, write_parquet
-from orchestrator.config import Config
+from orchestrator.config import CompetitionSection, Config
 from orchestrator.errors import BadInput
 from orchestrator.files import atomic_write, fsync_folder
 
@@ -206,7 +206,7 @@ def summary(config: Config, directory: Path) -> list[str]:
         f"task      {spec.task}: {_some(spec.target_columns)}",
         f"metric    {spec.metric}{direction}  ({why.get('competition.metric', 'stated')})",
         f"id        {spec.id_column or 'none: rows are matched by their order'}",
-        f"submit    {spec.submission_kind}: {_some(spec.submission_columns)}",
+        f"submit    {spec.submission_kind}: {_some(spec.submission_columns)}{_other_name(spec)}",
         f"folds     {cv.folds or '5 or 10'} × {cv.strategy}  ({why.get('cv.strategy', 'stated')})",  # noqa: RUF001
     ]
     if spec.date_columns:
@@ -220,6 +220,17 @@ def summary(config: Config, directory: Path) -> list[str]:
     if why:
         lines.append(f"These are guesses: check them in {CONFIG}, where `guesses` has the reason of each.")
     return [*lines, f"Start: {show.command('loop', directory)}"]
+
+
+def _other_name(spec: CompetitionSection) -> str:
+    """That the sample calls a lone target otherwise than train does."""
+    if (
+        len(spec.target_columns) != 1
+        or len(spec.submission_columns) != 1
+        or spec.target_columns == spec.submission_columns
+    ):
+        return ""
+    return f"  (taken for train's {spec.target_columns[0]})"
 
 
 def _some(names: list[str]) -> str:

@@ -57,14 +57,25 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
     found["train"] = found["train"] or whole
     if found["train"] is None and found["test"] is not None:
         found["train"] = next((path for path in _tables(public) if path.name.split(".")[0].lower() == "labels"), None)
-    for role, path in found.items():
-        by_rows = found["sample_submission"] and any(item.is_dir() for item in public.iterdir())
-        without = role == "test" and (whole or by_rows)
-        if path is None and role not in optional and not without:
-            packed = [item.name for item in sorted(public.iterdir()) if item.suffix.lower() in (".7z", ".zip", ".tar")]
-            advice = f"unpack {', '.join(packed[:3])} there" if packed else "put it there"
-            raise BadInput(f"{public} has no {role}.csv (nor .parquet, .json, .gz or .zip): {advice}")
+    by_rows = found["sample_submission"] and any(item.is_dir() for item in public.iterdir())
+    needed = [role for role in ROLES if role not in optional and not (role == "test" and (whole or by_rows))]
+    for role in needed:
+        if found[role] is None:
+            raise BadInput(_lacking(public, role, found))
     return {role: path for role, path in found.items() if path is not None}
+
+
+def _lacking(public: Path, role: str, found: dict[str, Path | None]) -> str:
+    """What to say of a folder without a file for `role`."""
+    tables = _tables(public)
+    if len(tables) == 1 and not any(found.values()):
+        return (
+            f"{tables[0]} is alone in its folder: put a sample_submission.csv with the ids and the target to predict "
+            "beside it, or divide it into train.csv and test.csv"
+        )
+    packed = [item.name for item in sorted(public.iterdir()) if item.suffix.lower() in (".7z", ".zip", ".tar")]
+    advice = f"unpack {', '.join(packed[:3])} there" if packed else "put it there"
+    return f"{public} has no {role}.csv (nor .parquet, .json, .gz or .zip): {advice}"
 
 
 def is_table(name: str) -> bool:

@@ -283,6 +283,22 @@ def test_the_rows_of_one_table_without_a_target_are_the_test_table(tmp_path: Pat
     assert hidden_files(data, spec) == ["data.tsv"] * (name == "data.tsv")
 
 
+def test_a_sample_with_another_name_for_the_target_is_told(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    sample = pd.read_csv(folder / "sample_submission.csv")
+    assert not any("taken for" in line for line in create(tmp_path / "alike", folder))
+    sample.rename(columns={"y": "minutes"}).to_csv(folder / "sample_submission.csv", index=False)
+    assert "submit    value: minutes  (taken for train's y)" in create(tmp_path / "other", folder)
+
+
+def test_one_table_without_a_sample_is_told_what_is_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    pd.read_csv(written(tmp_path) / "train.csv").to_csv(folder / "data.csv", index=False)
+    with pytest.raises(BadInput, match=r"data\.csv is alone in its folder: put a sample_submission\.csv"):
+        made(folder)
+
+
 def test_one_table_with_other_holes_is_no_test_table(tmp_path: Path) -> None:
     folder = written(tmp_path)
     (folder / "test.csv").unlink()
