@@ -520,6 +520,5 @@ def test_a_target_may_go_with_a_skewed_number_or_with_its_log() -> None:
     for y in (2.5 * skewed, np.log1p(skewed)):
         data = Data({"task": "regression", "metric": "rmse"}, Path(), 1, (500, 100, 100), y[:500], Clock(60))
         data.numbers["distance"] = skewed
-        inside = y[500:] < np.quantile(y[:500], 0.95)  # beyond, numbers are clipped
-        off = linear_model(data, {"C": [0.1, 1.0]}).ravel() - y[500:]
-        assert np.abs(off[inside]).mean() < 0.1 * y.std()
+        off = np.abs(linear_model(data, {"C": [0.1, 1.0]}).ravel() - y[500:])
+        assert off.mean() < 0.035 * y.std()  # 0.038 where the tail is cut at its outer hundredth

@@ -8,6 +8,9 @@ from scipy import sparse
 
 from agents.offline.blocks.core import Data
 
+SLOPE_REACH = 0.5
+"""How far beyond a skewed number's outer quantiles its own slope goes on, by their distance from the median."""
+
 
 def tree_table(data: Data) -> tuple[pd.DataFrame, list[str]]:
     """Numbers and category codes (missing = -1), every row; also the names of the categories."""
@@ -22,7 +25,8 @@ def scaled_numbers(data: Data, slopes: bool = False) -> np.ndarray:
     """float32 (rows, columns): skew tamed, standardised on the training rows, gaps at 0 with a flag of their own.
 
     Numbers of one kind are only divided by their maximum; those in `data.scaled` stay as they are. With `slopes`
-    skewed numbers come as they are, too: the target may go with them rather than with their logs.
+    skewed numbers come as they are, too: the target may go with them rather than with their logs. As it does so to
+    the end of their tail, that is cut farther out.
     """
     n, columns = data.n_train, []
     tail = min(0.01, max(0.001, 5 / n))  # a lone extreme value must not pull a linear model far out
@@ -38,18 +42,25 @@ def scaled_numbers(data: Data, slopes: bool = False) -> np.ndarray:
         if 0.002 < gaps[:n].mean() < 0.998:
             columns.append(gaps.astype(float))
         filled = np.where(gaps, np.nanmedian(values[:n]) if not gaps[:n].all() else 0.0, values)
-        low, high = np.quantile(filled[:n], [tail, 1 - tail])
-        filled = np.clip(filled, low, high) if high > low else filled
+        low, middle, high = np.quantile(filled[:n], [tail, 0.5, 1 - tail])
+        whole = filled
+        filled = np.clip(whole, low, high) if high > low else whole
         spread = filled[:n].std() or 1.0
         if abs(np.mean(((filled[:n] - filled[:n].mean()) / spread) ** 3)) > 1.0:
             if slopes:
-                columns.append((filled - filled[:n].mean()) / spread)
+                reach = (low - SLOPE_REACH * (middle - low), high + SLOPE_REACH * (high - middle))
+                columns.append(standardised(np.clip(whole, *reach) if high > low else whole, n))
             filled = np.sign(filled) * np.log1p(np.abs(filled))
-        centre, spread = filled[:n].mean(), filled[:n].std()
-        columns.append((filled - centre) / (spread if spread > 1e-12 else 1.0))
+        columns.append(standardised(filled, n))
     if not columns:
         return np.zeros((sum(data.sizes), 0), dtype=np.float32)
     return np.column_stack(columns).astype(np.float32)
+
+
+def standardised(values: np.ndarray, n: int) -> np.ndarray:
+    """Mean 0 and standard deviation 1 on the first `n` rows."""
+    spread = values[:n].std()
+    return np.asarray((values - values[:n].mean()) / (spread if spread > 1e-12 else 1.0))
 
 
 def same_scale(data: Data) -> float:
