@@ -115,10 +115,8 @@ def _time_order(
 ) -> tuple[str | None, bool]:
     """(time column, does test come after train); (None, False) without such a column.
 
-    `overlapping`: whether a test of dates may begin before train ends.
-
     Only a column in which test is later, or whose moments train and test do not share, orders the rows; dates before
-    numbers, which may be a year alone.
+    numbers, which may be a year alone. `overlapping`: whether a test of dates may begin before train ends.
     """
     found = None
     for name in sorted((name for name in train.columns if name in test.columns), key=lambda n: kinds.get(n) != "date"):
