@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from agents.guidance_file import forbids, lines
 
 FAMILY_WORDS = {
-    "lightgbm": ("lightgbm", "lgbm", "lgb"),
+    "lightgbm": ("lightgbm", "lgbm", "lgb", "svd boost"),  # the last is how one of texts is called
     "xgboost": ("xgboost", "xgb"),
     "catboost": ("catboost",),
     "hist": ("histgradientboosting", "hist gradient boosting", "hist"),
@@ -40,6 +40,10 @@ FAMILY_WORDS = {
 }
 BOOSTING = ("boosting", "gbdt", "gbm", "boosted trees")
 BOOSTERS = frozenset({"lightgbm", "xgboost", "catboost", "hist"})
+_TREES = re.compile(
+    r"\b(no|avoid|without|skip|ban|only|just|nothing but) (decision )?tree(s|([- ]based)? models)[.!]?$"
+)
+"""All of a line: "no trees deeper than 6" speaks of something else."""
 
 MOST_LINES = 100
 MOST_LETTERS = 300
@@ -171,6 +175,8 @@ def _read(line: str, names: frozenset[str], guidance: Guidance) -> bool:
     families = sorted(keys_of(rest) | exact)
     if not families and any(_has_word(line, word) for word in BOOSTING):
         families = sorted(BOOSTERS)
+    if not families and _TREES.search(line):
+        families = sorted({*BOOSTERS, "trees"})
     negative = _WITHOUT.search(line) is not None
     role = _role_in(line)
     if negative and (role == "tune" or (role and not families)):

@@ -96,6 +96,8 @@ def test_bans_that_leave_nothing_are_not_followed(tmp_path: Path) -> None:
     ("text", "avoided", "only", "roles", "banned", "hold"),
     [
         ("no boosting", {"lightgbm", "xgboost", "catboost", "hist"}, set(), set(), set(), False),
+        ("no tree-based models", {"lightgbm", "xgboost", "catboost", "hist", "trees"}, set(), set(), set(), False),
+        ("only trees.", set(), {"lightgbm", "xgboost", "catboost", "hist", "trees"}, set(), set(), False),
         ("avoid MLPs and nearest neighbours", {"mlp", "knn"}, set(), set(), set(), False),
         ("only LightGBM", set(), {"lightgbm"}, set(), set(), False),
         ("stop tuning lightgbm, blend now", set(), set(), {"blend"}, {"tune"}, False),
@@ -259,3 +261,9 @@ def test_a_long_guidance_is_read_in_part_and_quickly(tmp_path: Path) -> None:
     plan = desk.text("plan.md")
     assert "- not understood: the 5,901 lines after the first 100" in plan
     assert len(plan) < 50_000
+
+
+def test_boosters_of_texts_are_boosters() -> None:
+    barred = parse("no boosting\nno trees deeper than 6", NAMES)
+    assert not barred.allows("text_boost", "text_svd_boost") and barred.allows("text_linear", "text_words")
+    assert barred.unknown == ["no trees deeper than 6"] and barred.allows("extra_trees", "extra_trees")
