@@ -68,7 +68,7 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
 def _lacking(public: Path, role: str, found: dict[str, Path | None]) -> str:
     """What to say of a folder without a file for `role`."""
     tables = _tables(public)
-    if len(tables) == 1 and not any(found.values()):
+    if len(tables) == 1 and tables[0].suffix.lower() != ".zip" and not any(found.values()):
         return (
             f"{tables[0]} is alone in its folder: put a sample_submission.csv with the ids and the target to predict "
             "beside it, or divide it into train.csv and test.csv"

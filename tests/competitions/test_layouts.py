@@ -297,6 +297,9 @@ def test_one_table_without_a_sample_is_told_what_is_missing(tmp_path: Path) -> N
     pd.read_csv(written(tmp_path) / "train.csv").to_csv(folder / "data.csv", index=False)
     with pytest.raises(BadInput, match=r"data\.csv is alone in its folder: put a sample_submission\.csv"):
         made(folder)
+    (folder / "data.csv").rename(folder / "titanic.zip")  # as a competition's data are downloaded
+    with pytest.raises(BadInput, match=r"has no train\.csv .*: unpack titanic\.zip there"):
+        made(folder)
 
 
 def test_one_table_with_other_holes_is_no_test_table(tmp_path: Path) -> None:
