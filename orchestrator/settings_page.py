@@ -25,10 +25,12 @@ def page(config: Config, word: str = "") -> str:
     plain = dict(_settings(Config, Config(), ""))
     every = list(_settings(Config, config, ""))
     spoken = re.compile(rf"\b{re.escape(word)}", re.IGNORECASE)
-    chosen = [item for item in every if word.lower() in item[0]] or [
-        item for item in every if spoken.search(item[1][1])
+    chosen = {key for key, _ in every if word.lower() in key}
+    if not chosen and re.match(r"\w{4}", word):
+        chosen = {key for key, (_, meaning) in every if spoken.search(meaning)}
+    blocks = [
+        _block(key, value, plain.get(key, (None, ""))[0], meaning) for key, (value, meaning) in every if key in chosen
     ]
-    blocks = [_block(key, value, plain.get(key, (None, ""))[0], meaning) for key, (value, meaning) in chosen]
     if not blocks:
         names = sorted({part for key in plain for part in (key, *key.split("."))})
         near = get_close_matches(word.lower(), names, n=1)

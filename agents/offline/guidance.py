@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from agents.guidance_file import forbids, lines
 
 FAMILY_WORDS = {
-    "lightgbm": ("lightgbm", "lgbm", "lgb", "svd boost"),  # the last is how one of texts is called
+    "lightgbm": ("lightgbm", "lgbm", "lgb"),
     "xgboost": ("xgboost", "xgb"),
     "catboost": ("catboost",),
     "hist": ("histgradientboosting", "hist gradient boosting", "hist"),
@@ -40,8 +40,9 @@ FAMILY_WORDS = {
 }
 BOOSTING = ("boosting", "gbdt", "gbm", "boosted trees")
 BOOSTERS = frozenset({"lightgbm", "xgboost", "catboost", "hist"})
-_TREES = re.compile(
-    r"\b(no|avoid|without|skip|ban|only|just|nothing but) (decision )?tree(s|([- ]based)? models)[.!]?$"
+TREES = BOOSTERS | {"trees"}
+_ALL_TREES = re.compile(
+    r"(please )?(use )?(no|avoid|without|skip|ban|only|just|nothing but) (decision )?tree(s|([- ]based)? models)[.!]*"
 )
 """All of a line: "no trees deeper than 6" speaks of something else."""
 
@@ -128,7 +129,8 @@ def keys_of(text: str) -> set[str]:
 
 
 def _names_of(family: str, recipe: str) -> set[str]:
-    return keys_of(f"{family} {recipe}") | {family, recipe}
+    boosted = {"lightgbm"} if family == "text_boost" else set()
+    return keys_of(f"{family} {recipe}") | {family, recipe} | boosted
 
 
 def _has_word(text: str, word: str) -> bool:
@@ -175,8 +177,8 @@ def _read(line: str, names: frozenset[str], guidance: Guidance) -> bool:
     families = sorted(keys_of(rest) | exact)
     if not families and any(_has_word(line, word) for word in BOOSTING):
         families = sorted(BOOSTERS)
-    if not families and _TREES.search(line):
-        families = sorted({*BOOSTERS, "trees"})
+    if not families and _ALL_TREES.fullmatch(line.strip()):
+        families = sorted(TREES)
     negative = _WITHOUT.search(line) is not None
     role = _role_in(line)
     if negative and (role == "tune" or (role and not families)):

@@ -67,15 +67,17 @@ def find_tables(public: Path, optional: Collection[str] = ()) -> dict[str, Path]
 
 def _lacking(public: Path, role: str, found: dict[str, Path | None]) -> str:
     """What to say of a folder without a file for `role`."""
-    tables = _tables(public)
-    if len(tables) == 1 and tables[0].suffix.lower() != ".zip" and not any(found.values()):
-        return (
-            f"{tables[0]} is alone in its folder: put a sample_submission.csv with the ids and the target to predict "
-            "beside it, or divide it into train.csv and test.csv"
-        )
     packed = [item.name for item in sorted(public.iterdir()) if item.suffix.lower() in (".7z", ".zip", ".tar")]
-    advice = f"unpack {', '.join(packed[:3])} there" if packed else "put it there"
-    return f"{public} has no {role}.csv (nor .parquet, .json, .gz or .zip): {advice}"
+    if packed:
+        return f"{public} has no {role}.csv (nor .parquet, .json, .gz or .zip): unpack {', '.join(packed[:3])} there"
+    tables = [path for path in _tables(public) if path.suffix.lower() in FORMATS[:3] and not _ANSWERS.match(path.stem)]
+    tables = [path for path in tables if not {*_NO_TABLE_WORDS, "dictionary"} & set(_words(path))]
+    if len(tables) == 1 and not any(found.values()):
+        return (
+            f"{public} has only {tables[0].name}: divide it into train.csv, test.csv and sample_submission.csv, or put "
+            "a sample_submission.csv beside it with the ids of those of its rows that have no target"
+        )
+    return f"{public} has no {role}.csv (nor .parquet, .json, .gz or .zip): put it there"
 
 
 def is_table(name: str) -> bool:

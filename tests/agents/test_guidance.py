@@ -264,6 +264,13 @@ def test_a_long_guidance_is_read_in_part_and_quickly(tmp_path: Path) -> None:
 
 
 def test_boosters_of_texts_are_boosters() -> None:
-    barred = parse("no boosting\nno trees deeper than 6", NAMES)
+    barred = parse("no boosting", NAMES)
     assert not barred.allows("text_boost", "text_svd_boost") and barred.allows("text_linear", "text_words")
-    assert barred.unknown == ["no trees deeper than 6"] and barred.allows("extra_trees", "extra_trees")
+
+
+@pytest.mark.parametrize(
+    "line", ["no trees deeper than 6", "not only trees", "it was worse without trees", "no svd boost"]
+)
+def test_what_only_speaks_of_trees_bars_none(line: str) -> None:
+    heard = parse(line, NAMES)
+    assert heard.unknown == [line] and not heard.avoid and not heard.only

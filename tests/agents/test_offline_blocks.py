@@ -33,7 +33,7 @@ from agents.offline.blocks.core import (
 from agents.offline.blocks.goals import Goal, goals, predict_goals
 from agents.offline.blocks.language import char_counts, cut, language_model
 from agents.offline.blocks.leftover import lightgbm_linear_model, linear_base
-from agents.offline.blocks.linear import linear_model, tamed, tolerance
+from agents.offline.blocks.linear import drawn_back, linear_model, tolerance
 from agents.offline.blocks.strings import string_parts
 from agents.offline.blocks.texts import text_pairs
 from agents.offline.defaults import CATBOOST, LIGHTGBM
@@ -69,7 +69,7 @@ def test_linear_values_are_drawn_back_where_a_row_is_like_none() -> None:
     rng = np.random.default_rng(0)
     rows = np.vstack([rng.normal(size=(500, 3)), [[0.5, 0.5, 0.5], [40.0, 40.0, 40.0]]])
     goal = Goal("value", np.zeros(500), np.arange(500), "l2", lambda raw: raw)
-    usual, far = tamed(data_of(500), goal, rows, np.array([1.0, 30.0]))
+    usual, far = drawn_back(data_of(500), goal, rows, np.array([1.0, 30.0]))
     assert usual == 1.0
     assert 0 < far < 3
 
@@ -522,3 +522,14 @@ def test_a_target_may_go_with_a_skewed_number_or_with_its_log() -> None:
         data.numbers["distance"] = skewed
         off = np.abs(linear_model(data, {"C": [0.1, 1.0]}).ravel() - y[500:])
         assert off.mean() < 0.035 * y.std()  # 0.038 where the tail is cut at its outer hundredth
+
+
+def test_a_row_far_in_the_tail_is_not_taken_for_unlike() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.exponential(size=2600)
+    y = x + 0.2 * x.std() * rng.normal(size=2600)
+    data = Data({"task": "regression", "metric": "rmse"}, Path(), 1, (600, 1000, 1000), y[:600], Clock(60))
+    data.numbers["x"] = x
+    off = linear_model(data, {"C": [1.0]}).ravel() - y[600:]
+    tail = x[600:] > np.quantile(x[:600], 0.99)
+    assert np.sqrt((off[tail] ** 2).mean()) < 0.6 * y.std()  # 0.9 and 1.5 where such rows are drawn to the mean

@@ -295,7 +295,7 @@ def test_one_table_without_a_sample_is_told_what_is_missing(tmp_path: Path) -> N
     folder = tmp_path / "alone"
     folder.mkdir()
     pd.read_csv(written(tmp_path) / "train.csv").to_csv(folder / "data.csv", index=False)
-    with pytest.raises(BadInput, match=r"data\.csv is alone in its folder: put a sample_submission\.csv"):
+    with pytest.raises(BadInput, match=r"has only data\.csv: divide it .* or put a sample_submission\.csv"):
         made(folder)
     (folder / "data.csv").rename(folder / "titanic.zip")  # as a competition's data are downloaded
     with pytest.raises(BadInput, match=r"has no train\.csv .*: unpack titanic\.zip there"):

@@ -60,7 +60,7 @@ def scaled_numbers(data: Data, slopes: bool = False) -> np.ndarray:
 def standardised(values: np.ndarray, n: int) -> np.ndarray:
     """Mean 0 and standard deviation 1 on the first `n` rows."""
     spread = values[:n].std()
-    return np.asarray((values - values[:n].mean()) / (spread if spread > 1e-12 else 1.0))
+    return np.asarray((values - values[:n].mean()) / (spread if spread > 1e-12 * np.abs(values[:n]).max() else 1.0))
 
 
 def same_scale(data: Data) -> float:
@@ -84,9 +84,9 @@ def one_hot(codes: np.ndarray, n: int, least: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(len(codes), dtype=np.float32), (rows, column)))
 
 
-def linear_design(data: Data, least: int = 3, crosses: bool = False) -> sparse.csr_matrix:
+def linear_design(data: Data, least: int = 3, crosses: bool = False, slopes: bool = True) -> sparse.csr_matrix:
     """Sparse (rows, features): scaled numbers, one-hot categories and, when asked, one-hot crosses."""
-    blocks = [sparse.csr_matrix(scaled_numbers(data, slopes=True))]
+    blocks = [sparse.csr_matrix(scaled_numbers(data, slopes))]
     blocks += [one_hot(codes, data.n_train, least) for codes in data.cats.values()]
     if crosses:
         blocks += [one_hot(codes, data.n_train, least) for codes in data.crosses.values()]

@@ -85,11 +85,15 @@ def settings_of(value: Any, default: list[Any]) -> list[Any]:
 def tamed(data: Data, goal: Goal, rows: Any, raw: np.ndarray) -> np.ndarray:
     """Values drawn to the mean on rows unlike the training rows, where a model that is nearly linear runs away.
 
-    How unlike a row is, is its leverage in a ridge regression; a training row's is the one without itself.
+    Slopes are left out: a row far in the tail of one number is not unlike the others.
     """
     if goal.kind != "value" or len(goal.rows) > 20_000 or rows.shape[1] > 1000:
         return raw
-    dense = np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows, dtype=float)
+    return drawn_back(data, goal, linear_design(data, slopes=False).toarray().astype(float), raw)
+
+
+def drawn_back(data: Data, goal: Goal, dense: np.ndarray, raw: np.ndarray) -> np.ndarray:
+    """How unlike a row is, is its leverage in a ridge regression; a training row's is the one without itself."""
     fit, apply = dense[goal.rows], dense[data.n_train :]
     inverse = np.linalg.inv(fit.T @ fit + 30.0 * np.eye(dense.shape[1]))
     within, beyond = (np.einsum("ij,jk,ik->i", part, inverse, part, optimize=True) for part in (fit, apply))
