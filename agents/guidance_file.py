@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_PARTS = re.compile(r"[;.!](?:\s|$)|,\s*(?=(?:but|and|then|use|try|no|not|avoid|don'?t|do|stop|tune|blend|never)\b)")
+_PARTS = re.compile(
+    r"[;.!](?:\s|$)|,\s*(?=(?:but|and|then|use|try|no|not|avoid|don'?t|do|only|stop|tune|blend|never)\b)"
+)
 _NOT = (
     r"(?:do\s+not|don'?t|not\s+to|never|cannot|can'?t|(?:may|must|should|shall)\s+not|avoid|refrain\s+from|without|no|"
     r"(?<!not )(?<!n't )(?<!never )(?:stop|pause|skip))"

@@ -97,6 +97,7 @@ def test_bans_that_leave_nothing_are_not_followed(tmp_path: Path) -> None:
     [
         ("no boosting", {"lightgbm", "xgboost", "catboost", "hist"}, set(), set(), set(), False),
         ("no tree-based models", {"lightgbm", "xgboost", "catboost", "hist", "trees"}, set(), set(), set(), False),
+        ("no nets, only trees", {"mlp"}, {"lightgbm", "xgboost", "catboost", "hist", "trees"}, set(), set(), False),
         ("only trees.", set(), {"lightgbm", "xgboost", "catboost", "hist", "trees"}, set(), set(), False),
         ("avoid MLPs and nearest neighbours", {"mlp", "knn"}, set(), set(), set(), False),
         ("only LightGBM", set(), {"lightgbm"}, set(), set(), False),
